@@ -1,0 +1,43 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The house rules of every Swift target: imports stay private unless said otherwise, and existentials say `any`.
+let house: [SwiftSetting] = [
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+/// Where unsafe pointers live, the compiler asks for each to be marked.
+let marked = house + [.strictMemorySafety()]
+
+/// The thin front is a static-PIE without relocations to speak of: it starts as fast as a C program.
+let thinLink: [LinkerSetting] = [
+    .unsafeFlags(
+        [
+            "-static-executable", "-use-ld=lld", "-Xclang-linker", "-static-pie",
+            "-Xlinker", "--pack-dyn-relocs=relr", "-Xlinker", "-s",
+        ], .when(platforms: [.linux], configuration: .release))
+]
+
+/// The core stays dynamic (DNS, libsodium), with packed relocations and everything bound at start.
+let coreLink: [LinkerSetting] = [
+    .unsafeFlags(
+        [
+            "-use-ld=lld", "-Xlinker", "-s", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs",
+            "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "-z", "-Xlinker", "relro",
+        ], .when(platforms: [.linux], configuration: .release))
+]
+
+let package = Package(
+    name: "claviger",
+    products: [
+        .library(name: "ClavigerKit", targets: ["Sodium"]),
+    ],
+    dependencies: [
+    ],
+    targets: [
+        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: marked),
+        .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: house),
+    ]
+)
