@@ -31,13 +31,19 @@ let coreLink: [LinkerSetting] = [
 let package = Package(
     name: "claviger",
     products: [
-        .library(name: "ClavigerKit", targets: ["Sodium"]),
+        .library(name: "ClavigerKit", targets: ["Sodium", "Vault"]),
     ],
     dependencies: [
     ],
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CLinux"),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: marked),
+        .target(name: "Vault", dependencies: ["CLinux", "Sodium"], swiftSettings: house),
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: house),
+        .testTarget(
+            name: "VaultTests", dependencies: ["Vault", "Sodium", "TestSupport"], exclude: ["vault_reference.py", "Vectors"],
+            swiftSettings: house),
     ]
 )

@@ -1,0 +1,83 @@
+import Glibc
+public import Sodium
+
+/// A vault whose header has been read and nothing else: there is no key, so there is nothing to read with.
+public struct LockedVault: Sendable {
+    let store: any VaultStore
+    private let snapshot: any VaultSnapshot
+    private let header: Header
+    private let memory: GenerationMemory?
+
+    /// Reads the header of the vault at `path`.
+    /// - Parameter memory: where generations are remembered; nil to accept an older vault than was seen before.
+    /// - Throws: `noVault`, `notARegularFile`, `permissionsTooWide`, `damaged`, `newerFormat`, `system`.
+    public init(path: String, memory: GenerationMemory?) throws(VaultError) {
+        store = FileStore(path: path)
+        snapshot = try store.snapshot()
+        header = try Header(parsing: snapshot.header)
+        self.memory = memory
+    }
+
+    /// The kinds of key that can open it.
+    public var slotKinds: Set<SlotKind> { Set(header.slots.map(\.kind)) }
+
+    /// Opens the vault: unwraps its key, checks the header's MAC, opens and parses the root.
+    /// - Throws: `wrongKey`, `damaged`, `wentBack`, `memory`.
+    public func unlock(with key: UnlockKey) throws(VaultError) -> UnlockedVault {
+        for slot in header.slots where slot.kind == key.kind {
+            guard
+                let vaultKey = try VaultError.unwrap({ () throws(SodiumError) in try key.unwrap(slot, vaultID: header.vaultID) })
+            else { continue }
+            let keys = try VaultKeys.derive(from: vaultKey)
+            return try UnlockedVault(store: store, keys: keys, memory: memory, vaultID: header.vaultID)
+        }
+        throw .wrongKey
+    }
+}
+
+extension VaultError {
+    /// As `mapping`, for an optional that can't be copied.
+    static func unwrap(_ body: () throws(SodiumError) -> SecretBytes?) throws(VaultError) -> SecretBytes? {
+        do throws(SodiumError) {
+            return try body()
+        } catch {
+            throw .memory
+        }
+    }
+}
+
+extension LockedVault {
+    /// Makes a new, empty vault at `path`, which must not exist, with one slot for each key.
+    /// - Parameters:
+    ///   - keys: at least one, each with the label of its slot.
+    ///   - cost: what passphrase slots cost to open.
+    /// - Throws: `vaultExists`, `diskFull`, `system`, `memory`.
+    public static func create(
+        at path: String, keys: [(key: UnlockKey, label: String)], cost: PasswordHashCost = .moderate,
+        memory: GenerationMemory?
+    ) throws(VaultError) -> UnlockedVault {
+        precondition(!keys.isEmpty && keys.count <= Limits.slots)
+        if File.exists(path) { throw .vaultExists(path: path) }
+        try File.makeFolders(File.folder(of: path))
+        let store = FileStore(path: path)
+        let vaultID = Random.bytes(16)
+        let now = UInt64(time(nil))
+        let vaultKey = try VaultError.mapping { () throws(SodiumError) in try SecretBytes.random(count: AEAD.keyLength) }
+        var slots: [Slot] = []
+        var notes: [Root.SlotNote] = []
+        for (key, label) in keys {
+            do throws(SodiumError) {
+                slots.append(try key.wrap(vaultKey, vaultID: vaultID, cost: cost))
+            } catch {
+                throw .memory
+            }
+            notes.append(Root.SlotNote(slotID: slots[slots.count - 1].id, created: now, label: label))
+        }
+        let subkeys = try VaultKeys.derive(from: vaultKey)
+        let header = Header(vaultID: vaultID, slots: slots).serialised(key: subkeys.header)
+        let root = Root.serialise(generation: 1, committed: now, slotNotes: notes, count: 0, entries: [])
+        let sealed = UnlockedVault.sealRoot(root, header: header, keys: subkeys)
+        try store.commit(VaultCommit(header: header, sealedRoot: sealed, records: []), replacing: nil)
+        return try UnlockedVault(store: store, keys: subkeys, memory: memory, vaultID: vaultID)
+    }
+}

@@ -1,0 +1,170 @@
+import Sodium
+
+/// What a record is. The vault keeps records of kinds that it does not know, and never reads them.
+public struct RecordKind: RawRepresentable, Hashable, Sendable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+    public static let credential = RecordKind(rawValue: 1)
+}
+
+/// One line of the root: which sealed record stands for which name.
+struct RootEntry {
+    let id: RecordID
+    let kind: RecordKind
+    /// The length of the sealed record in bytes.
+    let length: Int
+    /// Where it stands among the records, counted from their start.
+    let offset: UInt64
+    /// The entry, and the name in it, as ranges of the root's plaintext.
+    let bytes: Range<Int>
+    let name: Range<Int>
+}
+
+/// The sealed list of records. Its plaintext stays as it was read: 100,000 entries are not worth 100,000 strings.
+struct Root {
+    /// What is kept about a slot that need not be readable without the key.
+    struct SlotNote: Equatable {
+        let slotID: [UInt8]
+        let created: UInt64
+        let label: String
+    }
+
+    let generation: UInt64
+    /// When it was committed, in seconds since 1970.
+    let committed: UInt64
+    let slotNotes: [SlotNote]
+    /// In ascending order of id, which is the order of the records in the file.
+    let entries: [RootEntry]
+    /// The total length of the sealed records.
+    let recordsLength: UInt64
+    private let plaintext: [UInt8]
+
+    /// - Parameter plaintext: padded, as it came out of its seal.
+    init(parsing plaintext: [UInt8]) throws(VaultError) {
+        let span = plaintext.span.bytes
+        guard let end = Padding.unpaddedLength(span, block: Limits.rootBlock) else {
+            throw .damaged(.root, reason: "is not padded as it should be")
+        }
+        var cursor = Cursor(0..<end, part: .root)
+        generation = try cursor.u64(in: span)
+        committed = try cursor.u64(in: span)
+        slotNotes = try Self.parseNotes(&cursor, in: plaintext)
+        let count = try cursor.count(in: span, atMost: Limits.records, of: "the number of records")
+        var entries: [RootEntry] = []
+        entries.reserveCapacity(min(count, end / 55))
+        var offset: UInt64 = 0
+        for _ in 0..<count {
+            let entry = try Self.parseEntry(&cursor, in: span, at: offset)
+            if let last = entries.last, last.id >= entry.id { throw .damaged(.root, reason: "is not in order") }
+            entries.append(entry)
+            offset += UInt64(entry.length)
+        }
+        try cursor.finish()
+        self.entries = entries
+        self.recordsLength = offset
+        self.plaintext = plaintext
+    }
+
+    private static func parseNotes(_ cursor: inout Cursor, in bytes: [UInt8]) throws(VaultError) -> [SlotNote] {
+        let count = try cursor.count(in: bytes.span.bytes, atMost: Limits.slots, of: "the number of slots")
+        var notes: [SlotNote] = []
+        for _ in 0..<count {
+            let id = Array(bytes[try cursor.take(Slot.idLength)])
+            let created = try cursor.u64(in: bytes.span.bytes)
+            let length = try cursor.u16(in: bytes.span.bytes)
+            guard length <= Limits.labelBytes, let label = String(validating: bytes[try cursor.take(length)], as: UTF8.self)
+            else { throw .damaged(.root, reason: "holds a label that is no text") }
+            notes.append(SlotNote(slotID: id, created: created, label: label))
+        }
+        return notes
+    }
+
+    private static func parseEntry(
+        _ cursor: inout Cursor, in bytes: RawSpan, at offset: UInt64
+    ) throws(VaultError) -> RootEntry {
+        let start = cursor.position
+        let id = RecordID(bytes, at: try cursor.take(RecordID.length).lowerBound)
+        let kind = RecordKind(rawValue: try cursor.u8(in: bytes))
+        let length = try cursor.count(in: bytes, atMost: Limits.record, of: "a record's length")
+        guard length > AEAD.overhead, (length - AEAD.overhead) % Limits.recordBlock == 0 else {
+            throw .damaged(.root, reason: "holds a record of an impossible length")
+        }
+        _ = try cursor.take(KeyedHash.length)
+        let nameLength = try cursor.u16(in: bytes)
+        guard (1...Limits.nameBytes).contains(nameLength) else {
+            throw .damaged(.root, reason: "holds a name of an impossible length")
+        }
+        let name = try cursor.take(nameLength)
+        return RootEntry(
+            id: id, kind: kind, length: length, offset: offset, bytes: start..<cursor.position, name: name)
+    }
+
+    /// Where the hash stands in an entry: behind id, kind and length.
+    func hash(of entry: RootEntry) -> [UInt8] {
+        let start = entry.bytes.lowerBound + RecordID.length + 5
+        return Array(plaintext[start..<(start + KeyedHash.length)])
+    }
+
+    func name(of entry: RootEntry) -> String {
+        String(decoding: plaintext[entry.name], as: UTF8.self)
+    }
+
+    /// The index of the record of this kind and name, by a scan: for one look-up that is faster than any index.
+    func index(of name: String, kind: RecordKind) -> Int? {
+        let wanted = Array(name.utf8)
+        return plaintext.withUnsafeBufferPointer { all in
+            entries.firstIndex { entry in
+                unsafe entry.kind == kind && entry.name.count == wanted.count
+                    && UnsafeBufferPointer(rebasing: all[entry.name]).elementsEqual(wanted)
+            }
+        }
+    }
+
+    /// An entry that is not in any root yet.
+    struct NewEntry {
+        let id: RecordID
+        let kind: RecordKind
+        let name: String
+        let sealedLength: Int
+        let hash: [UInt8]
+
+        var serialised: [UInt8] {
+            var bytes = id.bytes
+            bytes.append(kind.rawValue)
+            bytes.append(UInt64(sealedLength), width: 4)
+            bytes += hash
+            bytes.append(UInt64(name.utf8.count), width: 2)
+            return bytes + Array(name.utf8)
+        }
+    }
+
+    /// The padded plaintext of a root.
+    /// - Parameter entries: serialised entries in ascending order of id.
+    static func serialise(
+        generation: UInt64, committed: UInt64, slotNotes: [SlotNote], count: Int, entries: [UInt8]
+    ) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(entries.count + 2 * Limits.rootBlock)
+        bytes.append(generation, width: 8)
+        bytes.append(committed, width: 8)
+        bytes.append(UInt64(slotNotes.count), width: 4)
+        for note in slotNotes {
+            bytes += note.slotID
+            bytes.append(note.created, width: 8)
+            bytes.append(UInt64(note.label.utf8.count), width: 2)
+            bytes += Array(note.label.utf8)
+        }
+        bytes.append(UInt64(count), width: 4)
+        bytes += entries
+        let padded = Padding.paddedLength(bytes.count, block: Limits.rootBlock)
+        bytes.append(0x80)
+        bytes += [UInt8](repeating: 0, count: padded - bytes.count)
+        return bytes
+    }
+
+    /// The entry bytes of these indices, as they stand.
+    func entryBytes(_ indices: Range<Int>) -> ArraySlice<UInt8> {
+        guard let first = indices.first, let last = indices.last else { return [] }
+        return plaintext[entries[first].bytes.lowerBound..<entries[last].bytes.upperBound]
+    }
+}

@@ -1,0 +1,33 @@
+/// The parts of a vault file, as far as damage can be placed.
+public enum VaultPart: String, Sendable {
+    case header, root, records
+    case keyFile = "key file"
+}
+
+/// Why the vault refused. After any of these, the vault is as it was before.
+public enum VaultError: Error, Equatable, Sendable {
+    case noVault(path: String)
+    case vaultExists(path: String)
+    /// A folder, FIFO, socket or device where a file was expected.
+    case notARegularFile(path: String, kind: String)
+    /// Group or others have some permission on the file.
+    case permissionsTooWide(path: String, mode: UInt32)
+    case damaged(VaultPart, reason: String)
+    case newerFormat(version: UInt32)
+    /// No slot opened with this key: a wrong passphrase, or a key file of another vault.
+    case wrongKey
+    /// The vault is older than one that this machine has seen.
+    case wentBack(generation: UInt64, seen: UInt64)
+    case diskFull(path: String)
+    case system(operation: String, path: String, errno: Int32)
+    /// Another process kept the lock for longer than we wait.
+    case lockTimeout
+    /// The vault changed between reading and committing; reading again and trying again is right.
+    case conflict
+    case noSuchCredential(name: String, near: String?)
+    case nameTaken(String)
+    case invalidName(reason: String)
+    case tooLarge(what: String, limit: Int)
+    /// The kernel does not let this process lock enough memory, or give Argon2id enough of it.
+    case memory
+}

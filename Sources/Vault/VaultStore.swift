@@ -1,0 +1,51 @@
+/// Where a vault lives. A commit swaps the root: records are never changed, only added and let go.
+///
+/// The file is one such place. A shared one writes the new records under their ids, then replaces the root by
+/// compare-and-swap; nothing above this protocol would notice.
+protocol VaultStore: Sendable {
+    /// The vault as it is now. Everything read through one snapshot belongs together.
+    func snapshot() throws(VaultError) -> any VaultSnapshot
+    /// Whether `snapshot()` would give the same vault as `snapshot`; cheap.
+    func isCurrent(_ snapshot: any VaultSnapshot) throws(VaultError) -> Bool
+    /// Replaces `previous` by a new root and its records, or makes the first one where `previous` is nil.
+    /// - Throws: `conflict` if the vault is no longer `previous`; nothing has changed then, nor after any other error.
+    func commit(_ commit: VaultCommit, replacing previous: (any VaultSnapshot)?) throws(VaultError)
+    /// Tries to take a lock that the kernel releases when its holder goes away.
+    /// - Returns: nil while another holds it.
+    func tryLock(_ place: LockPlace) throws(VaultError) -> HeldLock?
+}
+
+/// One state of a vault: its header, its sealed root, and the records that the root names.
+protocol VaultSnapshot: Sendable {
+    var header: [UInt8] { get }
+    var sealedRoot: [UInt8] { get }
+    /// How many bytes of records there are, to be held against what the root says.
+    var recordsLength: UInt64 { get }
+    func record(_ entry: RootEntry) throws(VaultError) -> [UInt8]
+}
+
+/// A new state of a vault.
+struct VaultCommit {
+    enum Placement {
+        /// A record of the previous state, kept.
+        case kept(RootEntry)
+        case added(RecordID, sealed: [UInt8])
+    }
+
+    let header: [UInt8]
+    let sealedRoot: [UInt8]
+    /// The records in the root's order.
+    let records: [Placement]
+}
+
+/// What can be locked: the right to commit, or the right to acquire tokens for one credential.
+struct LockPlace: Equatable {
+    let byte: Int64
+    static let commit = LockPlace(byte: 0)
+}
+
+/// A lock, for as long as somebody refers to it.
+public final class HeldLock: Sendable {
+    private let file: File
+    init(_ file: File) { self.file = file }
+}

@@ -1,0 +1,111 @@
+import Sodium
+
+/// What one commit will do. Reading through it sees what it has changed so far.
+public struct VaultTransaction {
+    private let vault: UnlockedVault
+    private let state: UnlockedVault.State
+    private(set) var dropped: Set<RecordID> = []
+    private var written: [String: Record] = [:]
+
+    init(vault: UnlockedVault, state: UnlockedVault.State) {
+        self.vault = vault
+        self.state = state
+    }
+
+    var isEmpty: Bool { dropped.isEmpty && written.isEmpty }
+
+    private func stored(_ name: String) -> RootEntry? {
+        guard let index = state.root.index(of: name, kind: .credential) else { return nil }
+        let entry = state.root.entries[index]
+        return dropped.contains(entry.id) ? nil : entry
+    }
+
+    public func contains(_ name: String) -> Bool {
+        written[name] != nil || stored(name) != nil
+    }
+
+    /// - Throws: `noSuchCredential`, `damaged`, `memory`.
+    public func record(_ name: String) throws(VaultError) -> Record {
+        if let record = written[name] { return record }
+        guard let entry = stored(name) else {
+            throw .noSuchCredential(name: name, near: CredentialName.nearest(to: name, among: vault.names()))
+        }
+        return try vault.read(entry, in: state)
+    }
+
+    /// Stores a new credential.
+    /// - Throws: `nameTaken`, `invalidName`.
+    public mutating func add(_ name: String, _ record: Record) throws(VaultError) {
+        try CredentialName.validate(name)
+        if contains(name) { throw .nameTaken(name) }
+        written[name] = record
+    }
+
+    /// Stores a new state of a credential.
+    /// - Throws: `noSuchCredential`.
+    public mutating func replace(_ name: String, with record: Record) throws(VaultError) {
+        try remove(name)
+        written[name] = record
+    }
+
+    /// - Throws: `noSuchCredential`.
+    public mutating func remove(_ name: String) throws(VaultError) {
+        let entry = stored(name)
+        guard written.removeValue(forKey: name) != nil || entry != nil else {
+            throw .noSuchCredential(name: name, near: CredentialName.nearest(to: name, among: vault.names()))
+        }
+        if let entry { dropped.insert(entry.id) }
+    }
+
+    /// - Throws: `noSuchCredential`, `nameTaken`, `invalidName`, `damaged`.
+    public mutating func rename(_ old: String, to new: String) throws(VaultError) {
+        let record = try record(old)
+        try add(new, record)
+        try remove(old)
+    }
+
+    /// The written records under fresh ids, sealed, in ascending order of id.
+    func sealedAdditions(keys: borrowing VaultKeys) -> [(entry: Root.NewEntry, sealed: [UInt8])] {
+        var additions: [(entry: Root.NewEntry, sealed: [UInt8])] = []
+        for (name, record) in written {
+            let id = RecordID.fresh()
+            let context = UnlockedVault.recordContext(vaultID: vault.vaultID, id: id)
+            let sealed = record.withPlaintext { AEAD.seal($0, context: context.span.bytes, key: keys.record) }
+            let hash = KeyedHash.hash(sealed.span.bytes, key: keys.recordHash)
+            additions.append(
+                (Root.NewEntry(id: id, kind: .credential, name: name, sealedLength: sealed.count, hash: hash), sealed))
+        }
+        return additions.sorted { $0.entry.id < $1.entry.id }
+    }
+}
+
+/// The old records without the dropped ones and with the added ones, in the order of their ids.
+struct MergedRecords {
+    private(set) var placements: [VaultCommit.Placement] = []
+    private(set) var entryBytes: [UInt8] = []
+
+    /// - Throws: `tooLarge`.
+    init(
+        root: Root, dropped: Set<RecordID>, added: [(entry: Root.NewEntry, sealed: [UInt8])]
+    ) throws(VaultError) {
+        placements.reserveCapacity(root.entries.count + added.count)
+        entryBytes.reserveCapacity(root.entries.count * 80 + added.count * 256)
+        var additions = added[...]
+        for (index, entry) in root.entries.enumerated() {
+            while let first = additions.first, first.entry.id < entry.id {
+                append(first)
+                additions.removeFirst()
+            }
+            if dropped.contains(entry.id) { continue }
+            placements.append(.kept(entry))
+            entryBytes += root.entryBytes(index..<(index + 1))
+        }
+        additions.forEach { append($0) }
+        guard placements.count <= Limits.records else { throw .tooLarge(what: "the vault", limit: Limits.records) }
+    }
+
+    private mutating func append(_ addition: (entry: Root.NewEntry, sealed: [UInt8])) {
+        placements.append(.added(addition.entry.id, sealed: addition.sealed))
+        entryBytes += addition.entry.serialised
+    }
+}
