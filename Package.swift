@@ -31,19 +31,26 @@ let coreLink: [LinkerSetting] = [
 let package = Package(
     name: "claviger",
     products: [
-        .library(name: "ClavigerKit", targets: ["Sodium", "Vault"]),
+        .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     ],
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: marked),
         .target(name: "Vault", dependencies: ["CLinux", "Sodium"], swiftSettings: house),
+        .target(
+            name: "OAuth",
+            dependencies: ["Sodium", .product(name: "HTTPTypes", package: "swift-http-types")],
+            resources: [.embedInCode("Providers/providers.json")],
+            swiftSettings: house),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: house),
         .testTarget(
             name: "VaultTests", dependencies: ["Vault", "Sodium", "TestSupport"], exclude: ["vault_reference.py", "Vectors"],
             swiftSettings: house),
+        .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Sodium"], swiftSettings: house),
     ]
 )

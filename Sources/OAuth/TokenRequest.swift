@@ -1,0 +1,113 @@
+import FoundationEssentials
+public import HTTPTypes
+public import Sodium
+
+/// A request to one of a server's endpoints, ready to be sent. It carries secrets in ordinary memory: write it as late,
+/// and let it go as early, as possible.
+public struct EndpointRequest: Sendable {
+    public var head: HTTPRequest
+    public var body: [UInt8]
+    /// The certificates to trust instead of the system's, in PEM.
+    public var certificateAuthority: String?
+}
+
+/// A client id, and the secret that belongs to it.
+public struct ClientIdentity: Sendable {
+    public var id: String
+    public var secret: Secret?
+
+    public init(id: String, secret: Secret?) {
+        self.id = id
+        self.secret = secret
+    }
+}
+
+/// What one request may ask for instead of what the settings say.
+public struct RequestedAccess: Hashable, Sendable {
+    /// Empty: the scopes of the settings.
+    public var scopes: [String]
+
+    public init(scopes: [String] = []) {
+        self.scopes = scopes
+    }
+}
+
+extension ClientSettings {
+    /// A token request of the client-credentials grant (RFC 6749 section 4.4.2).
+    public func tokenRequest(_ client: ClientIdentity, access: RequestedAccess) -> EndpointRequest {
+        var parameters = [Parameter("grant_type", grant.rawValue)]
+        let scopes = access.scopes.isEmpty ? scopes : access.scopes
+        if !scopes.isEmpty { parameters.append(Parameter("scope", scopes.joined(separator: " "))) }
+        parameters += audiences.map { Parameter("audience", $0) }
+        parameters += resources.map { Parameter("resource", $0) }
+        let fixed = Set(self.parameters.map(\.name))
+        parameters.removeAll { fixed.contains($0.name) }
+        return request(to: tokenURL, parameters + self.parameters, client, placement: placement)
+    }
+
+    /// A request to revoke one token (RFC 7009 section 2.1), or nil where the server has no endpoint for that.
+    public func revocationRequest(_ client: ClientIdentity, token: Secret, hint: String) -> EndpointRequest? {
+        revocationURL.map {
+            let parameters = [Parameter("token", token.revealed()), Parameter("token_type_hint", hint)]
+            return request(to: $0, parameters, client, placement: .body)
+        }
+    }
+
+    /// The one place in which a secret is written into a request.
+    private func request(
+        to url: EndpointURL, _ parameters: [Parameter], _ client: ClientIdentity, placement: ParameterPlacement
+    ) -> EndpointRequest {
+        var parameters = parameters
+        var head = HTTPRequest(method: .post, scheme: url.scheme, authority: url.authority, path: url.path)
+        head.headerFields[.accept] = "application/json"
+        head.headerFields[.userAgent] = "claviger"
+        switch clientAuthentication {
+        case .basic: head.headerFields[.authorization] = basic(client, FormEncoding.encode)
+        case .basicRaw: head.headerFields[.authorization] = basic(client) { $0 }
+        case .post:
+            parameters.append(Parameter("client_id", client.id))
+            if let secret = client.secret { parameters.append(Parameter("client_secret", secret.revealed())) }
+        case .none:
+            parameters.append(Parameter("client_id", client.id))
+        }
+        for header in headers {
+            if let name = HTTPField.Name(header.name) { head.headerFields[name] = header.value }
+        }
+        var query = url.query
+        let body = Self.place(parameters, placement, query: &query, head: &head)
+        head.path = url.path + (query.map { "?" + $0 } ?? "")
+        return EndpointRequest(head: head, body: body, certificateAuthority: certificateAuthority)
+    }
+
+    private func basic(_ client: ClientIdentity, _ encode: (String) -> String) -> String {
+        let pair = encode(client.id) + ":" + encode(client.secret?.revealed() ?? "")
+        return "Basic " + Data(pair.utf8).base64EncodedString()
+    }
+
+    private static func place(
+        _ parameters: [Parameter], _ placement: ParameterPlacement, query: inout String?, head: inout HTTPRequest
+    ) -> [UInt8] {
+        switch placement {
+        case .body:
+            head.headerFields[.contentType] = "application/x-www-form-urlencoded"
+            return Array(FormEncoding.encode(parameters).utf8)
+        case .query:
+            query = [query, FormEncoding.encode(parameters)].compactMap { $0 }.joined(separator: "&")
+            return []
+        case .json:
+            head.headerFields[.contentType] = "application/json"
+            return Array(JSONValue.object(parameters).encoded().utf8)
+        }
+    }
+}
+
+extension JSONValue {
+    /// Parameters as one JSON object; a name that comes more than once becomes an array.
+    fileprivate static func object(_ parameters: [Parameter]) -> JSONValue {
+        .object(
+            Dictionary(grouping: parameters, by: \.name).mapValues { group in
+                let values = group.map { JSONValue.string($0.value) }
+                return values.count == 1 ? values[0] : .array(values)
+            })
+    }
+}

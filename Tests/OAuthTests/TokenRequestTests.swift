@@ -1,0 +1,161 @@
+import HTTPTypes
+import Sodium
+import Testing
+
+@testable import OAuth
+
+private func settings(_ change: (inout ClientSettings) -> Void = { _ in }) throws -> ClientSettings {
+    var settings = ClientSettings(tokenURL: try EndpointURL("https://example.com/token"))
+    change(&settings)
+    return settings
+}
+
+private func client(_ id: String = "id", _ secret: String = "made-up") throws -> ClientIdentity {
+    ClientIdentity(id: id, secret: try Secret(utf8: secret))
+}
+
+private func text(_ request: EndpointRequest) -> String { String(decoding: request.body, as: UTF8.self) }
+
+@Suite struct TokenRequestTests {
+    @Test func basicFormEncodesIDAndSecretFirst() throws {
+        // RFC 6749 section 2.3.1, with the characters that servers get wrong.
+        let request = try settings().tokenRequest(client("a:b", "c d+%ä"), access: RequestedAccess())
+        // base64("a%3Ab:c+d%2B%25%C3%A4")
+        #expect(request.head.headerFields[.authorization] == "Basic YSUzQWI6YytkJTJCJTI1JUMzJUE0")
+        #expect(text(request) == "grant_type=client_credentials")
+        #expect(request.head.method == .post)
+        #expect(request.head.headerFields[.contentType] == "application/x-www-form-urlencoded")
+        #expect(request.head.headerFields[.accept] == "application/json")
+    }
+
+    @Test func basicRawDoesNot() throws {
+        let request = try settings { $0.clientAuthentication = .basicRaw }.tokenRequest(
+            client("a", "b+c"), access: RequestedAccess())
+        #expect(request.head.headerFields[.authorization] == "Basic YTpiK2M=")
+    }
+
+    @Test func theExampleOfRFC6749() throws {
+        // Section 4.4.2.
+        let request = try settings().tokenRequest(client("s6BhdRkqt3", "gX1fBat3bV"), access: RequestedAccess())
+        #expect(request.head.headerFields[.authorization] == "Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW")
+    }
+
+    @Test func postPutsIDAndSecretIntoTheForm() throws {
+        let request = try settings { $0.clientAuthentication = .post }.tokenRequest(
+            client("id", "a&b=c"), access: RequestedAccess())
+        #expect(text(request) == "grant_type=client_credentials&client_id=id&client_secret=a%26b%3Dc")
+        #expect(request.head.headerFields[.authorization] == nil)
+    }
+
+    @Test func noneSendsTheIDAlone() throws {
+        let request = try settings { $0.clientAuthentication = .none }
+            .tokenRequest(ClientIdentity(id: "id", secret: nil), access: RequestedAccess())
+        #expect(text(request) == "grant_type=client_credentials&client_id=id")
+    }
+
+    @Test func scopesAudiencesResourcesAndFurtherParameters() throws {
+        let made = try settings {
+            $0.scopes = ["a", "b"]
+            $0.audiences = ["https://api"]
+            $0.resources = ["https://one", "https://two"]
+            $0.parameters = [Parameter("tenant", "x y")]
+            $0.headers = [Parameter("Accept-Language", "en_US"), Parameter("Accept", "application/vnd+json")]
+        }
+        let request = try made.tokenRequest(client(), access: RequestedAccess())
+        #expect(
+            text(request) == "grant_type=client_credentials&scope=a+b&audience=https%3A%2F%2Fapi"
+                + "&resource=https%3A%2F%2Fone&resource=https%3A%2F%2Ftwo&tenant=x+y")
+        #expect(request.head.headerFields[.acceptLanguage] == "en_US")
+        #expect(request.head.headerFields[.accept] == "application/vnd+json")
+        let asked = try made.tokenRequest(client(), access: RequestedAccess(scopes: ["c"]))
+        #expect(text(asked).contains("scope=c&"))
+    }
+
+    @Test func aParameterOfOnesOwnReplacesTheStandardOne() throws {
+        let request = try settings { $0.parameters = [Parameter("grant_type", "urn:own")] }
+            .tokenRequest(client(), access: RequestedAccess())
+        #expect(text(request) == "grant_type=urn%3Aown")
+    }
+
+    @Test func parametersInTheQuery() throws {
+        let request = try settings {
+            $0.tokenURL = try! EndpointURL("https://example.com/token?tenant=1")
+            $0.clientAuthentication = .post
+            $0.placement = .query
+        }.tokenRequest(client(), access: RequestedAccess())
+        #expect(request.head.path == "/token?tenant=1&grant_type=client_credentials&client_id=id&client_secret=made-up")
+        #expect(request.body.isEmpty)
+    }
+
+    @Test func parametersInJSON() throws {
+        let request = try settings {
+            $0.clientAuthentication = .post
+            $0.placement = .json
+            $0.audiences = ["a", "b"]
+        }.tokenRequest(client("id", "q\"uote"), access: RequestedAccess())
+        #expect(
+            text(request)
+                == #"{"audience":["a","b"],"client_id":"id","client_secret":"q\"uote","grant_type":"client_credentials"}"#)
+        #expect(request.head.headerFields[.contentType] == "application/json")
+    }
+
+    @Test func revocationNamesTokenAndKind() throws {
+        let token = try Secret(utf8: "made-up-token")
+        #expect(try settings().revocationRequest(client(), token: token, hint: "access_token") == nil)
+        let request = try settings { $0.revocationURL = try! EndpointURL("https://example.com/revoke") }
+            .revocationRequest(client(), token: token, hint: "access_token")
+        #expect(request.map(text) == "token=made-up-token&token_type_hint=access_token")
+        #expect(request?.head.path == "/revoke")
+    }
+}
+
+@Suite struct CatalogueTests {
+    @Test func theBuiltInProvidersAreThose() {
+        #expect(Catalogue.builtIn.providers.map(\.name) == ["torq", "torq-eu", "qa", "cloudacademy"])
+        #expect(Catalogue.builtIn.providers.allSatisfy { $0.keysPage != nil && !$0.grants.isEmpty })
+    }
+
+    @Test func torqGetsBasicAndItsHeaders() throws {
+        let torq = try #require(Catalogue.builtIn["torq"])
+        let request = try torq.settings.tokenRequest(client("id", "made-up"), access: RequestedAccess())
+        #expect(request.head.authority == "auth.torq.io")
+        #expect(request.head.path == "/v1/auth/token")
+        #expect(request.head.headerFields[.authorization]?.hasPrefix("Basic ") == true)
+        #expect(request.head.headerFields[.acceptLanguage] == "en_US")
+        #expect(try #require(Catalogue.builtIn["torq-eu"]).tokenURL.host == "auth.eu.torq.io")
+    }
+
+    @Test(arguments: [("qa", "app.qa.com"), ("cloudacademy", "cloudacademy.com")])
+    func qaGetsTheFormBody(_ name: String, _ host: String) throws {
+        let provider = try #require(Catalogue.builtIn[name])
+        let request = try provider.settings.tokenRequest(client("id", "made-up"), access: RequestedAccess())
+        #expect(request.head.authority == host)
+        #expect(request.head.path == "/oauth2/token/")
+        #expect(text(request) == "grant_type=client_credentials&client_id=id&client_secret=made-up")
+        #expect(provider.oldPairDiesAtOnce == true)
+    }
+
+    @Test func aUsersProviderJoinsAndMayReplace() throws {
+        var catalogue = Catalogue.builtIn
+        try catalogue.add(
+            json: Array(
+                #"{"name":"mine","title":"Mine","token_url":"https://mine.example/t","grants":["client_credentials"]}"#.utf8))
+        #expect(catalogue["mine"]?.settings.clientAuthentication == .basic)
+        try catalogue.add(
+            json: Array(#"{"name":"torq","title":"T","token_url":"https://t.example/t","grants":["client_credentials"]}"#.utf8))
+        #expect(catalogue["torq"]?.tokenURL.host == "t.example")
+        #expect(catalogue.providers.count == 5)
+    }
+
+    @Test(arguments: [
+        "", "[]", "{}", #"{"name":"x"}"#,
+        #"{"name":"x","title":"X","token_url":"http://x.example/t","grants":["client_credentials"]}"#,
+        #"{"name":"x","title":"X","token_url":"https://x.example/t","grants":[]}"#,
+        #"{"name":"x","title":"X","token_url":"https://x.example/t","grants":["implicit"]}"#,
+        #"{"name":"x","title":"X","token_url":"https://x.example/t","grants":["client_credentials"],"tokenurl":"y"}"#,
+    ])
+    func aFileThatIsNoProviderIsRefused(_ json: String) {
+        var catalogue = Catalogue.builtIn
+        #expect(throws: CatalogueError.self) { try catalogue.add(json: Array(json.utf8)) }
+    }
+}
