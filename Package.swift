@@ -31,10 +31,13 @@ let coreLink: [LinkerSetting] = [
 let package = Package(
     name: "claviger",
     products: [
-        .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth"]),
+        .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth", "TokenEngine"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
@@ -46,11 +49,25 @@ let package = Package(
             dependencies: ["Sodium", .product(name: "HTTPTypes", package: "swift-http-types")],
             resources: [.embedInCode("Providers/providers.json")],
             swiftSettings: house),
+        .target(
+            name: "TokenEngine",
+            dependencies: [
+                "OAuth", "Sodium",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: house),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: house),
         .testTarget(
             name: "VaultTests", dependencies: ["Vault", "Sodium", "TestSupport"], exclude: ["vault_reference.py", "Vectors"],
             swiftSettings: house),
         .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Sodium"], swiftSettings: house),
+        .testTarget(
+            name: "TokenEngineTests",
+            dependencies: ["TokenEngine", "OAuth", "Sodium", "TestSupport"], swiftSettings: house),
     ]
 )

@@ -1,0 +1,83 @@
+import FoundationEssentials
+import OAuth
+
+/// One conversation with a token endpoint: send, and send again where that can help. Pure; whoever drives it sends,
+/// waits, and reports back.
+///
+/// | what came back | first time | later |
+/// |---|---|---|
+/// | a token | done | done |
+/// | 408, 429, 5xx | wait, send | wait, send; after `maximumSends`, or beyond the waiting limit: failed |
+/// | no connection | wait, send | as above |
+/// | the answer lost | send at once | as above |
+/// | a refusal, a bad certificate, an unusable answer | failed | failed |
+struct Exchange: Sendable {
+    enum Answer: Sendable {
+        case granted(TokenSet)
+        case refused(TokenRefusal)
+        case failed(TransportFailure)
+    }
+
+    enum Action: Sendable {
+        case send
+        /// Seconds.
+        case wait(Double)
+        case done(TokenSet)
+        case fail(TokenFailure, isTransient: Bool)
+    }
+
+    static let maximumSends = 4
+    /// How long one exchange waits in all between its tries, in seconds.
+    static let waitingLimit = 30.0
+    static let firstWait = 0.5
+
+    private(set) var sends = 1
+    private var waited = 0.0
+    private var lostOnce = false
+
+    /// - Parameter jitter: an even number in 0 ..< 1.
+    mutating func handle(_ answer: Answer, jitter: Double) -> Action {
+        switch answer {
+        case .granted(let tokens):
+            return .done(tokens)
+        case .refused(.transient(let status, let retryAfter)):
+            let failure: TokenFailure = status == 429 ? .busy(retryAfter: retryAfter) : .serverFailing(status: status)
+            return again(after: retryAfter.map(Double.init), jitter: jitter, else: failure)
+        case .refused(let refusal):
+            return .fail(Self.failure(refusal), isTransient: false)
+        case .failed(let failure):
+            switch failure {
+            case .certificate, .answerTooLarge, .configuration:
+                return .fail(.unreachable(failure), isTransient: false)
+            case .answerLost where !lostOnce:
+                lostOnce = true
+                return again(after: 0, jitter: jitter, else: .unreachable(failure))
+            case .answerLost, .noConnection:
+                return again(after: nil, jitter: jitter, else: .unreachable(failure))
+            }
+        }
+    }
+
+    /// Exponential backoff with jitter, or as long as the server says, within the limits.
+    private mutating func again(after asked: Double?, jitter: Double, else failure: TokenFailure) -> Action {
+        let backoff = Self.firstWait * Double(1 << (sends - 1)) * (0.5 + jitter / 2)
+        let wait = asked ?? backoff
+        guard sends < Self.maximumSends, waited + wait <= Self.waitingLimit else {
+            return .fail(failure, isTransient: true)
+        }
+        sends += 1
+        waited += wait
+        return wait > 0 ? .wait(wait) : .send
+    }
+
+    private static func failure(_ refusal: TokenRefusal) -> TokenFailure {
+        switch refusal {
+        case .oauth(.invalidClient): .keyPairRefused
+        case .oauth(let code): .refused(code)
+        case .redirected(let status): .redirected(status: status)
+        case .unusable(let reason): .unusableAnswer(reason: reason)
+        case .memory: .memory
+        case .transient(let status, _): .serverFailing(status: status)
+        }
+    }
+}

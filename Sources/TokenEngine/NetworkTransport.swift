@@ -1,0 +1,141 @@
+import AsyncHTTPClient
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import NIOSSL
+public import OAuth
+import Synchronization
+
+/// The transport over the network: AsyncHTTPClient, with no redirects, a trust store per request, and a limit to
+/// everything that a server could draw out.
+public final class NetworkTransport: HTTPTransport {
+    public struct Limits: Sendable {
+        public var connect = Duration.seconds(10)
+        /// Between two pieces of an answer.
+        public var read = Duration.seconds(30)
+        /// One request from its first byte to its answer's last.
+        public var total = Duration.seconds(60)
+        public var body = 1 << 20
+        public init() {}
+    }
+
+    private let limits: Limits
+    private let proxies: ProxySettings
+    /// One client for each proxy, and one that goes straight; made when first needed, since a cached token needs none.
+    private let clients = Mutex<[ProxySettings.Proxy?: HTTPClient]>([:])
+
+    public init(limits: Limits = Limits(), proxies: ProxySettings) {
+        self.limits = limits
+        self.proxies = proxies
+    }
+
+    /// Ends all connections. Must be called before the last reference goes.
+    public func close() async {
+        let clients = clients.withLock { all in
+            defer { all = [:] }
+            return Array(all.values)
+        }
+        for client in clients { try? await client.shutdown() }
+    }
+
+    public func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
+        let address = "\(request.head.scheme ?? "https")://\(request.head.authority ?? "")\(request.head.path ?? "/")"
+        guard let url = try? EndpointURL(address) else { throw .configuration(reason: "the address can't be used") }
+        let client = client(through: try proxies.proxy(for: url))
+        let prepared = try prepare(request, address)
+        do {
+            let response = try await client.execute(prepared, deadline: .now() + limits.total.amount)
+            var fields = HTTPFields()
+            for (name, value) in response.headers {
+                if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
+            }
+            let body = try await response.body.collect(upTo: limits.body)
+            return EndpointAnswer(status: Int(response.status.code), headerFields: fields, body: Array(body.readableBytesView))
+        } catch {
+            throw Self.failure(error, host: url.host)
+        }
+    }
+
+    private func prepare(_ request: EndpointRequest, _ address: String) throws(TransportFailure) -> HTTPClientRequest {
+        var prepared = HTTPClientRequest(url: address)
+        prepared.method = HTTPMethod(rawValue: request.head.method.rawValue)
+        for field in request.head.headerFields { prepared.headers.add(name: field.name.rawName, value: field.value) }
+        prepared.body = .bytes(request.body)
+        if let authority = request.certificateAuthority {
+            prepared.tlsConfiguration = try Self.trusting(authority)
+        }
+        return prepared
+    }
+
+    private static func trusting(_ pem: String) throws(TransportFailure) -> TLSConfiguration {
+        guard let certificates = try? NIOSSLCertificate.fromPEMBytes(Array(pem.utf8)), !certificates.isEmpty else {
+            throw .configuration(reason: "the certificates of its authority (--ca-file) can't be read")
+        }
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.trustRoots = .certificates(certificates)
+        return configuration
+    }
+
+    private func client(through proxy: ProxySettings.Proxy?) -> HTTPClient {
+        clients.withLock { clients in
+            if let client = clients[proxy] { return client }
+            var configuration = HTTPClient.Configuration(
+                redirectConfiguration: .disallow,
+                timeout: .init(connect: limits.connect.amount, read: limits.read.amount),
+                proxy: proxy.map(Self.proxy))
+            configuration.httpVersion = .http1Only
+            configuration.connectionPool.retryConnectionEstablishment = false
+            let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+            clients[proxy] = client
+            return client
+        }
+    }
+
+    private static func proxy(_ proxy: ProxySettings.Proxy) -> HTTPClient.Configuration.Proxy {
+        guard let user = proxy.user else { return .server(host: proxy.host, port: proxy.port) }
+        return .server(
+            host: proxy.host, port: proxy.port,
+            authorization: .basic(username: user, password: proxy.password ?? ""))
+    }
+
+    /// Errors in our own words: those of the libraries may quote what was sent or received.
+    private static func failure(_ error: any Error, host: String) -> TransportFailure {
+        switch error {
+        case is NIOTooManyBytesError:
+            return .answerTooLarge(host: host)
+        case let error as HTTPClientError:
+            return clientFailure(error, host: host)
+        case let error as NIOConnectionError:
+            let dns = error.connectionErrors.isEmpty && (error.dnsAError != nil || error.dnsAAAAError != nil)
+            return .noConnection(host: host, reason: dns ? "no such host is known" : "the connection was refused")
+        case is IOError:
+            return .noConnection(host: host, reason: "the connection was refused")
+        case NIOSSLError.handshakeFailed(.sslError(let stack)) where stack.description.contains("CERTIFICATE_VERIFY_FAILED"):
+            return .certificate(host: host, reason: "it has expired, or its authority is not trusted here")
+        case is NIOSSLExtraError:
+            return .certificate(host: host, reason: "it belongs to another host")
+        case is NIOSSLError:
+            return .noConnection(host: host, reason: "no secure connection could be agreed")
+        default:
+            return .answerLost(host: host, reason: "the connection broke")
+        }
+    }
+
+    private static func clientFailure(_ error: HTTPClientError, host: String) -> TransportFailure {
+        switch error {
+        case .connectTimeout: .noConnection(host: host, reason: "no connection within the time limit")
+        case .tlsHandshakeTimeout: .noConnection(host: host, reason: "no secure connection within the time limit")
+        case .httpProxyHandshakeTimeout, .socksHandshakeTimeout, .proxyAuthenticationRequired, .invalidProxyResponse:
+            .noConnection(host: host, reason: "the proxy does not let us through")
+        case .readTimeout, .deadlineExceeded: .answerLost(host: host, reason: "no answer within the time limit")
+        default: .answerLost(host: host, reason: "the connection broke")
+        }
+    }
+}
+
+extension Duration {
+    fileprivate var amount: TimeAmount {
+        .nanoseconds(components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000)
+    }
+}

@@ -1,0 +1,34 @@
+public import OAuth
+
+/// Why there is no token. None of these carries a word of the server's beyond a registered error code.
+public enum TokenFailure: Error, Equatable, Sendable {
+    /// `invalid_client`: the key pair is wrong, or was regenerated elsewhere.
+    case keyPairRefused
+    case refused(OAuthErrorCode)
+    case unreachable(TransportFailure)
+    /// The server failed with this status, after every try.
+    case serverFailing(status: Int)
+    /// The server asks to be left alone for longer than we wait.
+    case busy(retryAfter: Int?)
+    case redirected(status: Int)
+    case unusableAnswer(reason: String)
+    /// Another process kept the credential's lock for longer than we wait.
+    case lockTimeout
+    /// The server's tokens never live as long as was asked.
+    case lifetimeTooShort(lifetime: Int, asked: Int)
+    case memory
+}
+
+/// Why no answer came.
+public enum TransportFailure: Error, Equatable, Sendable {
+    /// No connection: nothing was sent.
+    case noConnection(host: String, reason: String)
+    /// The request went out, or may have, and no whole answer came back.
+    case answerLost(host: String, reason: String)
+    /// The other side could not prove that it is the host.
+    case certificate(host: String, reason: String)
+    /// The answer is larger than any token's.
+    case answerTooLarge(host: String)
+    /// The certificates to trust, or a proxy variable, can't be used.
+    case configuration(reason: String)
+}

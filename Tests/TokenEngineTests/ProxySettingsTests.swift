@@ -1,0 +1,52 @@
+import OAuth
+import Testing
+
+@testable import TokenEngine
+
+@Suite struct ProxySettingsTests {
+    private func proxy(_ environment: [String: String], _ url: String = "https://auth.example.com/token") throws -> ProxySettings
+        .Proxy?
+    {
+        try ProxySettings(environment: environment).proxy(for: EndpointURL(url))
+    }
+
+    @Test func goesStraightWithoutTheVariables() throws {
+        #expect(try proxy([:]) == nil)
+        #expect(try proxy(["HTTPS_PROXY": ""]) == nil)
+    }
+
+    @Test func readsHostPortAndUser() throws {
+        #expect(try proxy(["HTTPS_PROXY": "http://proxy:3128"]) == .init(host: "proxy", port: 3128))
+        #expect(try proxy(["https_proxy": "proxy"]) == .init(host: "proxy", port: 80))
+        #expect(
+            try proxy(["HTTPS_PROXY": "http://me:made-up@proxy:1/"])
+                == .init(host: "proxy", port: 1, user: "me", password: "made-up"))
+        #expect(try proxy(["HTTPS_PROXY": "http://upper:1", "https_proxy": "http://lower:2"])?.host == "lower")
+    }
+
+    @Test func httpProxyIsNotForHTTPS() throws {
+        #expect(try proxy(["HTTP_PROXY": "http://proxy:3128"]) == nil)
+    }
+
+    @Test(arguments: ["http://127.0.0.1:1/", "http://localhost/", "https://localhost/", "https://[::1]/"])
+    func thisMachineIsNeverReachedThroughAProxy(_ url: String) throws {
+        #expect(try proxy(["HTTPS_PROXY": "http://proxy:1", "HTTP_PROXY": "http://proxy:1"], url) == nil)
+    }
+
+    @Test(arguments: [
+        ("*", true), ("auth.example.com", true), ("example.com", true), (".example.com", true), ("*.example.com", true),
+        ("AUTH.EXAMPLE.COM", true), ("other.com, example.com", true), ("auth.example.com:443", true),
+        ("auth.example.com:8443", false),
+        ("ample.com", false), ("com.", false), ("other.com", false), ("", false), (",", false),
+    ])
+    func noProxyNamesHostsAndThoseBelow(_ value: String, _ straight: Bool) throws {
+        #expect((try proxy(["HTTPS_PROXY": "http://proxy:1", "NO_PROXY": value]) == nil) == straight)
+    }
+
+    @Test(arguments: ["socks5://proxy:1", "https://proxy:1", "http://", "http://proxy/path", "http://pro xy"])
+    func whatIsNoProxyIsRefused(_ value: String) {
+        #expect(throws: TransportFailure.configuration(reason: "HTTPS_PROXY is not the address of an http proxy")) {
+            try proxy(["HTTPS_PROXY": value])
+        }
+    }
+}
