@@ -31,7 +31,7 @@ let coreLink: [LinkerSetting] = [
 let package = Package(
     name: "claviger",
     products: [
-        .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth", "TokenEngine"]),
+        .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth", "TokenEngine", "Agent"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
@@ -60,6 +60,7 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: house),
+        .target(name: "Agent", dependencies: ["Vault", "TokenEngine", "OAuth", "Sodium"], swiftSettings: house),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: house),
         .testTarget(
@@ -69,5 +70,8 @@ let package = Package(
         .testTarget(
             name: "TokenEngineTests",
             dependencies: ["TokenEngine", "OAuth", "Sodium", "TestSupport"], swiftSettings: house),
+        .testTarget(
+            name: "AgentTests", dependencies: ["Agent", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport"],
+            swiftSettings: house),
     ]
 )

@@ -1,0 +1,66 @@
+public import FoundationEssentials
+public import OAuth
+public import TokenEngine
+
+/// A credential to be stored.
+public struct NewCredential: Sendable {
+    public var provider: String?
+    public var settings: ClientSettings
+    public var client: ClientIdentity
+
+    public init(provider: String?, settings: ClientSettings, client: ClientIdentity) {
+        self.provider = provider
+        self.settings = settings
+        self.client = client
+    }
+}
+
+/// Which key pair a rotation goes to.
+public enum Rotation: Sendable {
+    case to(ClientIdentity)
+    /// The pair that an unfinished rotation left in the vault.
+    case staged
+    /// The pair before the last rotation.
+    case previous
+}
+
+/// What became of the tokens of a credential that was revoked.
+public struct RevocationReport: Sendable, Equatable {
+    /// How many the server has revoked.
+    public var revoked = 0
+    /// How many were only forgotten, since the server has no revocation endpoint.
+    public var forgotten = 0
+    /// Until when the last of the forgotten ones stays valid; nil if none is, or one never says.
+    public var validUntil: Date?
+}
+
+/// Why the agent refused; the vault and the engine have their own words.
+public enum AgentError: Error, Sendable {
+    /// The record holds what this version does not know.
+    case newerRecord(name: String)
+    /// The pair to rotate to is the one in use.
+    case samePair
+    case nothingStaged
+    case nothingToRollBack
+    /// The proof could not be made; the new pair is staged in the vault, the old one still in use.
+    case rotationUnfinished(cause: TokenFailure)
+}
+
+/// Everything that can be done with credentials. The commands know nothing else, so that they work the same with an
+/// agent and without. Nothing here returns a client secret, a refresh token or a password.
+public protocol CredentialAgent: Sendable {
+    /// A valid access token, cached or new.
+    func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken
+    /// Every credential, in the order of the names.
+    func list() async throws -> [CredentialSummary]
+    func show(_ name: String) async throws -> CredentialSummary
+    /// Stores a credential, after it has been proven by a token.
+    func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialSummary
+    /// Replaces the key pair: stage, prove, promote, in that order; the old pair is in use until the new one is proven.
+    func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialSummary
+    func revoke(_ name: String) async throws -> RevocationReport
+    /// Changes what is not secret. Where that changes what is sent for a token, it is proven first.
+    func edit(_ name: String, clientID: String, settings: ClientSettings, verify: Bool) async throws -> CredentialSummary
+    func rename(_ name: String, to newName: String) async throws
+    func remove(_ name: String) async throws
+}

@@ -1,0 +1,41 @@
+public import FoundationEssentials
+public import OAuth
+import TokenEngine
+
+/// A credential without its secrets: what may be shown, and sent to any caller that may know of it.
+public struct CredentialSummary: Sendable, Equatable {
+    public struct Token: Sendable, Equatable {
+        /// Empty for the credential's own scopes.
+        public var requestedScopes: [String]
+        public var type: String
+        public var scopes: [String]?
+        public var obtained: Date
+        public var expires: Date?
+    }
+
+    public var name: String
+    public var provider: String?
+    public var clientID: String
+    public var settings: ClientSettings
+    public var keyPairSince: Date
+    public var previousKeyPairSince: Date?
+    public var stagedKeyPairSince: Date?
+    public var refusedSince: Date?
+    public var tokens: [Token]
+
+    init(name: String, _ credential: Credential) {
+        self.name = name
+        provider = credential.provider
+        clientID = credential.keyPair.client.id
+        settings = credential.settings
+        keyPairSince = credential.keyPair.since
+        previousKeyPairSince = credential.previousKeyPair?.since
+        stagedKeyPairSince = credential.stagedKeyPair?.since
+        refusedSince = credential.refusedSince
+        tokens = credential.tokens.map {
+            Token(
+                requestedScopes: $0.access.scopes, type: $0.type, scopes: $0.scopes, obtained: $0.sent,
+                expires: $0.expires)
+        }
+    }
+}

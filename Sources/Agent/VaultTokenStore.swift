@@ -1,0 +1,23 @@
+import TokenEngine
+import Vault
+
+/// The engine's store, in an unlocked vault.
+struct VaultTokenStore: TokenStore {
+    let vault: UnlockedVault
+
+    func credential(_ name: String) throws -> Credential {
+        try CredentialCoding.credential(vault.record(name), name: name)
+    }
+
+    func update(_ name: String, _ change: @Sendable (inout Credential) -> Void) throws {
+        try vault.update { transaction in
+            var credential = try CredentialCoding.credential(transaction.record(name), name: name)
+            change(&credential)
+            try transaction.replace(name, with: CredentialCoding.record(credential))
+        }
+    }
+
+    func tryLock(_ name: String) throws -> (any Sendable)? {
+        try vault.tryLock(credential: name)
+    }
+}
