@@ -31,13 +31,18 @@ let coreLink: [LinkerSetting] = [
 let package = Package(
     name: "claviger",
     products: [
+        .executable(name: "claviger", targets: ["Claviger"]),
+        .executable(name: "claviger-core", targets: ["ClavigerCore"]),
+        .executable(name: "claviger-sandbox", targets: ["ClavigerSandbox"]),
         .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth", "TokenEngine", "Agent"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     ],
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
@@ -61,6 +66,29 @@ let package = Package(
             ],
             swiftSettings: house),
         .target(name: "Agent", dependencies: ["Vault", "TokenEngine", "OAuth", "Sodium"], swiftSettings: house),
+        .executableTarget(
+            name: "ClavigerCore",
+            dependencies: [
+                "Agent", "CLinux",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: house,
+            linkerSettings: coreLink),
+        .executableTarget(
+            name: "Claviger",
+            swiftSettings: house + [.unsafeFlags(["-disable-dynamic-actor-isolation"])],
+            linkerSettings: thinLink),
+        .executableTarget(
+            name: "ClavigerSandbox",
+            dependencies: [
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: house),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: house),
         .testTarget(
@@ -72,6 +100,9 @@ let package = Package(
             dependencies: ["TokenEngine", "OAuth", "Sodium", "TestSupport"], swiftSettings: house),
         .testTarget(
             name: "AgentTests", dependencies: ["Agent", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport"],
+            swiftSettings: house),
+        .testTarget(
+            name: "ClavigerCoreTests", dependencies: ["Claviger", "ClavigerCore", "ClavigerSandbox", "TestSupport"],
             swiftSettings: house),
     ]
 )

@@ -1,0 +1,76 @@
+import Agent
+import ArgumentParser
+import FoundationEssentials
+import OAuth
+import Vault
+
+struct Add: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Store a credential, proven by acquiring a token first.",
+        discussion: """
+            The client secret comes from --secret-file, --from or a prompt, never from the command line. If no token \
+            can be acquired with it, nothing is stored.
+            """)
+
+    @Argument(help: "The name of the new credential.")
+    var name: String
+
+    @Option(
+        help: ArgumentHelp("A provider of claviger providers.", valueName: "provider"),
+        completion: .custom { _, _, _ in providerNames() })
+    var provider: String?
+
+    @Flag(help: "Print the stored credential, without its secrets, as JSON.")
+    var json = false
+
+    @OptionGroup var settings: SettingsOptions
+    @OptionGroup var keyPair: KeyPairOptions
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        try CredentialName.validate(name)
+        let provider = try provider.map(Providers.named)
+        let settings = try newSettings(provider)
+        try await naming(name) {
+            try await global.withAgent { agent in
+                // A taken name is better known before the secret is typed.
+                if (try? await agent.show(name)) != nil { throw VaultError.nameTaken(name) }
+                let client = try keyPair.client(
+                    named: name, known: self.settings.clientID, asksForID: false,
+                    needsSecret: settings.clientAuthentication.needsSecret, page: provider?.keysPage)
+                let new = NewCredential(provider: provider?.name, settings: settings, client: client)
+                let stored = try await agent.add(name, new, verify: !keyPair.noVerify)
+                try report(stored)
+            }
+        }
+    }
+
+    private func newSettings(_ provider: Provider?) throws -> ClientSettings {
+        var settings: ClientSettings
+        if let provider {
+            settings = provider.settings
+        } else if let url = self.settings.tokenURL {
+            settings = ClientSettings(tokenURL: try SettingsOptions.address("--token-url", url))
+        } else {
+            throw Failure(
+                "neither a provider nor a token endpoint was given",
+                hint: "use --provider (claviger providers lists them) or --token-url", .usage)
+        }
+        try self.settings.apply(to: &settings)
+        return settings
+    }
+
+    private func report(_ stored: CredentialSummary) throws {
+        let now = Date()
+        let proof =
+            keyPair.noVerify
+            ? "not proven, as asked" : "proven: a token was acquired (\(Report.tokenState(stored, now: now)))"
+        Terminal.note("stored \(Failure.quoted(name)); \(proof)")
+        if json { try Terminal.output(Report.json(Report.Credential(stored, now: now))) }
+    }
+}
+
+/// For shell completion.
+private func providerNames() -> [String] {
+    ((try? Providers.catalogue()) ?? .builtIn).providers.map(\.name)
+}

@@ -1,0 +1,73 @@
+import ArgumentParser
+import Glibc
+import OAuth
+
+struct Providers: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List the known providers, and where each key is made.",
+        discussion: """
+            A provider of your own is a JSON file in ~/.config/claviger/providers ($XDG_CONFIG_HOME); see \
+            claviger-providers(5). Any other OAuth 2.0 server works with plain options of claviger add.
+            """)
+
+    @Flag(help: "Print JSON, in the form of a provider file.")
+    var json = false
+
+    func run() throws {
+        let providers = try Self.catalogue().providers
+        if json { return try Terminal.output(Report.json(providers)) }
+        let rows = providers.map { provider in
+            [
+                provider.name, provider.title, provider.grants.map(\.option).joined(separator: ", "),
+                provider.keysPage ?? "",
+            ].map(Terminal.plain)
+        }
+        try Terminal.output(Report.table([["NAME", "SERVICE", "GRANTS", "KEYS ARE MADE IN"]] + rows))
+        for provider in providers {
+            for note in provider.notes ?? [] { Terminal.note("\(Terminal.plain(provider.name)): \(Terminal.plain(note))") }
+        }
+    }
+
+    /// The built-in providers and the user's.
+    /// - Throws: a failure that names the file that can't be used.
+    static func catalogue() throws -> Catalogue {
+        var catalogue = Catalogue.builtIn
+        guard let folder = GlobalOptions.providersFolder() else { return catalogue }
+        for name in try files(in: folder) {
+            let path = folder + "/" + name
+            let bytes = try SecretInput.contents(path, limit: 1 << 20, what: "provider")
+            do throws(CatalogueError) {
+                try catalogue.add(json: bytes)
+            } catch {
+                throw Failure("the provider file \(path) cannot be used: \(Terminal.plain(error.reason))", .configuration)
+            }
+        }
+        return catalogue
+    }
+
+    private static func files(in folder: String) throws -> [String] {
+        guard let stream = opendir(folder) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name.hasSuffix(".json"), !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// - Throws: a failure that lists the names there are.
+    static func named(_ name: String) throws -> Provider {
+        let catalogue = try catalogue()
+        guard let provider = catalogue[name] else {
+            throw Failure(
+                "there is no provider \(Failure.quoted(name))",
+                hint:
+                    "there are \(catalogue.providers.map(\.name).joined(separator: ", ")); for any other server use --token-url",
+                .usage)
+        }
+        return provider
+    }
+}

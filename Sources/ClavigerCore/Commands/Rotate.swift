@@ -1,0 +1,64 @@
+import Agent
+import ArgumentParser
+import FoundationEssentials
+
+struct Rotate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Replace the key pair after it was regenerated at the provider.",
+        discussion: """
+            The new pair is stored beside the old one, proven by a live token, and put in its place in one step; tokens \
+            bought with the old pair are dropped, and the old pair is kept for --rollback. A pair that the server refuses \
+            changes nothing. One that could not be tried stays in the vault for --resume.
+            """)
+
+    @Argument(help: "The credential.")
+    var name: String
+
+    @Option(help: ArgumentHelp("The new client id, where it changes with the secret.", valueName: "id"))
+    var clientID: String?
+
+    @Flag(help: "Go back to the pair before the last rotation.")
+    var rollback = false
+
+    @Flag(help: "Finish a rotation whose new pair could not be proven.")
+    var resume = false
+
+    @Flag(help: "Print the credential, without its secrets, as JSON.")
+    var json = false
+
+    @OptionGroup var keyPair: KeyPairOptions
+    @OptionGroup var global: GlobalOptions
+
+    func validate() throws {
+        let sources = [rollback, resume, keyPair.from != nil || keyPair.secretFile != nil || clientID != nil]
+        if sources.count(where: { $0 }) > 1 {
+            throw ValidationError("--rollback, --resume and a new key pair exclude each other")
+        }
+    }
+
+    func run() async throws {
+        let result = try await naming(name) {
+            try await global.withAgent { agent in
+                let rotation = try await rotation(agent)
+                return try await agent.rotate(name, rotation, verify: !keyPair.noVerify)
+            }
+        }
+        let now = Date()
+        let proof = keyPair.noVerify ? "not proven, as asked" : "proven: a token was acquired"
+        Terminal.note(
+            "rotated \(Failure.quoted(name)) to the client id \(Terminal.plain(result.clientID)); \(proof); "
+                + "the old pair is kept for --rollback")
+        if json { try Terminal.output(Report.json(Report.Credential(result, now: now))) }
+    }
+
+    private func rotation(_ agent: any CredentialAgent) async throws -> Rotation {
+        if rollback { return .previous }
+        if resume { return .staged }
+        let current = try await agent.show(name)
+        let page = current.provider.flatMap { try? Providers.named($0).keysPage }
+        let client = try keyPair.client(
+            named: name, known: clientID ?? current.clientID, asksForID: clientID == nil,
+            needsSecret: current.settings.clientAuthentication.needsSecret, page: page)
+        return .to(client)
+    }
+}

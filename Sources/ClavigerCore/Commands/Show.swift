@@ -1,0 +1,20 @@
+import ArgumentParser
+import FoundationEssentials
+
+struct Show: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show one credential without its secrets.")
+
+    @Argument(help: "The credential.")
+    var name: String
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let summary = try await naming(name) { try await global.withAgent { try await $0.show(name) } }
+        let now = Date()
+        try Terminal.output(json ? Report.json(Report.Credential(summary, now: now)) : Report.text(summary, now: now))
+    }
+}

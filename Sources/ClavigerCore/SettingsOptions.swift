@@ -1,0 +1,140 @@
+public import ArgumentParser
+import FoundationEssentials
+public import OAuth
+
+extension GrantType: ExpressibleByArgument {
+    public init?(argument: String) { self.init(rawValue: argument.replacing("-", with: "_")) }
+    public var defaultValueDescription: String { option }
+    public static var allValueStrings: [String] { allCases.map(\.option) }
+    /// As it is written on the command line.
+    var option: String { rawValue.replacing("_", with: "-") }
+}
+
+extension ClientAuthentication: ExpressibleByArgument {
+    public init?(argument: String) { self.init(rawValue: argument.replacing("-", with: "_")) }
+    public var defaultValueDescription: String { option }
+    public static var allValueStrings: [String] { allCases.map(\.option) }
+    /// As it is written on the command line.
+    var option: String { rawValue.replacing("_", with: "-") }
+}
+
+extension ParameterPlacement: ExpressibleByArgument {}
+
+/// What describes a credential and is no secret: for `add` and `edit`.
+struct SettingsOptions: ParsableArguments {
+    @Option(help: "How tokens are granted.")
+    var grant: GrantType?
+
+    @Option(help: ArgumentHelp("The client id.", valueName: "id"))
+    var clientID: String?
+
+    @Option(help: "How the client proves who it is.")
+    var clientAuth: ClientAuthentication?
+
+    @Option(help: ArgumentHelp("The token endpoint.", valueName: "url"))
+    var tokenURL: String?
+
+    @Option(help: ArgumentHelp("The revocation endpoint (RFC 7009).", valueName: "url"))
+    var revocationURL: String?
+
+    @Option(help: ArgumentHelp("The introspection endpoint (RFC 7662).", valueName: "url"))
+    var introspectionURL: String?
+
+    @Option(help: ArgumentHelp("A scope to ask for; may be repeated.", valueName: "scope"))
+    var scope: [String] = []
+
+    @Option(help: ArgumentHelp("An audience to ask for; may be repeated.", valueName: "audience"))
+    var audience: [String] = []
+
+    @Option(help: ArgumentHelp("A resource to ask for (RFC 8707); may be repeated.", valueName: "uri"))
+    var resource: [String] = []
+
+    @Option(help: ArgumentHelp("A further parameter of the token request; may be repeated.", valueName: "key=value"))
+    var param: [String] = []
+
+    @Option(help: ArgumentHelp("A further header of the token request; may be repeated.", valueName: "'name: value'"))
+    var header: [String] = []
+
+    @Option(name: .customLong("params-in"), help: "Where the parameters of a token request go.")
+    var placement: ParameterPlacement?
+
+    @Option(
+        help: ArgumentHelp("Trust the certificates in this PEM file instead of the system's.", valueName: "file"),
+        completion: .file())
+    var caFile: String?
+
+    /// Whether any option was given.
+    var isEmpty: Bool {
+        grant == nil && clientID == nil && clientAuth == nil && tokenURL == nil && revocationURL == nil
+            && introspectionURL == nil && placement == nil && caFile == nil
+            && [scope, audience, resource, param, header].allSatisfy(\.isEmpty)
+    }
+
+    /// Writes what was given over what is there; a list that was given replaces the list.
+    func apply(to settings: inout ClientSettings) throws {
+        if let grant { settings.grant = grant }
+        if let clientAuth { settings.clientAuthentication = clientAuth }
+        if let placement { settings.placement = placement }
+        if let tokenURL { settings.tokenURL = try Self.address("--token-url", tokenURL) }
+        if let revocationURL { settings.revocationURL = try Self.address("--revocation-url", revocationURL) }
+        if let introspectionURL { settings.introspectionURL = try Self.address("--introspection-url", introspectionURL) }
+        if !scope.isEmpty { settings.scopes = try scope.flatMap(Self.scopes) }
+        if !audience.isEmpty { settings.audiences = audience }
+        if !resource.isEmpty { settings.resources = resource }
+        if !param.isEmpty { settings.parameters = try param.map(Self.parameter) }
+        if !header.isEmpty { settings.headers = try header.map(Self.headerField) }
+        if let caFile { settings.certificateAuthority = try Self.certificates(caFile) }
+    }
+
+    static func address(_ option: String, _ text: String) throws -> EndpointURL {
+        do throws(EndpointURL.Refusal) {
+            return try EndpointURL(text)
+        } catch {
+            throw Failure.address(option, error)
+        }
+    }
+
+    /// `--scope "a b"` is `--scope a --scope b`. What a scope may hold is in RFC 6749 section 3.3.
+    static func scopes(_ text: String) throws -> [String] {
+        let scopes = text.split(separator: " ").map(String.init)
+        let allowed = scopes.allSatisfy { $0.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C } }
+        guard !scopes.isEmpty, allowed else { throw Failure("a scope is empty or has characters that none may have", .usage) }
+        return scopes
+    }
+
+    private static func parameter(_ text: String) throws -> Parameter {
+        guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
+            throw Failure("--param takes key=value", .usage)
+        }
+        return Parameter(String(text[..<equals]), String(text[text.index(after: equals)...]))
+    }
+
+    private static func headerField(_ text: String) throws -> Parameter {
+        guard let colon = text.firstIndex(of: ":") else { throw Failure("--header takes 'name: value'", .usage) }
+        let name = String(text[..<colon])
+        let value = String(text[text.index(after: colon)...].drop { $0 == " " })
+        guard HeaderRules.isName(name), HeaderRules.isValue(value) else {
+            throw Failure("--header has characters that no header may have", .usage)
+        }
+        return Parameter(name, value)
+    }
+
+    private static func certificates(_ path: String) throws -> String {
+        let bytes = try SecretInput.contents(path, limit: 1 << 20, what: "certificates")
+        guard let text = String(validating: bytes, as: UTF8.self), text.contains("-----BEGIN CERTIFICATE-----") else {
+            throw Failure("\(path) holds no certificate in PEM", .usage)
+        }
+        return text
+    }
+}
+
+/// What HTTP allows in a header (RFC 9110 sections 5.1 and 5.5).
+enum HeaderRules {
+    static func isName(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !Array("\"(),/:;<=>?@[\\]{}".utf8).contains($0) }
+    }
+
+    static func isValue(_ text: String) -> Bool {
+        text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+    }
+}
