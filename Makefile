@@ -32,6 +32,38 @@ test: setup venv
 	swift build --build-tests
 	swift test --skip-build
 
+demo: build
+	@scripts/setup curl:curl
+	swift build $(RELEASE_FLAGS) --product claviger-sandbox
+	@scripts/demo $(RELEASE)
+
+bench: setup
+	@scripts/bench
+
+BINDIR := $(DESTDIR)$(PREFIX)/bin
+LIBEXECDIR := $(DESTDIR)$(PREFIX)/libexec/claviger
+MANDIR := $(DESTDIR)$(PREFIX)/share/man
+COMPLETIONS := bash-completion/completions/claviger zsh/site-functions/_claviger fish/vendor_completions.d/claviger.fish
+PAGES := $(notdir $(wildcard man/*.[157]))
+
+install: build
+	install -d $(BINDIR) $(LIBEXECDIR)
+	install -m 755 $(RELEASE)/claviger $(BINDIR)/claviger
+	install -m 755 $(RELEASE)/claviger-core $(LIBEXECDIR)/claviger-core
+	@for page in $(PAGES); do \
+	  section=$${page##*.}; install -d $(MANDIR)/man$$section; \
+	  install -m 644 man/$$page $(MANDIR)/man$$section/$$page; done
+	@for file in $(COMPLETIONS); do \
+	  shell=$${file%%[-/]*}; target=$(DESTDIR)$(PREFIX)/share/$$file; install -d $$(dirname $$target); \
+	  $(RELEASE)/claviger-core --generate-completion-script $$shell > $$target; chmod 644 $$target; done
+	@echo "installed below $(DESTDIR)$(PREFIX)"
+
+uninstall:
+	rm -f $(BINDIR)/claviger $(LIBEXECDIR)/claviger-core
+	rm -f $(foreach page,$(PAGES),$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/,$(COMPLETIONS))
+	@rmdir $(LIBEXECDIR) 2>/dev/null || true
+
 format:
 	swift format --in-place --recursive Sources Tests Package.swift
 

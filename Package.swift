@@ -104,5 +104,8 @@ let package = Package(
         .testTarget(
             name: "ClavigerCoreTests", dependencies: ["Claviger", "ClavigerCore", "ClavigerSandbox", "TestSupport"],
             swiftSettings: house),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["Claviger", "ClavigerCore", "ClavigerSandbox", "TestSupport"],
+            exclude: ["requirements.txt", "django_server.py", "certificates.py", "connect_proxy.py"], swiftSettings: house),
     ]
 )

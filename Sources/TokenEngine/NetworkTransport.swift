@@ -115,6 +115,8 @@ public final class NetworkTransport: HTTPTransport {
             return .certificate(host: host, reason: "it has expired, or its authority is not trusted here")
         case is NIOSSLExtraError:
             return .certificate(host: host, reason: "it belongs to another host")
+        case NIOSSLError.uncleanShutdown:
+            return .answerLost(host: host, reason: "the connection was cut before the answer's end")
         case is NIOSSLError:
             return .noConnection(host: host, reason: "no secure connection could be agreed")
         default:

@@ -1,0 +1,62 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.enabled(if: Python.isThere, "make test makes the virtual environment that this needs"), .timeLimit(.minutes(3)))
+struct TLSTests {
+    private func add(_ address: String, trust: [String], environment: [String: String] = [:]) async throws -> ProgramResult {
+        let folder = TemporaryFolder()
+        let home = ["HOME": folder.path, "CLAVIGER_KEY_FILE": folder.file("key")].merging(environment) { $1 }
+        try #require(await Program.run(Program.claviger, ["init"], environment: home).status == 0)
+        return await Program.run(
+            Program.claviger,
+            ["add", "a", "--token-url", address + "/torq/v1/auth/token", "--client-id", "x", "--secret-file", "-"] + trust,
+            environment: home, input: "made-up")
+    }
+
+    /// A wrong secret that is refused by the server has gone through TLS.
+    private func isThrough(_ result: ProgramResult) -> Bool {
+        result.status == 77 && result.errors.contains("invalid_client")
+    }
+
+    @Test func anAuthorityOfOnesOwnIsTrustedWhereItIsNamed() async throws {
+        let certificates = try await Certificates()
+        let server = try await PracticeServer(arguments: certificates.arguments("good"))
+        #expect(isThrough(try await add(server.address, trust: ["--ca-file", certificates.authority])))
+        let untrusted = try await add(server.address, trust: [])
+        #expect(untrusted.status == 69)
+        #expect(untrusted.errors.contains("the certificate of 127.0.0.1 is refused"))
+        #expect(untrusted.errors.contains("hint: for a private authority, give its certificates with --ca-file"))
+    }
+
+    @Test(arguments: [
+        ("expired", "it has expired"), ("other-host", "it belongs to another host"), ("self-signed", "not trusted"),
+    ])
+    func badCertificatesAreRefused(_ name: String, _ words: String) async throws {
+        let certificates = try await Certificates()
+        let server = try await PracticeServer(arguments: certificates.arguments(name))
+        let result = try await add(server.address, trust: ["--ca-file", certificates.authority])
+        #expect(result.status == 69)
+        #expect(result.errors.contains("the certificate of 127.0.0.1 is refused"))
+        #expect(result.errors.contains(words))
+    }
+
+    /// A proxy that we did not write either: Python's standard library tunnels for it.
+    @Test func httpsGoesThroughTheProxyAndThisMachineDoesNot() async throws {
+        let certificates = try await Certificates()
+        let server = try await PracticeServer(arguments: certificates.arguments("good"))
+        let port = try #require(server.address.split(separator: ":").last.map(String.init))
+        let proxy = try await PracticeServer(program: Python.program, arguments: [Python.script("connect_proxy.py"), port])
+        let trust = ["--ca-file", certificates.authority]
+        // Only the proxy knows where this host is.
+        let through = try await add("https://auth.example.test", trust: trust, environment: ["HTTPS_PROXY": proxy.address])
+        #expect(isThrough(through), "\(through.errors)")
+        let excepted = try await add(
+            "https://auth.example.test", trust: trust, environment: ["HTTPS_PROXY": proxy.address, "NO_PROXY": "example.test"])
+        #expect(excepted.errors.contains("cannot reach auth.example.test"))
+        let here = try await add(server.address, trust: trust, environment: ["HTTPS_PROXY": "http://127.0.0.1:1"])
+        #expect(isThrough(here))
+        let bad = try await add("https://auth.example.test", trust: trust, environment: ["HTTPS_PROXY": "socks5://127.0.0.1:1"])
+        #expect(bad.status == 78)
+    }
+}
