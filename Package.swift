@@ -97,7 +97,7 @@ let package = Package(
         .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Sodium"], swiftSettings: house),
         .testTarget(
             name: "TokenEngineTests",
-            dependencies: ["TokenEngine", "OAuth", "Sodium", "TestSupport"], swiftSettings: house),
+            dependencies: ["TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox"], swiftSettings: house),
         .testTarget(
             name: "AgentTests", dependencies: ["Agent", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport"],
             swiftSettings: house),

@@ -7,7 +7,7 @@ import OAuth
 /// | what came back | first time | later |
 /// |---|---|---|
 /// | a token | done | done |
-/// | 408, 429, 5xx | wait, send | wait, send; after `maximumSends`, or beyond the waiting limit: failed |
+/// | 408, 429, 5xx | wait, send | wait, send; after `maximumSends`, or beyond the time limit: failed |
 /// | no connection | wait, send | as above |
 /// | the answer lost | send at once | as above |
 /// | a refusal, a bad certificate, an unusable answer | failed | failed |
@@ -27,16 +27,20 @@ struct Exchange: Sendable {
     }
 
     static let maximumSends = 4
-    /// How long one exchange waits in all between its tries, in seconds.
-    static let waitingLimit = 30.0
+    /// No try begins later than this after the first one did, in seconds.
+    static let timeLimit = 45.0
     static let firstWait = 0.5
 
     private(set) var sends = 1
-    private var waited = 0.0
+    private var spent = 0.0
     private var lostOnce = false
 
-    /// - Parameter jitter: an even number in 0 ..< 1.
-    mutating func handle(_ answer: Answer, jitter: Double) -> Action {
+    /// - Parameters:
+    ///   - took: how long the answer took to come, in seconds.
+    ///   - jitter: an even number in 0 ..< 1.
+    mutating func handle(_ answer: Answer, took: Double, jitter: Double) -> Action {
+        // A clock that was set back meanwhile takes nothing off.
+        spent += max(0, took)
         switch answer {
         case .granted(let tokens):
             return .done(tokens)
@@ -62,11 +66,11 @@ struct Exchange: Sendable {
     private mutating func again(after asked: Double?, jitter: Double, else failure: TokenFailure) -> Action {
         let backoff = Self.firstWait * Double(1 << (sends - 1)) * (0.5 + jitter / 2)
         let wait = asked ?? backoff
-        guard sends < Self.maximumSends, waited + wait <= Self.waitingLimit else {
+        guard sends < Self.maximumSends, spent + wait <= Self.timeLimit else {
             return .fail(failure, isTransient: true)
         }
         sends += 1
-        waited += wait
+        spent += wait
         return wait > 0 ? .wait(wait) : .send
     }
 

@@ -13,9 +13,9 @@ public final class NetworkTransport: HTTPTransport {
     public struct Limits: Sendable {
         public var connect = Duration.seconds(10)
         /// Between two pieces of an answer.
-        public var read = Duration.seconds(30)
+        public var read = Duration.seconds(20)
         /// One request from its first byte to its answer's last.
-        public var total = Duration.seconds(60)
+        public var total = Duration.seconds(30)
         public var body = 1 << 20
         public init() {}
     }

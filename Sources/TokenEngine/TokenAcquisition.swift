@@ -120,7 +120,7 @@ struct TokenAcquisition: Sendable {
         _ answer: Exchange.Answer, sent: Date, _ exchange: Exchange, stored: CachedToken?, now: Date, jitter: Double
     ) -> Action {
         var exchange = exchange
-        switch exchange.handle(answer, jitter: jitter) {
+        switch exchange.handle(answer, took: now.timeIntervalSince(sent), jitter: jitter) {
         case .send:
             return move(.sending(exchange, stored: stored), .send)
         case .wait(let seconds):

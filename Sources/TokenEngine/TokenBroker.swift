@@ -148,7 +148,7 @@ public actor TokenBroker {
         while true {
             let sent = clock.now()
             let answer = await ask.request(of: credential, by: transport, now: sent)
-            switch exchange.handle(answer, jitter: jitter()) {
+            switch exchange.handle(answer, took: clock.now().timeIntervalSince(sent), jitter: jitter()) {
             case .send: continue
             case .wait(let seconds): try await clock.sleep(seconds: seconds)
             case .fail(let failure, _): throw failure

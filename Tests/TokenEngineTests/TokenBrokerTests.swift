@@ -298,6 +298,17 @@ private final class Gate: Sendable {
         #expect(clock.slept == [7])
     }
 
+    /// Rule 8: a server that takes 20 seconds to fail is not asked four times.
+    @Test func theTimeLimitCountsTheServersTime() async throws {
+        let clock = ManualClock()
+        let store = MemoryStore(["a": try someCredential()])
+        let transport = ScriptedTransport(.failure(aLostAnswer), beforeAnswering: { clock.advance(20) })
+        await #expect(throws: TokenFailure.unreachable(aLostAnswer)) {
+            try await broker(store, transport, clock).token("a", TokenAsk())
+        }
+        #expect(transport.requests == 3)
+    }
+
     @Test func aRetryAfterBeyondTheLimitIsPassedOn() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(429, retryAfter: "600"))

@@ -47,8 +47,15 @@ struct Rotate: AsyncParsableCommand {
         let proof = keyPair.noVerify ? "not proven, as asked" : "proven: a token was acquired"
         Terminal.note(
             "rotated \(Failure.quoted(name)) to the client id \(Terminal.plain(result.clientID)); \(proof); "
-                + "the old pair is kept for --rollback")
+                + oldPair(result))
         if json { try Terminal.output(Report.json(Report.Credential(result, now: now))) }
+    }
+
+    private func oldPair(_ result: CredentialSummary) -> String {
+        let provider = result.provider.flatMap { try? Providers.named($0) }
+        return provider?.oldPairDiesAtOnce == true
+            ? "at \(Terminal.plain(provider?.title ?? "")) the old pair ended when the new one was made"
+            : "the old pair is kept for --rollback"
     }
 
     private func rotation(_ agent: any CredentialAgent) async throws -> Rotation {
