@@ -51,7 +51,7 @@ import Testing
 
     @Test func aCutConnectionIsALostAnswer() async throws {
         await #expect(throws: TransportFailure.answerLost(host: "127.0.0.1", reason: "the connection broke")) {
-            try await send(fault)
+            try await send(#"{"drop":true}"#)
         }
     }
 }
