@@ -1,5 +1,6 @@
 public import FoundationEssentials
 public import OAuth
+public import Sodium
 public import TokenEngine
 
 /// A credential to be stored.
@@ -7,11 +8,14 @@ public struct NewCredential: Sendable {
     public var provider: String?
     public var settings: ClientSettings
     public var client: ClientIdentity
+    /// A refresh token that a person already holds.
+    public var refreshToken: Secret?
 
-    public init(provider: String?, settings: ClientSettings, client: ClientIdentity) {
+    public init(provider: String?, settings: ClientSettings, client: ClientIdentity, refreshToken: Secret? = nil) {
         self.provider = provider
         self.settings = settings
         self.client = client
+        self.refreshToken = refreshToken
     }
 }
 
@@ -30,6 +34,8 @@ public struct RevocationReport: Sendable, Equatable {
     public var revoked = 0
     /// How many were only forgotten, since the server has no revocation endpoint.
     public var forgotten = 0
+    /// Whether the login was ended with them.
+    public var endedLogin = false
     /// Until when the last of the forgotten ones stays valid; nil if none is, or one never says.
     public var validUntil: Date?
 }
@@ -58,6 +64,10 @@ public protocol CredentialAgent: Sendable {
     func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialSummary
     /// Replaces the key pair: stage, prove, promote, in that order; the old pair is in use until the new one is proven.
     func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialSummary
+    /// Stores what a person's login has brought, a code, exchanged for tokens.
+    func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialSummary
+    /// Asks for codes for a login on another device (RFC 8628 section 3.1).
+    func deviceCodes(_ name: String) async throws -> DeviceCodes
     func revoke(_ name: String) async throws -> RevocationReport
     /// Changes what is not secret. Where that changes what is sent for a token, it is proven first.
     func edit(_ name: String, clientID: String, settings: ClientSettings, verify: Bool) async throws -> CredentialSummary

@@ -17,9 +17,10 @@ enum CredentialCoding {
         var stagedKeyPair: Pair?
         var tokens: [Token]
         var refusedSince: Int64?
+        var login: LoginState?
 
         enum CodingKeys: String, CodingKey {
-            case provider, settings, tokens
+            case provider, settings, tokens, login
             case keyPair = "key_pair"
             case previousKeyPair = "previous_key_pair"
             case stagedKeyPair = "staged_key_pair"
@@ -30,11 +31,21 @@ enum CredentialCoding {
     private struct Pair: Codable {
         var clientID: String
         var since: Int64
+        var username: String?
 
         enum CodingKeys: String, CodingKey {
-            case since
+            case since, username
             case clientID = "client_id"
         }
+    }
+
+    private struct LoginState: Codable {
+        var since: Int64
+        var renewed: Int64
+        var rotates: Bool
+        var owner: String
+        var spending: Int64?
+        var ended: Int64?
     }
 
     private struct Token: Codable {
@@ -56,11 +67,14 @@ enum CredentialCoding {
         let description = Description(
             provider: credential.provider, settings: credential.settings, keyPair: pair(credential.keyPair),
             previousKeyPair: credential.previousKeyPair.map(pair), stagedKeyPair: credential.stagedKeyPair.map(pair),
-            tokens: credential.tokens.map(token), refusedSince: credential.refusedSince.map(milliseconds))
+            tokens: credential.tokens.map(token), refusedSince: credential.refusedSince.map(milliseconds),
+            login: credential.login.map(login))
         var secrets: [String: Secret] = [:]
-        secrets["client_secret"] = credential.keyPair.client.secret
-        secrets["client_secret.previous"] = credential.previousKeyPair?.client.secret
-        secrets["client_secret.staged"] = credential.stagedKeyPair?.client.secret
+        for (suffix, pair) in pairs(credential) {
+            secrets["client_secret" + suffix] = pair.client.secret
+            secrets["password" + suffix] = pair.client.password
+        }
+        secrets["refresh_token"] = credential.login?.refreshToken
         for (index, token) in credential.tokens.enumerated() {
             secrets["token.\(index)"] = token.token
             secrets["token.\(index).extras"] = token.extras
@@ -74,8 +88,20 @@ enum CredentialCoding {
         return Array(try encoder.encode(description))
     }
 
+    /// The pairs of a credential, by the suffix of their secrets' names.
+    private static func pairs(_ credential: Credential) -> [(suffix: String, pair: KeyPair)] {
+        [("", credential.keyPair), (".previous", credential.previousKeyPair), (".staged", credential.stagedKeyPair)]
+            .compactMap { suffix, pair in pair.map { (suffix, $0) } }
+    }
+
     private static func pair(_ pair: KeyPair) -> Pair {
-        Pair(clientID: pair.client.id, since: milliseconds(pair.since))
+        Pair(clientID: pair.client.id, since: milliseconds(pair.since), username: pair.client.username)
+    }
+
+    private static func login(_ login: Login) -> LoginState {
+        LoginState(
+            since: milliseconds(login.since), renewed: milliseconds(login.renewed), rotates: login.rotates,
+            owner: login.owner, spending: login.spending.map(milliseconds), ended: login.ended.map(milliseconds))
     }
 
     private static func token(_ token: CachedToken) -> Token {
@@ -98,21 +124,34 @@ enum CredentialCoding {
         else { throw AgentError.newerRecord(name: name) }
         var credential = Credential(
             provider: description.provider, settings: description.settings,
-            keyPair: try pair(description.keyPair, secret: "client_secret", in: record))
+            keyPair: try pair(description.keyPair, suffix: "", in: record))
         credential.previousKeyPair = try description.previousKeyPair.map {
-            try pair($0, secret: "client_secret.previous", in: record)
+            try pair($0, suffix: ".previous", in: record)
         }
         credential.stagedKeyPair = try description.stagedKeyPair.map {
-            try pair($0, secret: "client_secret.staged", in: record)
+            try pair($0, suffix: ".staged", in: record)
         }
         credential.tokens = try description.tokens.enumerated().map { try token($1, at: $0, in: record, name: name) }
         credential.refusedSince = description.refusedSince.map(date)
+        credential.login = try description.login.map { try login($0, in: record, name: name) }
         return credential
     }
 
-    private static func pair(_ pair: Pair, secret: String, in record: Record) throws -> KeyPair {
-        KeyPair(
-            client: ClientIdentity(id: pair.clientID, secret: try record.secret(secret)), since: date(pair.since))
+    private static func pair(_ pair: Pair, suffix: String, in record: Record) throws -> KeyPair {
+        let client = ClientIdentity(
+            id: pair.clientID, secret: try record.secret("client_secret" + suffix), username: pair.username,
+            password: try record.secret("password" + suffix))
+        return KeyPair(client: client, since: date(pair.since))
+    }
+
+    private static func login(_ state: LoginState, in record: Record, name: String) throws -> Login {
+        guard let token = try record.secret("refresh_token") else { throw AgentError.newerRecord(name: name) }
+        var login = Login(
+            refreshToken: token, since: date(state.since), renewed: date(state.renewed), rotates: state.rotates,
+            owner: state.owner)
+        login.spending = state.spending.map(date)
+        login.ended = state.ended.map(date)
+        return login
     }
 
     private static func token(_ token: Token, at index: Int, in record: Record, name: String) throws -> CachedToken {

@@ -22,6 +22,14 @@ public struct CredentialSummary: Sendable, Equatable {
     public var stagedKeyPairSince: Date?
     public var refusedSince: Date?
     public var tokens: [Token]
+    public var username: String?
+    /// Since when somebody is logged in; nil where nobody is, or no login is needed.
+    public var loggedInSince: Date?
+    /// Since when the server has not taken the refresh token any more.
+    public var loginEnded: Date?
+    /// When a refresh was begun whose answer was never stored.
+    public var refreshUnanswered: Date?
+    public var refreshTokenRotates: Bool?
 
     init(name: String, _ credential: Credential) {
         self.name = name
@@ -32,6 +40,11 @@ public struct CredentialSummary: Sendable, Equatable {
         previousKeyPairSince = credential.previousKeyPair?.since
         stagedKeyPairSince = credential.stagedKeyPair?.since
         refusedSince = credential.refusedSince
+        username = credential.keyPair.client.username
+        loggedInSince = credential.login?.since
+        loginEnded = credential.login?.ended
+        refreshUnanswered = credential.login?.spending
+        refreshTokenRotates = credential.login?.rotates
         tokens = credential.tokens.map {
             Token(
                 requestedScopes: $0.access.scopes, type: $0.type, scopes: $0.scopes, obtained: $0.sent,

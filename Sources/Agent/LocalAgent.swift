@@ -1,5 +1,6 @@
 import FoundationEssentials
 public import OAuth
+import Sodium
 public import TokenEngine
 public import Vault
 
@@ -39,12 +40,56 @@ public struct LocalAgent: CredentialAgent {
         // Refused before anything is sent; the commit checks again.
         try CredentialName.validate(name)
         if vault.names().contains(name) { throw VaultError.nameTaken(name) }
+        let now = clock.now()
         var credential = Credential(
-            provider: new.provider, settings: new.settings, keyPair: KeyPair(client: new.client, since: clock.now()))
-        if verify { credential.keep(try await broker.prove(credential), now: clock.now()) }
+            provider: new.provider, settings: new.settings, keyPair: KeyPair(client: new.client, since: now))
+        credential.login = new.refreshToken.map {
+            Login(refreshToken: $0, since: now, renewed: now, owner: MachineIdentity.current)
+        }
+        guard verify, !new.settings.grant.needsLogin else { return try await addUnproven(name, credential, verify: verify) }
+        credential.keep(try await broker.prove(credential).token, now: clock.now())
+        try store(name, credential)
+        return CredentialSummary(name: name, credential)
+    }
+
+    /// A credential that needs a login is stored first: proving a refresh token may spend it, and what the server gives
+    /// instead must have its place. One that the server refuses is taken out again; it is of no use to anybody.
+    private func addUnproven(_ name: String, _ credential: Credential, verify: Bool) async throws -> CredentialSummary {
+        try store(name, credential)
+        guard verify, credential.login != nil else { return CredentialSummary(name: name, credential) }
+        do {
+            _ = try await broker.token(name, TokenAsk(mode: .fresh))
+        } catch {
+            if try store.credential(name).login?.spending == nil { try await remove(name) }
+            throw error
+        }
+        return try show(name)
+    }
+
+    private func store(_ name: String, _ credential: Credential) throws {
         let record = try CredentialCoding.record(credential)
         try vault.update { try $0.add(name, record) }
-        return CredentialSummary(name: name, credential)
+    }
+
+    // MARK: Logging in
+
+    public func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialSummary {
+        try await broker.withLock(name) {
+            let credential = try store.credential(name)
+            let room = try store.reserveRoom()
+            let proof = try await broker.logIn(credential, with: grant)
+            let now = clock.now()
+            try store.update(name, in: room) {
+                $0.tokens = []
+                $0.login = proof.login
+                $0.keep(proof.token, now: now)
+            }
+            return try show(name)
+        }
+    }
+
+    public func deviceCodes(_ name: String) async throws -> DeviceCodes {
+        try await broker.deviceCodes(try store.credential(name))
     }
 
     public func edit(
@@ -57,7 +102,7 @@ public struct LocalAgent: CredentialAgent {
             edited.settings = settings
             if changesTokens {
                 edited.tokens = []
-                if verify { edited.keep(try await broker.prove(edited), now: clock.now()) }
+                if verify, edited.isProvable { edited.adopt(try await prove(edited, name), now: clock.now()) }
             }
             let result = edited
             try store.update(name) { $0 = result }
@@ -84,7 +129,7 @@ public struct LocalAgent: CredentialAgent {
             let old = try store.credential(name)
             let pair = try newPair(rotation, of: old)
             try store.update(name) { $0.stagedKeyPair = pair }
-            let proof = verify ? try await prove(pair, name, old) : nil
+            let proof = verify ? try await proveStaged(pair, name, old) : nil
             let now = clock.now()
             try store.update(name) { $0.promoteStaged(proof: proof, now: now) }
             return try show(name)
@@ -94,9 +139,7 @@ public struct LocalAgent: CredentialAgent {
     private func newPair(_ rotation: Rotation, of old: Credential) throws -> KeyPair {
         switch rotation {
         case .to(let client):
-            let current = old.keyPair.client
-            let sameSecret = current.secret.flatMap { secret in client.secret.map(secret.equals) } ?? (client.secret == nil)
-            if current.id == client.id, sameSecret { throw AgentError.samePair }
+            if client.isSame(as: old.keyPair.client) { throw AgentError.samePair }
             return KeyPair(client: client, since: clock.now())
         case .staged:
             guard let pair = old.stagedKeyPair else { throw AgentError.nothingStaged }
@@ -108,15 +151,32 @@ public struct LocalAgent: CredentialAgent {
     }
 
     /// A pair that the server refuses is dropped. One that could not be tried stays staged: its secret may have been
-    /// shown to the person only once.
-    private func prove(_ pair: KeyPair, _ name: String, _ old: Credential) async throws -> CachedToken {
+    /// shown to the person only once. Where nobody is logged in there is nothing to prove it with.
+    private func proveStaged(_ pair: KeyPair, _ name: String, _ old: Credential) async throws -> TokenBroker.Proof? {
         var candidate = old
         candidate.keyPair = pair
+        guard candidate.isProvable else { return nil }
         do {
-            return try await broker.prove(candidate)
+            return try await prove(candidate, name)
         } catch let failure as TokenFailure {
             guard failure.isRefusal else { throw AgentError.rotationUnfinished(cause: failure) }
             try store.update(name) { $0.stagedKeyPair = nil }
+            throw failure
+        }
+    }
+
+    /// Proves a credential whose lock is held. Where that spends a refresh token, the new one is stored at once.
+    private func prove(_ candidate: Credential, _ name: String) async throws -> TokenBroker.Proof {
+        guard candidate.login != nil else { return try await broker.prove(candidate) }
+        let now = clock.now()
+        let room = try store.reserveRoom()
+        try store.update(name) { $0.login?.spending = now }
+        do {
+            let proof = try await broker.prove(candidate)
+            try store.update(name, in: room) { $0.login = proof.login }
+            return proof
+        } catch let failure as TokenFailure where failure.isRefusal {
+            try store.update(name) { $0.login?.spending = nil }
             throw failure
         }
     }
@@ -127,6 +187,12 @@ public struct LocalAgent: CredentialAgent {
         try await broker.withLock(name) {
             let credential = try store.credential(name)
             var report = RevocationReport()
+            // The refresh token first: it could buy new access tokens meanwhile.
+            if let login = credential.login {
+                let atServer = try await broker.revoke(login.refreshToken, hint: "refresh_token", of: credential)
+                try store.update(name) { $0.login = nil }
+                report.endedLogin = atServer
+            }
             for token in credential.tokens {
                 let atServer = try await broker.revoke(token.token, hint: "access_token", of: credential)
                 try store.update(name) { $0.forget(token) }
@@ -150,14 +216,34 @@ extension RevocationReport {
 
 extension Credential {
     /// The staged pair becomes the one in use, and the one in use the previous. Tokens bought with the old pair go.
-    fileprivate mutating func promoteStaged(proof: CachedToken?, now: Date) {
+    fileprivate mutating func promoteStaged(proof: TokenBroker.Proof?, now: Date) {
         guard let staged = stagedKeyPair else { return }
         previousKeyPair = keyPair
         keyPair = staged
         stagedKeyPair = nil
         tokens = []
         refusedSince = nil
-        if let proof { keep(proof, now: now) }
+        if let proof { adopt(proof, now: now) }
+    }
+
+    fileprivate mutating func adopt(_ proof: TokenBroker.Proof, now: Date) {
+        keep(proof.token, now: now)
+        if let login = proof.login { self.login = login }
+    }
+
+    /// Whether a token can be acquired without a person.
+    fileprivate var isProvable: Bool {
+        !settings.grant.needsLogin || login.map { $0.ended == nil } ?? false
+    }
+}
+
+extension ClientIdentity {
+    fileprivate func isSame(as other: ClientIdentity) -> Bool {
+        func same(_ a: Secret?, _ b: Secret?) -> Bool {
+            guard let a, let b else { return a == nil && b == nil }
+            return a.equals(b)
+        }
+        return id == other.id && username == other.username && same(secret, other.secret) && same(password, other.password)
     }
 }
 

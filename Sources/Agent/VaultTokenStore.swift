@@ -10,7 +10,19 @@ struct VaultTokenStore: TokenStore {
     }
 
     func update(_ name: String, _ change: @Sendable (inout Credential) -> Void) throws {
-        try vault.update { transaction in
+        try update(name, room: nil, change)
+    }
+
+    func update(_ name: String, in room: any Sendable, _ change: @Sendable (inout Credential) -> Void) throws {
+        try update(name, room: room as? ReservedRoom, change)
+    }
+
+    func reserveRoom() throws -> any Sendable {
+        try vault.reserveRoom()
+    }
+
+    private func update(_ name: String, room: ReservedRoom?, _ change: (inout Credential) -> Void) throws {
+        try vault.update(in: room) { transaction in
             var credential = try CredentialCoding.credential(transaction.record(name), name: name)
             change(&credential)
             try transaction.replace(name, with: CredentialCoding.record(credential))

@@ -93,9 +93,17 @@ extension Failure {
     static let passphraseCommandFailed = Failure(
         "$CLAVIGER_PASSPHRASE_COMMAND failed", hint: "run the command by hand to see why", .configuration)
     static let passphrasesDiffer = Failure("the two passphrases are not the same", hint: "try again", .usage)
-    static let noTerminalForSecret = Failure(
-        "no secret was given, and there is no terminal to ask for it",
-        hint: "use --secret-file FILE, or a pipe and --secret-file -", .usage)
+    static let noTerminalForUser = Failure(
+        "no user name was given, and there is no terminal to ask for it", hint: "use --username NAME, or --from FILE", .usage)
+    static let noTerminalForCode = Failure(
+        "a login needs somebody at a terminal", hint: "run claviger login there", .usage)
+
+    static func noTerminalForSecret(_ what: String) -> Failure {
+        let option = what == "client secret" ? "--secret-file" : "--\(what.replacing(" ", with: "-"))-file"
+        return Failure(
+            "no \(what) was given, and there is no terminal to ask for it",
+            hint: "use \(option) FILE, or a pipe and \(option) -", .usage)
+    }
     static let noTerminalForClientID = Failure(
         "no client id was given, and there is no terminal to ask for it", hint: "use --client-id ID, or --from FILE", .usage)
     static let noTerminalToConfirm = Failure(
@@ -251,10 +259,60 @@ extension Failure {
             self.init(
                 "another process has been acquiring this token for too long", hint: "see who with lslocks, then try again",
                 .tryAgain)
+        case .loginNeeded(let need):
+            self.init(login: need)
+        case .ownedElsewhere:
+            self.init(
+                "this login is kept alive by another machine, which would lose it",
+                hint: "use claviger there, log in here with claviger login NAME, or take it over with --take-over", .noPermission)
+        case .notStored:
+            self.init(
+                "the server has answered, but the vault could not be written, and what keeps the login alive may be lost",
+                hint: "mend the disk, then claviger login NAME", .ioError)
+        case .noRefreshToken:
+            self.init(
+                "the server gave a token, but no refresh token to keep the login alive",
+                hint:
+                    "end what was granted before at the provider, ask for offline access (--authorization-param), and log in again",
+                .unavailable)
+        case .noSuchEndpoint:
+            self.init("the credential names no address for this", hint: "claviger edit NAME sets it", .configuration)
         case .lifetimeTooShort(let lifetime, let asked):
             self.init("this server's tokens live \(lifetime) s, less than the \(asked) s asked for", .usage)
         case .memory:
             self.init(vault: .memory)
+        }
+    }
+
+    private init(login need: LoginNeed) {
+        let hint = "log in with claviger login NAME"
+        switch need {
+        case .never:
+            self.init("nobody is logged in", hint: hint, .noPermission)
+        case .ended(let date):
+            self.init(
+                "the login has ended: the server does not take the refresh token any more (since \(Report.time(date)))",
+                hint: hint, .noPermission)
+        case .answerLost(let date):
+            self.init(
+                "the login has ended: the server's answer was lost at \(Report.time(date)), and it does not take the same refresh token twice",
+                hint: hint, .noPermission)
+        case .interrupted(let date):
+            self.init(
+                "the login has ended: a refresh begun at \(Report.time(date)) was interrupted before its answer was stored, and the server does not take the same refresh token twice",
+                hint: hint, .noPermission)
+        }
+    }
+
+    init(authorization refusal: AuthorizationRefusal) {
+        let again = "try again with claviger login NAME"
+        switch refusal {
+        case .denied(.registered(let code)): self.init("the login was refused (\(code))", hint: again, .noPermission)
+        case .denied: self.init("the login was refused", hint: again, .noPermission)
+        case .wrongState: self.init("the browser came back with the answer to another login", hint: again, .noPermission)
+        case .wrongIssuer: self.init("the browser came back from another server", hint: again, .noPermission)
+        case .noCode: self.init("there is no code in it", hint: "paste the whole address that the browser was sent to", .usage)
+        case .memory: self.init(vault: .memory)
         }
     }
 

@@ -6,7 +6,7 @@ import Sodium
 struct KeyPairOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "JSON with client_id and client_secret, as a provider hands it out; - for standard input.", valueName: "file|-"),
+            "JSON with client_id, client_secret, refresh_token, username, password; - for standard input.", valueName: "file|-"),
         completion: .file())
     var from: String?
 
@@ -15,52 +15,100 @@ struct KeyPairOptions: ParsableArguments {
         completion: .file())
     var secretFile: String?
 
+    @Option(help: ArgumentHelp("The user of the password grant.", valueName: "name"))
+    var username: String?
+
+    @Option(
+        help: ArgumentHelp("A file that holds the user's password; - for standard input.", valueName: "file|-"),
+        completion: .file())
+    var passwordFile: String?
+
     @Flag(name: .customLong("no-verify"), help: "Store it without acquiring a token to prove it.")
     var noVerify = false
 
     func validate() throws {
-        if from == "-", secretFile == "-" {
-            throw ValidationError("--from and --secret-file can't both be standard input")
+        if [from, secretFile, passwordFile].count(where: { $0 == "-" }) > 1 {
+            throw ValidationError("--from, --secret-file and --password-file can't share standard input")
         }
+    }
+
+    var isEmpty: Bool { from == nil && secretFile == nil && username == nil && passwordFile == nil }
+
+    /// What is known when a person is asked for the rest.
+    struct Request {
+        var name: String
+        var settings: ClientSettings
+        /// The pair in use, or what the options say of a new one.
+        var clientID: String?
+        var username: String?
+        /// Whether a person at the terminal is asked for a new id, too.
+        var asksForID = false
+        /// Where a person makes the pair.
+        var page: String?
+        /// What `--from` held, read once.
+        var document: KeyDocument?
+
+        var origin: String { page.map { " (made in \(Terminal.plain($0)))" } ?? "" }
     }
 
     /// The pair from the options, or asked for on the terminal.
-    /// - Parameters:
-    ///   - known: the id from `--client-id`, or the one in use.
-    ///   - asksForID: whether a person at the terminal is asked for an id, with the known one as the default.
-    ///   - page: where a person makes the pair.
-    func client(
-        named name: String, known: String?, asksForID: Bool, needsSecret: Bool, page: String?
-    ) throws -> ClientIdentity {
-        let document = try from.map(KeyDocument.init)
-        let origin = page.map { " (made in \($0))" } ?? ""
-        var id = document?.clientID ?? known
-        let hasSource = document != nil || secretFile != nil
-        if id == nil || (asksForID && !hasSource && Terminal.isThere) {
+    func client(_ request: Request) throws -> ClientIdentity {
+        let document = request.document
+        var client = ClientIdentity(id: try clientID(request), secret: nil)
+        if request.settings.clientAuthentication.needsSecret {
+            client.secret = try secret(
+                "client secret", of: request, file: secretFile, inDocument: document?.clientSecret, member: "client_secret")
+        }
+        if request.settings.grant == .password {
+            client.username = try user(request)
+            client.password = try secret(
+                "password", of: request, file: passwordFile, inDocument: document?.password, member: "password")
+        }
+        return client
+    }
+
+    private func clientID(_ request: Request) throws -> String {
+        var id = request.document?.clientID ?? request.clientID
+        let isOptional = request.settings.clientAuthentication == .none && request.settings.grant == .password
+        if isOptional { return id ?? "" }
+        if id == nil || (request.asksForID && isEmpty && Terminal.isThere) {
             let fallback = id.map { " [\(Terminal.plain($0))]" } ?? ""
             let answer = try Terminal.promptLine(
-                "client id of \(Terminal.plain(name))\(id == nil ? origin : "")\(fallback): ",
+                "client id of \(Terminal.plain(request.name))\(id == nil ? request.origin : "")\(fallback): ",
                 otherwise: .noTerminalForClientID)
             if !answer.isEmpty { id = answer }
         }
-        guard let id, !id.isEmpty, id.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+        guard let id, !id.isEmpty, HeaderRules.isValue(id) else {
             throw Failure("a client id is needed", hint: "use --client-id ID, or --from FILE", .usage)
         }
-        guard needsSecret else { return ClientIdentity(id: id, secret: nil) }
-        if let secretFile { return ClientIdentity(id: id, secret: try SecretInput.file(secretFile, what: "client secret")) }
-        if let document {
-            guard let secret = document.clientSecret else { throw Failure("the JSON holds no client_secret", .usage) }
-            return ClientIdentity(id: id, secret: secret)
-        }
-        let question = "client secret of \(Terminal.plain(name))\(origin), not shown: "
-        return ClientIdentity(id: id, secret: try Terminal.promptSecret(question, otherwise: .noTerminalForSecret))
+        return id
+    }
+
+    private func user(_ request: Request) throws -> String {
+        if let user = username ?? request.document?.username ?? request.username { return user }
+        let user = try Terminal.promptLine("user name of \(Terminal.plain(request.name)): ", otherwise: .noTerminalForUser)
+        guard !user.isEmpty else { throw Failure("a user name is needed", hint: "use --username NAME", .usage) }
+        return user
+    }
+
+    private func secret(
+        _ what: String, of request: Request, file: String?, inDocument secret: Secret?, member: String
+    ) throws -> Secret {
+        if let file { return try SecretInput.file(file, what: what) }
+        if let secret { return secret }
+        if request.document != nil { throw Failure("the JSON holds no \(member)", .usage) }
+        let question = "\(what) of \(Terminal.plain(request.name))\(request.origin), not shown: "
+        return try Terminal.promptSecret(question, otherwise: .noTerminalForSecret(what))
     }
 }
 
-/// A key pair in JSON: flat, or inside `installed` or `web`, as in Google's `client_secret.json`.
+/// What a provider hands out, as JSON: flat, or inside `installed` or `web`, as in Google's `client_secret.json`.
 struct KeyDocument {
     var clientID: String?
     var clientSecret: Secret?
+    var refreshToken: Secret?
+    var username: String?
+    var password: Secret?
 
     init(path: String) throws {
         var bytes = try SecretInput.contents(path, limit: 1 << 20, what: "JSON")
@@ -69,11 +117,16 @@ struct KeyDocument {
             throw Failure("\(path == "-" ? "standard input" : path) is not a JSON object", .usage)
         }
         let members = outer["installed"]?.object ?? outer["web"]?.object ?? outer
-        clientID = members["client_id"]?.string
-        if let secret = members["client_secret"]?.string {
-            var copy = Array(secret.utf8)
+        func secret(_ name: String) throws -> Secret? {
+            guard let text = members[name]?.string else { return nil }
+            var copy = Array(text.utf8)
             defer { copy.wipe() }
-            clientSecret = try SecretInput.secret(&copy, what: "client_secret", from: "the JSON")
+            return try SecretInput.secret(&copy, what: name, from: "the JSON")
         }
+        clientID = members["client_id"]?.string
+        username = members["username"]?.string
+        clientSecret = try secret("client_secret")
+        refreshToken = try secret("refresh_token")
+        password = try secret("password")
     }
 }

@@ -35,6 +35,13 @@ enum Report {
         var previousKeyPairSince: String?
         var stagedKeyPairSince: String?
         var refusedSince: String?
+        var username: String?
+        var loggedInSince: String?
+        var loginEnded: String?
+        var refreshUnanswered: String?
+        var authorizationURL: String?
+        var deviceURL: String?
+        var redirectURI: String?
         var tokens: [Token]
 
         enum CodingKeys: String, CodingKey {
@@ -50,6 +57,13 @@ enum Report {
             case previousKeyPairSince = "previous_key_pair_since"
             case stagedKeyPairSince = "staged_key_pair_since"
             case refusedSince = "refused_since"
+            case username
+            case loggedInSince = "logged_in_since"
+            case loginEnded = "login_ended"
+            case refreshUnanswered = "refresh_unanswered"
+            case authorizationURL = "authorization_url"
+            case deviceURL = "device_url"
+            case redirectURI = "redirect_uri"
         }
 
         init(_ summary: CredentialSummary, now: Date) {
@@ -74,6 +88,13 @@ enum Report {
             previousKeyPairSince = summary.previousKeyPairSince.map(Report.time)
             stagedKeyPairSince = summary.stagedKeyPairSince.map(Report.time)
             refusedSince = summary.refusedSince.map(Report.time)
+            username = summary.username
+            loggedInSince = summary.loggedInSince.map(Report.time)
+            loginEnded = summary.loginEnded.map(Report.time)
+            refreshUnanswered = summary.refreshUnanswered.map(Report.time)
+            authorizationURL = settings.authorizationURL?.description
+            deviceURL = settings.deviceAuthorizationURL?.description
+            redirectURI = settings.redirectURI
             tokens = summary.tokens.map {
                 Token(
                     requestedScopes: $0.requestedScopes, tokenType: $0.type, scopes: $0.scopes,
@@ -87,10 +108,12 @@ enum Report {
         case ready
         case keyPairRefused = "key pair refused"
         case rotationUnfinished = "rotation unfinished"
+        case loginNeeded = "login needed"
     }
 
     static func state(_ summary: CredentialSummary) -> State {
         if summary.refusedSince != nil { return .keyPairRefused }
+        if summary.settings.grant.needsLogin, summary.loggedInSince == nil || summary.loginEnded != nil { return .loginNeeded }
         return summary.stagedKeyPairSince == nil ? .ready : .rotationUnfinished
     }
 
@@ -143,6 +166,10 @@ enum Report {
             ("client secret", settings.clientAuthentication.needsSecret ? "stored, never shown" : "none"),
             ("client auth", settings.clientAuthentication.option), ("token url", settings.tokenURL.description),
         ]
+        if let url = settings.authorizationURL { rows.append(("authorization url", url.description)) }
+        if let url = settings.deviceAuthorizationURL { rows.append(("device url", url.description)) }
+        if let uri = settings.redirectURI { rows.append(("redirect uri", uri)) }
+        if let user = summary.username { rows.append(("user name", user)) }
         if let url = settings.revocationURL { rows.append(("revocation url", url.description)) }
         if let url = settings.introspectionURL { rows.append(("introspection url", url.description)) }
         for (label, values) in [
@@ -158,6 +185,12 @@ enum Report {
         if let date = summary.previousKeyPairSince { rows.append(("previous key pair", "kept, from \(time(date))")) }
         if let date = summary.stagedKeyPairSince { rows.append(("staged key pair", "not proven, from \(time(date))")) }
         if let date = summary.refusedSince { rows.append(("refused since", age(date))) }
+        if let date = summary.loggedInSince {
+            let kind = summary.refreshTokenRotates == true ? "; its refresh token rotates" : ""
+            rows.append(("logged in since", age(date) + kind))
+        }
+        if let date = summary.loginEnded { rows.append(("login ended", age(date))) }
+        if let date = summary.refreshUnanswered { rows.append(("unanswered refresh", age(date))) }
         rows.append(("token", tokenState(summary, now: now)))
         return table(rows.map { [$0.0, Terminal.plain($0.1)] })
     }

@@ -63,11 +63,24 @@ struct SettingsOptions: ParsableArguments {
         completion: .file())
     var caFile: String?
 
+    @Option(help: ArgumentHelp("Where a person logs in.", valueName: "url"))
+    var authorizationURL: String?
+
+    @Option(help: ArgumentHelp("A further parameter of the login's address; may be repeated.", valueName: "key=value"))
+    var authorizationParam: [String] = []
+
+    @Option(help: ArgumentHelp("Where a device asks for a code (RFC 8628).", valueName: "url"))
+    var deviceURL: String?
+
+    @Option(help: ArgumentHelp("The redirect address that is registered with the client.", valueName: "uri"))
+    var redirectURI: String?
+
     /// Whether any option was given.
     var isEmpty: Bool {
         grant == nil && clientID == nil && clientAuth == nil && tokenURL == nil && revocationURL == nil
             && introspectionURL == nil && placement == nil && caFile == nil
-            && [scope, audience, resource, param, header].allSatisfy(\.isEmpty)
+            && authorizationURL == nil && deviceURL == nil && redirectURI == nil
+            && [scope, audience, resource, param, header, authorizationParam].allSatisfy(\.isEmpty)
     }
 
     /// Writes what was given over what is there; a list that was given replaces the list.
@@ -83,6 +96,12 @@ struct SettingsOptions: ParsableArguments {
         if !resource.isEmpty { settings.resources = resource }
         if !param.isEmpty { settings.parameters = try param.map(Self.parameter) }
         if !header.isEmpty { settings.headers = try header.map(Self.headerField) }
+        if let authorizationURL {
+            settings.authorizationURL = try Self.address("--authorization-url", authorizationURL)
+        }
+        if let deviceURL { settings.deviceAuthorizationURL = try Self.address("--device-url", deviceURL) }
+        if !authorizationParam.isEmpty { settings.authorizationParameters = try authorizationParam.map(Self.parameter) }
+        if let redirectURI { settings.redirectURI = try Self.redirect(redirectURI) }
         if let caFile { settings.certificateAuthority = try Self.certificates(caFile) }
     }
 
@@ -92,6 +111,14 @@ struct SettingsOptions: ParsableArguments {
         } catch {
             throw Failure.address(option, error)
         }
+    }
+
+    /// A redirect address may be of any scheme (RFC 8252 section 7.1); it only has to be one.
+    private static func redirect(_ text: String) throws -> String {
+        guard text.contains(":"), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }), !text.contains("#") else {
+            throw Failure("the address of --redirect-uri is not an address", .usage)
+        }
+        return text
     }
 
     /// `--scope "a b"` is `--scope a --scope b`. What a scope may hold is in RFC 6749 section 3.3.
@@ -104,7 +131,7 @@ struct SettingsOptions: ParsableArguments {
 
     private static func parameter(_ text: String) throws -> Parameter {
         guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
-            throw Failure("--param takes key=value", .usage)
+            throw Failure("a parameter is given as key=value", .usage)
         }
         return Parameter(String(text[..<equals]), String(text[text.index(after: equals)...]))
     }

@@ -18,11 +18,17 @@ struct Sandbox: AsyncParsableCommand {
 
             POST /torq/v1/auth/token    client credentials, HTTP Basic; UUID tokens of 3,600 s
             POST /qa/oauth2/token/      client credentials, form body; 30-character tokens of 36,000 s
+            POST /logins/token          every grant, form body; refresh tokens rotate, and reuse ends the login
+            GET  /logins/authorize      answers at once, as if a person had agreed; deny=1 as if not
+            POST /logins/device         RFC 8628; POST /admin/device/USER-CODE?approve=1 decides
+            POST /query                 as IoT-X: user name and password in the query, no grant type
             POST /revoke, /introspect   RFC 7009, RFC 7662
             GET  /api                   200 with a valid bearer token, else 401
             POST /admin/keys/PROVIDER   makes a key pair; at qa, a new one kills the old one at once
             POST /admin/faults          a JSON array of faults, one for each token request to come
             POST /admin/expire          ends every token's life
+            POST /admin/grace/MS        how long the last refresh token is still taken after its use
+            POST /admin/login           a refresh token, as if a person had logged in elsewhere
             GET  /admin/requests        how many token requests there were, and how many tokens were granted
             """)
 

@@ -2,6 +2,7 @@ import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import OAuth
 
 /// A request's context that knows its connection, so that a fault can cut it.
 struct SandboxContext: RequestContext {
@@ -21,6 +22,23 @@ struct SandboxRoutes {
         let router = Router(context: SandboxContext.self)
         router.post("/torq/v1/auth/token") { try await token(.torq, $0, $1) }
         router.post("/qa/oauth2/token/") { try await token(.qa, $0, $1) }
+        router.post("/logins/token") { try await loginToken($0, $1) }
+        router.get("/logins/authorize") { request, _ in await authorize(request) }
+        router.post("/logins/device") { request, _ in
+            let codes = await state.newDeviceCode()
+            return json(
+                #"{"device_code": "\#(codes.device)", "user_code": "\#(codes.user)", "verification_uri": "https://example.com/device", "expires_in": 60, "interval": 1}"#
+            )
+        }
+        router.post("/query") { request, context in
+            _ = await state.nextFault()
+            let query = request.uri.queryParameters
+            guard query["username"] == "made-up-user", query["password"] == "made-up-password", query["grant_type"] == nil else {
+                return Response(status: .unauthorized)
+            }
+            let token = await state.grant(.torq, lifetime: 899)
+            return json(#"{"access_token": "\#(token)", "token_type": "access", "expires_in": "899"}"#)
+        }
         router.post("/revoke") { request, _ in
             let form = try await Form(request)
             guard try await authenticate(request, form) != nil else { return invalidClient() }
@@ -58,7 +76,18 @@ struct SandboxRoutes {
             return Response(status: .noContent)
         }
         router.get("/admin/requests") { _, _ in
-            json(#"{"requests": \#(await state.requests), "granted": \#(await state.granted)}"#)
+            json(
+                #"{"requests": \#(await state.requests), "granted": \#(await state.granted), "reuses": \#(await state.reuses)}"#)
+        }
+        router.post("/admin/grace/:ms") { _, context in
+            await state.setGrace(milliseconds: try context.parameters.require("ms", as: Int.self))
+            return Response(status: .noContent)
+        }
+        router.post("/admin/login") { _, _ in json(#"{"refresh_token": "\#(await state.newLogin())"}"#) }
+        router.post("/admin/device/:code") { request, context in
+            await state.decide(
+                userCode: try context.parameters.require("code"), approve: request.uri.queryParameters["approve"] == "1")
+            return Response(status: .noContent)
         }
     }
 
@@ -78,6 +107,49 @@ struct SandboxRoutes {
         let scope = form["scope"].map { #", "scope": "\#($0)""# } ?? ""
         return json(
             #"{"access_token": "\#(token)", "token_type": "Bearer", "expires_in": \#(lifetime)\#(scope)}"#)
+    }
+
+    private func loginToken(_ request: Request, _ context: SandboxContext) async throws -> Response {
+        let fault = await state.nextFault()
+        if let delay = fault?.delay { try await Task.sleep(for: .milliseconds(delay)) }
+        if fault?.drop == true { return try await cut(context) }
+        if let fault, let response = answer(fault) { return response }
+        let form = try await Form(request)
+        guard await state.accepts(.logins, id: form["client_id"] ?? "", secret: form["client_secret"] ?? "") else {
+            return invalidClient()
+        }
+        let refreshToken: String
+        switch form["grant_type"] {
+        case "refresh_token":
+            guard let next = await state.rotate(form["refresh_token"] ?? "") else { return refusal("invalid_grant") }
+            refreshToken = next
+        case "authorization_code":
+            let challenge = PKCE.challenge(verifier: form["code_verifier"] ?? "")
+            guard await state.spend(code: form["code"] ?? "") == challenge else { return refusal("invalid_grant") }
+            refreshToken = await state.newLogin()
+        case "urn:ietf:params:oauth:grant-type:device_code":
+            if let error = await state.ask(deviceCode: form["device_code"] ?? "") { return refusal(error) }
+            refreshToken = await state.newLogin()
+        default:
+            return refusal("unsupported_grant_type")
+        }
+        let lifetime = fault?.expiresIn ?? Imitation.logins.lifetime
+        let token = await state.grant(.logins, lifetime: lifetime)
+        if fault?.loseAnswer == true { return try await cut(context) }
+        return json(
+            #"{"access_token": "\#(token)", "token_type": "Bearer", "expires_in": \#(lifetime), "refresh_token": "\#(refreshToken)"}"#
+        )
+    }
+
+    /// Sends the browser back at once, with a code or a refusal.
+    private func authorize(_ request: Request) async -> Response {
+        let query = request.uri.queryParameters
+        guard let redirect = query["redirect_uri"], let state = query["state"], let challenge = query["code_challenge"],
+            query["code_challenge_method"] == "S256"
+        else { return Response(status: .badRequest) }
+        let answer =
+            query["deny"] == nil ? "code=\(await self.state.newCode(challenge: String(challenge)))" : "error=access_denied"
+        return Response(status: .found, headers: [.location: "\(redirect)?\(answer)&state=\(state)"])
     }
 
     private func answer(_ fault: Fault) -> Response? {
@@ -114,6 +186,7 @@ struct SandboxRoutes {
             return await state.accepts(.torq, id: id, secret: secret) ? .torq : nil
         }
         guard let id = form["client_id"], let secret = form["client_secret"] else { return nil }
+        if await state.accepts(.logins, id: id, secret: secret) { return .logins }
         return await state.accepts(.qa, id: id, secret: secret) ? .qa : nil
     }
 

@@ -1,17 +1,20 @@
 /// The providers that the practice server imitates.
 enum Imitation: String {
     case torq, qa
+    /// A server with logins, whose refresh tokens rotate and whose reuse ends the login.
+    case logins
 
     var lifetime: Int {
         switch self {
         case .torq: 3600
         case .qa: 36_000
+        case .logins: 3600
         }
     }
 
     func newToken() -> String {
         switch self {
-        case .torq: SandboxState.uuid()
+        case .torq, .logins: SandboxState.uuid()
         case .qa: SandboxState.random(30)
         }
     }
@@ -58,6 +61,12 @@ actor SandboxState {
     private var pairs: [Imitation: [Pair]] = [:]
     private var tokens: [String: Grant] = [:]
     private var faults: [Fault] = []
+    private var families: [RefreshFamily] = []
+    private var codes: [String: String] = [:]
+    private var deviceCodes: [String: DeviceGrant] = [:]
+    /// How long the refresh token before the newest is still taken, in milliseconds.
+    private var grace = 0
+    private(set) var reuses = 0
     private(set) var requests = 0
     private(set) var granted = 0
 
@@ -89,6 +98,88 @@ actor SandboxState {
 
     func revoke(_ token: String) {
         tokens[token] = nil
+        if let index = families.firstIndex(where: { $0.current == token }) { families[index].isEnded = true }
+    }
+
+    // MARK: Logins
+
+    /// One login: the refresh token that is good now, and the one before.
+    private struct RefreshFamily {
+        var current: String
+        var previous: String?
+        var rotated = ContinuousClock.now
+        var used: Set<String> = []
+        var isEnded = false
+    }
+
+    struct DeviceGrant {
+        var userCode: String
+        var isApproved = false
+        var isDenied = false
+        var lastAsked: ContinuousClock.Instant?
+    }
+
+    func setGrace(milliseconds: Int) { grace = milliseconds }
+
+    func newLogin() -> String {
+        let token = Self.random(32)
+        families.append(RefreshFamily(current: token))
+        return token
+    }
+
+    /// The refresh token that follows, or nil where this one is refused. One that was used before ends its login
+    /// (RFC 9700 section 4.14.2), unless it is the last one and within the grace period.
+    func rotate(_ token: String) -> String? {
+        guard let index = families.firstIndex(where: { $0.current == token || $0.used.contains(token) }), !families[index].isEnded
+        else { return nil }
+        if families[index].current == token {
+            families[index].used.insert(token)
+            families[index].previous = token
+            families[index].current = Self.random(32)
+            families[index].rotated = .now
+            return families[index].current
+        }
+        if families[index].previous == token, .now - families[index].rotated < .milliseconds(grace) {
+            return families[index].current
+        }
+        reuses += 1
+        families[index].isEnded = true
+        return nil
+    }
+
+    func newCode(challenge: String) -> String {
+        let code = Self.random(24)
+        codes[code] = challenge
+        return code
+    }
+
+    /// The challenge that a code was made for; a code is spent by it.
+    func spend(code: String) -> String? { codes.removeValue(forKey: code) }
+
+    func newDeviceCode() -> (device: String, user: String) {
+        let pair = (device: Self.random(32), user: Self.random(4).uppercased() + "-" + Self.random(4).uppercased())
+        deviceCodes[pair.device] = DeviceGrant(userCode: pair.user)
+        return pair
+    }
+
+    func decide(userCode: String, approve: Bool) {
+        for (code, grant) in deviceCodes where grant.userCode == userCode {
+            deviceCodes[code]?.isApproved = approve
+            deviceCodes[code]?.isDenied = !approve
+        }
+    }
+
+    /// Nil where the code is granted, else the error code.
+    func ask(deviceCode: String) -> String? {
+        guard let grant = deviceCodes[deviceCode] else { return "expired_token" }
+        if grant.isDenied { return "access_denied" }
+        if grant.isApproved {
+            deviceCodes[deviceCode] = nil
+            return nil
+        }
+        let tooSoon = grant.lastAsked.map { .now - $0 < .milliseconds(900) } ?? false
+        deviceCodes[deviceCode]?.lastAsked = .now
+        return tooSoon ? "slow_down" : "authorization_pending"
     }
 
     func expireAll() {

@@ -1,6 +1,22 @@
 /// How a token is granted (RFC 6749 section 1.3).
 public enum GrantType: String, Codable, Sendable, CaseIterable {
     case clientCredentials = "client_credentials"
+    /// A person logs in with a browser (section 4.1).
+    case authorizationCode = "authorization_code"
+    /// A person brings a refresh token from elsewhere (section 6).
+    case refreshToken = "refresh_token"
+    /// User name and password (section 4.3): for servers that know nothing better.
+    case password
+    /// A person logs in on another device (RFC 8628).
+    case deviceCode = "device_code"
+
+    /// Whether tokens come from a login, which a refresh token keeps alive.
+    public var needsLogin: Bool {
+        switch self {
+        case .authorizationCode, .refreshToken, .deviceCode: true
+        case .clientCredentials, .password: false
+        }
+    }
 }
 
 /// How the client proves who it is at the token endpoint (RFC 6749 section 2.3).
@@ -42,6 +58,18 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var certificateAuthority: String?
     /// How long tokens live where the server does not say, in seconds.
     public var tokenLifetime: Int?
+    /// Where a person logs in (RFC 6749 section 3.1).
+    public var authorizationURL: EndpointURL?
+    /// What else an authorization request says.
+    public var authorizationParameters: [Parameter]?
+    /// The registered redirect address; nil for any loopback port (RFC 8252 section 7.3).
+    public var redirectURI: String?
+    /// Where a device asks for a code (RFC 8628 section 3.1).
+    public var deviceAuthorizationURL: EndpointURL?
+    /// Whether `grant_type` is left out, for servers that know one grant and not its name.
+    public var omitsGrantType: Bool?
+    /// The server's name for itself (RFC 8414).
+    public var issuer: String?
 
     public init(
         grant: GrantType = .clientCredentials, clientAuthentication: ClientAuthentication = .basic, tokenURL: EndpointURL
@@ -65,5 +93,11 @@ public struct ClientSettings: Codable, Equatable, Sendable {
         case introspectionURL = "introspection_url"
         case certificateAuthority = "certificate_authority"
         case tokenLifetime = "token_lifetime"
+        case authorizationURL = "authorization_url"
+        case authorizationParameters = "authorization_parameters"
+        case redirectURI = "redirect_uri"
+        case deviceAuthorizationURL = "device_authorization_url"
+        case omitsGrantType = "omits_grant_type"
+        case issuer
     }
 }

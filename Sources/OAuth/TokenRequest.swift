@@ -11,15 +11,33 @@ public struct EndpointRequest: Sendable {
     public var certificateAuthority: String?
 }
 
-/// A client id, and the secret that belongs to it.
+/// A client id, and the secret that belongs to it; for the password grant also a user.
 public struct ClientIdentity: Sendable {
     public var id: String
     public var secret: Secret?
+    public var username: String?
+    public var password: Secret?
 
-    public init(id: String, secret: Secret?) {
+    public init(id: String, secret: Secret?, username: String? = nil, password: Secret? = nil) {
         self.id = id
         self.secret = secret
+        self.username = username
+        self.password = password
     }
+}
+
+/// What a token request brings to be given a token for.
+public enum AuthorizationGrant: Sendable {
+    /// RFC 6749 section 4.4.2.
+    case clientCredentials
+    /// Section 4.3.2, with the user of the client identity.
+    case password
+    /// Section 6.
+    case refreshToken(Secret)
+    /// Section 4.1.3, and the verifier of RFC 7636 section 4.5.
+    case authorizationCode(Secret, redirectURI: String, verifier: Secret)
+    /// RFC 8628 section 3.4.
+    case deviceCode(Secret)
 }
 
 /// What one request may ask for instead of what the settings say.
@@ -33,10 +51,37 @@ public struct RequestedAccess: Hashable, Sendable {
 }
 
 extension ClientSettings {
-    /// A token request of the client-credentials grant (RFC 6749 section 4.4.2).
-    public func tokenRequest(_ client: ClientIdentity, access: RequestedAccess) -> EndpointRequest {
-        var parameters = [Parameter("grant_type", grant.rawValue)]
-        let scopes = access.scopes.isEmpty ? scopes : access.scopes
+    /// A token request.
+    public func tokenRequest(
+        _ client: ClientIdentity, grant: AuthorizationGrant = .clientCredentials, access: RequestedAccess
+    ) -> EndpointRequest {
+        var parameters: [Parameter]
+        var scopes = access.scopes
+        switch grant {
+        case .clientCredentials:
+            parameters = [Parameter("grant_type", "client_credentials")]
+            if scopes.isEmpty { scopes = self.scopes }
+        case .password:
+            parameters = [
+                Parameter("grant_type", "password"), Parameter("username", client.username ?? ""),
+                Parameter("password", client.password?.revealed() ?? ""),
+            ]
+            if scopes.isEmpty { scopes = self.scopes }
+        case .refreshToken(let token):
+            // Scopes only where they were asked for: some servers refuse even those that were granted (section 6).
+            parameters = [Parameter("grant_type", "refresh_token"), Parameter("refresh_token", token.revealed())]
+        case .authorizationCode(let code, let redirectURI, let verifier):
+            parameters = [
+                Parameter("grant_type", "authorization_code"), Parameter("code", code.revealed()),
+                Parameter("redirect_uri", redirectURI), Parameter("code_verifier", verifier.revealed()),
+            ]
+        case .deviceCode(let code):
+            parameters = [
+                Parameter("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+                Parameter("device_code", code.revealed()),
+            ]
+        }
+        if omitsGrantType == true { parameters.removeFirst() }
         if !scopes.isEmpty { parameters.append(Parameter("scope", scopes.joined(separator: " "))) }
         parameters += audiences.map { Parameter("audience", $0) }
         parameters += resources.map { Parameter("resource", $0) }
@@ -51,6 +96,23 @@ extension ClientSettings {
             let parameters = [Parameter("token", token.revealed()), Parameter("token_type_hint", hint)]
             return request(to: $0, parameters, client, placement: .body)
         }
+    }
+
+    /// The first request of the device flow (RFC 8628 section 3.1), or nil where there is no endpoint for it.
+    public func deviceAuthorizationRequest(_ client: ClientIdentity) -> EndpointRequest? {
+        deviceAuthorizationURL.map {
+            var parameters: [Parameter] = []
+            if clientAuthentication != .none, clientAuthentication != .post {
+                parameters.append(Parameter("client_id", client.id))
+            }
+            if !scopes.isEmpty { parameters.append(Parameter("scope", scopes.joined(separator: " "))) }
+            return request(to: $0, parameters, client, placement: .body)
+        }
+    }
+
+    /// Asks whether a token is active (RFC 7662 section 2.1), or nil where the server has no endpoint for that.
+    public func introspectionRequest(_ client: ClientIdentity, token: Secret) -> EndpointRequest? {
+        introspectionURL.map { request(to: $0, [Parameter("token", token.revealed())], client, placement: .body) }
     }
 
     /// The one place in which a secret is written into a request.
@@ -68,7 +130,7 @@ extension ClientSettings {
             parameters.append(Parameter("client_id", client.id))
             if let secret = client.secret { parameters.append(Parameter("client_secret", secret.revealed())) }
         case .none:
-            parameters.append(Parameter("client_id", client.id))
+            if !client.id.isEmpty { parameters.append(Parameter("client_id", client.id)) }
         }
         for header in headers {
             if let name = HTTPField.Name(header.name) { head.headerFields[name] = header.value }

@@ -24,6 +24,8 @@ public struct Credential: Sendable {
     /// A pair whose rotation was begun: typed in and safe, but not yet proven.
     public var stagedKeyPair: KeyPair?
     public var tokens: [CachedToken] = []
+    /// What keeps the grants that need a person alive.
+    public var login: Login?
     /// When the server refused the key pair, and it has not worked since.
     public var refusedSince: Date?
 
@@ -46,6 +48,18 @@ public struct Credential: Sendable {
         tokens.append(token)
         if tokens.count > Self.maximumTokens { tokens.removeFirst() }
         refusedSince = nil
+    }
+
+    /// What a token request brings.
+    /// - Throws: `LoginNeed` if only a person can bring it.
+    func authorizationGrant() throws(LoginNeed) -> AuthorizationGrant {
+        switch settings.grant {
+        case .clientCredentials: return .clientCredentials
+        case .password: return .password
+        case .authorizationCode, .refreshToken, .deviceCode:
+            guard let login else { throw .never }
+            return .refreshToken(login.refreshToken)
+        }
     }
 
     /// Forgets one token, unless another has taken its place meanwhile.

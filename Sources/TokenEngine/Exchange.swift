@@ -33,7 +33,7 @@ struct Exchange: Sendable {
 
     private(set) var sends = 1
     private var spent = 0.0
-    private var lostOnce = false
+    private(set) var lostAnAnswer = false
 
     /// - Parameters:
     ///   - took: how long the answer took to come, in seconds.
@@ -53,8 +53,8 @@ struct Exchange: Sendable {
             switch failure {
             case .certificate, .answerTooLarge, .configuration:
                 return .fail(.unreachable(failure), isTransient: false)
-            case .answerLost where !lostOnce:
-                lostOnce = true
+            case .answerLost where !lostAnAnswer:
+                lostAnAnswer = true
                 return again(after: 0, jitter: jitter, else: .unreachable(failure))
             case .answerLost, .noConnection:
                 return again(after: nil, jitter: jitter, else: .unreachable(failure))
@@ -74,7 +74,7 @@ struct Exchange: Sendable {
         return wait > 0 ? .wait(wait) : .send
     }
 
-    private static func failure(_ refusal: TokenRefusal) -> TokenFailure {
+    static func failure(_ refusal: TokenRefusal) -> TokenFailure {
         switch refusal {
         case .oauth(.invalidClient): .keyPairRefused
         case .oauth(let code): .refused(code)

@@ -16,6 +16,8 @@ public struct TokenAsk: Hashable, Sendable {
     public var mode: Mode
     /// The least remaining lifetime in seconds.
     public var minimumLifetime: Int?
+    /// Use a rotating refresh token although it belongs to another machine, which loses the login by it.
+    public var takesOver = false
 
     public init(access: RequestedAccess = RequestedAccess(), mode: Mode = .cached, minimumLifetime: Int? = nil) {
         self.access = access

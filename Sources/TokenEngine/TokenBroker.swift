@@ -1,5 +1,5 @@
 import FoundationEssentials
-import OAuth
+public import OAuth
 public import Sodium
 
 /// Hands out tokens: drives the decisions of `TokenAcquisition`, and lets callers that want the same share one flight.
@@ -7,6 +7,7 @@ public actor TokenBroker {
     private let store: any TokenStore
     private let transport: any HTTPTransport
     private let clock: any WallClock
+    private let host: String
     private let jitter: @Sendable () -> Double
     private var flights: [FlightKey: Flight] = [:]
     private var launched = 0
@@ -27,11 +28,12 @@ public actor TokenBroker {
 
     public init(
         store: any TokenStore, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
-        jitter: @escaping @Sendable () -> Double = { Random.unit() }
+        host: String = MachineIdentity.current, jitter: @escaping @Sendable () -> Double = { Random.unit() }
     ) {
         self.store = store
         self.transport = transport
         self.clock = clock
+        self.host = host
         self.jitter = jitter
     }
 
@@ -72,11 +74,12 @@ public actor TokenBroker {
 
     /// The thin shell around the decision.
     private nonisolated func acquire(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
-        var decision = TokenAcquisition(ask: ask)
+        var decision = TokenAcquisition(ask: ask, host: host)
         var action = TokenAcquisition.start
         var credential: Credential?
         var lock: (any Sendable)?
-        defer { withExtendedLifetime(lock) {} }
+        var room: (any Sendable)?
+        defer { withExtendedLifetime((lock, room)) {} }
         while true {
             let event: TokenAcquisition.Event
             switch action {
@@ -88,32 +91,72 @@ public actor TokenBroker {
                 let stored = try await store.credential(name)
                 credential = stored
                 decision.fallbackLifetime = stored.settings.tokenLifetime
-                event = .stored(stored.token(for: ask.access))
+                event = .stored(
+                    .init(
+                        token: stored.token(for: ask.access), needsLogin: stored.settings.grant.needsLogin,
+                        login: stored.login))
             case .lock:
                 lock = try await waitForLock(name)
                 event = lock == nil ? .lockTimedOut : .locked
+            case .journal:
+                let now = clock.now()
+                room = try await store.reserveRoom()
+                try await store.update(name) { $0.login?.spending = now }
+                event = .written
             case .send:
                 guard let credential else { preconditionFailure("nothing was read") }
                 let sent = clock.now()
-                event = .answered(await ask.request(of: credential, by: transport, now: sent), sent: sent)
+                event = .answered(await send(credential, ask.access, now: sent), sent: sent)
+            case .commit(let token, let login):
+                event = try await commit(name, token, login, in: room)
+                room = nil
             case .wait(let seconds):
                 try await clock.sleep(seconds: seconds)
                 event = .waited
             case .forget(let token):
                 try await store.update(name) { $0.forget(token) }
                 event = .written
-            case .commit(let token):
+            case .endLogin(let refreshToken):
                 let now = clock.now()
-                try await store.update(name) { $0.keep(token, now: now) }
+                try await store.update(name) { $0.endLogin(keptBy: refreshToken, at: now) }
                 event = .written
             case .noteRefusal:
-                if credential?.refusedSince == nil {
+                if credential?.refusedSince == nil || credential?.login != nil {
                     let now = clock.now()
-                    try await store.update(name) { $0.refusedSince = $0.refusedSince ?? now }
+                    try await store.update(name) {
+                        $0.refusedSince = $0.refusedSince ?? now
+                        $0.login?.spending = nil
+                    }
                 }
+                event = .written
+            case .settle:
+                try await store.update(name) { $0.login?.spending = nil }
                 event = .written
             }
             action = decision.handle(event, now: clock.now(), jitter: jitter())
+        }
+    }
+
+    /// Stores what was acquired, in the room that was taken for it where there is some.
+    private nonisolated func commit(
+        _ name: String, _ token: CachedToken, _ login: Login?, in room: (any Sendable)?
+    ) async throws -> TokenAcquisition.Event {
+        let now = clock.now()
+        let change: @Sendable (inout Credential) -> Void = {
+            $0.keep(token, now: now)
+            if let login { $0.login = login }
+        }
+        do {
+            if let room {
+                try await store.update(name, in: room, change)
+            } else {
+                try await store.update(name, change)
+            }
+            return .written
+        } catch {
+            // Without a login nothing is lost but a token that can be bought again.
+            guard login != nil else { throw error }
+            return .notWritten
         }
     }
 
@@ -140,22 +183,105 @@ public actor TokenBroker {
 
     // MARK: Without the store
 
-    /// Acquires a token for a credential that need not be stored: the proof that it works.
+    /// What proves that a credential works.
+    public struct Proof: Sendable {
+        public var token: CachedToken
+        /// The login as it is after the proof, for the grants that have one.
+        public var login: Login?
+    }
+
+    /// Acquires a token for a credential that need not be stored: the proof that it works. Where that spends a refresh
+    /// token, the caller has made sure that the new one can be stored.
     /// - Throws: `TokenFailure`.
-    public nonisolated func prove(_ credential: Credential) async throws -> CachedToken {
-        let ask = TokenAsk()
+    public nonisolated func prove(_ credential: Credential) async throws -> Proof {
+        let access = RequestedAccess()
+        if credential.settings.grant.needsLogin, credential.login == nil { throw TokenFailure.loginNeeded(.never) }
         var exchange = Exchange()
         while true {
             let sent = clock.now()
-            let answer = await ask.request(of: credential, by: transport, now: sent)
+            let answer = await send(credential, access, now: sent)
             switch exchange.handle(answer, took: clock.now().timeIntervalSince(sent), jitter: jitter()) {
             case .send: continue
             case .wait(let seconds): try await clock.sleep(seconds: seconds)
             case .fail(let failure, _): throw failure
             case .done(let granted):
-                return CachedToken(
-                    granted, access: ask.access, sent: sent, fallbackLifetime: credential.settings.tokenLifetime)
+                let token = CachedToken(granted, access: access, sent: sent, fallbackLifetime: credential.settings.tokenLifetime)
+                let login = credential.login?.renewed(by: granted.refreshToken, at: clock.now(), owner: host)
+                return Proof(token: token, login: login)
             }
+        }
+    }
+
+    /// Exchanges what a person's login has brought, a code, for tokens (RFC 6749 section 4.1.3, RFC 8628 section 3.4).
+    /// Sent once: a code is spent by its first use.
+    /// - Throws: `TokenFailure`; `noRefreshToken` where the server gave nothing to keep the login alive with.
+    public nonisolated func logIn(_ credential: Credential, with grant: AuthorizationGrant) async throws -> Proof {
+        let sent = clock.now()
+        let client = credential.keyPair.client
+        let request = credential.settings.tokenRequest(client, grant: grant, access: RequestedAccess())
+        var exchange = Exchange()
+        switch exchange.handle(await send(request, now: sent), took: 0, jitter: 0) {
+        case .done(let granted):
+            let token = CachedToken(
+                granted, access: RequestedAccess(), sent: sent, fallbackLifetime: credential.settings.tokenLifetime)
+            var brought: Secret?
+            if case .refreshToken(let token) = grant { brought = token }
+            guard let refreshToken = granted.refreshToken ?? brought else {
+                // A token that never ends needs nothing to renew it.
+                guard token.expires == nil else { throw TokenFailure.noRefreshToken }
+                return Proof(token: token, login: nil)
+            }
+            return Proof(token: token, login: Login(refreshToken: refreshToken, since: sent, renewed: sent, owner: host))
+        case .fail(let failure, _):
+            throw failure
+        case .send, .wait:
+            throw TokenFailure.unreachable(
+                .answerLost(host: credential.settings.tokenURL.host, reason: "the login could not be completed"))
+        }
+    }
+
+    /// Asks for the codes of a login on another device (RFC 8628 section 3.1).
+    /// - Throws: `TokenFailure`.
+    public nonisolated func deviceCodes(_ credential: Credential) async throws -> DeviceCodes {
+        let client = credential.keyPair.client
+        guard let request = credential.settings.deviceAuthorizationRequest(client) else { throw TokenFailure.noSuchEndpoint }
+        let answer: EndpointAnswer
+        do throws(TransportFailure) {
+            answer = try await transport.send(request)
+        } catch {
+            throw TokenFailure.unreachable(error)
+        }
+        do throws(TokenRefusal) {
+            guard (200..<300).contains(answer.status), let json = JSONValue(parsing: answer.body) else {
+                _ = try answer.tokens(now: clock.now())
+                throw .unusable(reason: "something that is no JSON object")
+            }
+            return try DeviceCodes(parsing: json)
+        } catch {
+            throw Exchange.failure(error)
+        }
+    }
+
+    /// Sends one token request for a credential and reads the answer.
+    private nonisolated func send(_ credential: Credential, _ access: RequestedAccess, now: Date) async -> Exchange.Answer {
+        do throws(LoginNeed) {
+            let grant = try credential.authorizationGrant()
+            return await send(credential.settings.tokenRequest(credential.keyPair.client, grant: grant, access: access), now: now)
+        } catch {
+            return .refused(.oauth(.invalidGrant))
+        }
+    }
+
+    private nonisolated func send(_ request: EndpointRequest, now: Date) async -> Exchange.Answer {
+        do throws(TransportFailure) {
+            let answer = try await transport.send(request)
+            do throws(TokenRefusal) {
+                return .granted(try answer.tokens(now: now))
+            } catch {
+                return .refused(error)
+            }
+        } catch {
+            return .failed(error)
         }
     }
 
@@ -191,21 +317,11 @@ extension EndpointAnswer {
     }
 }
 
-extension TokenAsk {
-    /// Sends one token request and reads its answer.
-    fileprivate func request(
-        of credential: Credential, by transport: any HTTPTransport, now: Date
-    ) async -> Exchange.Answer {
-        let request = credential.settings.tokenRequest(credential.keyPair.client, access: access)
-        do throws(TransportFailure) {
-            let answer = try await transport.send(request)
-            do throws(TokenRefusal) {
-                return .granted(try answer.tokens(now: now))
-            } catch {
-                return .refused(error)
-            }
-        } catch {
-            return .failed(error)
-        }
+extension Credential {
+    /// Marks the login as ended, unless another refresh token has taken the place of this one.
+    fileprivate mutating func endLogin(keptBy refreshToken: Secret, at now: Date) {
+        guard login?.refreshToken.equals(refreshToken) == true else { return }
+        login?.ended = now
+        login?.spending = nil
     }
 }

@@ -14,6 +14,16 @@ public enum TokenFailure: Error, Equatable, Sendable {
     case unusableAnswer(reason: String)
     /// Another process kept the credential's lock for longer than we wait.
     case lockTimeout
+    /// Only a person can help.
+    case loginNeeded(LoginNeed)
+    /// A rotating refresh token that belongs to another machine.
+    case ownedElsewhere
+    /// The server has answered, and what it gave could not be stored.
+    case notStored
+    /// The server gave a token, but nothing to renew it with.
+    case noRefreshToken
+    /// The settings name no address for this.
+    case noSuchEndpoint
     /// The server's tokens never live as long as was asked.
     case lifetimeTooShort(lifetime: Int, asked: Int)
     case memory

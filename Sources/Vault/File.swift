@@ -104,6 +104,21 @@ final class File: Sendable {
         }
     }
 
+    /// Takes the disk's blocks for the first `count` bytes, so that writing them can't fail for want of room.
+    func allocate(_ count: UInt64) throws(VaultError) {
+        let code = posix_fallocate(descriptor, 0, off_t(count))
+        if code == ENOSPC || code == EDQUOT { throw .diskFull(path: path) }
+        // Where a file system has no such call, writing will tell.
+        guard code == 0 || code == EOPNOTSUPP || code == EINVAL else {
+            throw .system(operation: "take room for", path: path, errno: code)
+        }
+    }
+
+    /// Cuts the file behind what was written last.
+    func endHere() throws(VaultError) {
+        guard ftruncate(descriptor, lseek(descriptor, 0, SEEK_CUR)) == 0 else { throw Self.failure("write", path) }
+    }
+
     func synchronise() throws(VaultError) {
         guard fsync(descriptor) == 0 else { throw Self.failure("synchronise", path) }
     }

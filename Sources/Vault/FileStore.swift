@@ -31,13 +31,17 @@ struct FileStore: VaultStore {
 
     /// Writes beside, synchronises, renames over, synchronises the folder: whenever power fails, the path names either
     /// the old state or the new one, whole.
-    func commit(_ commit: VaultCommit, replacing previous: (any VaultSnapshot)?) throws(VaultError) {
+    func commit(
+        _ commit: VaultCommit, replacing previous: (any VaultSnapshot)?, in room: ReservedRoom?
+    ) throws(VaultError) {
         let previous = previous as? FileSnapshot
         removeLeftovers()
-        let temporary = temporaryPrefix + Hex.encode(Random.bytes(8).span.bytes)
+        let temporary = room?.file.path ?? newTemporary()
         do throws(VaultError) {
-            let file = try File.create(temporary)
+            let file: File
+            if let room { file = room.file } else { file = try File.create(temporary) }
             try write(commit, to: file, from: previous)
+            try file.endHere()
             try checkStillCurrent(previous)
             try file.synchronise()
             if let previous { try keep(previous) }
@@ -90,7 +94,7 @@ struct FileStore: VaultStore {
 
     /// `<vault>.previous` becomes another name of the current file, so that one step back is always at hand.
     private func keep(_ previous: FileSnapshot) throws(VaultError) {
-        let temporary = temporaryPrefix + Hex.encode(Random.bytes(8).span.bytes)
+        let temporary = newTemporary()
         if !File.link(path, to: temporary) {
             // A file system without hard links: a copy.
             let copy = try File.create(temporary)
@@ -105,11 +109,30 @@ struct FileStore: VaultStore {
         }
     }
 
-    /// What a process that died in the middle of a commit left behind. The commit lock is held, so it is nobody's.
+    func reserve() throws(VaultError) -> ReservedRoom {
+        let file = try File.create(newTemporary())
+        let room = ReservedRoom(file)
+        _ = try file.tryLock(byte: 0)
+        do throws(VaultError) {
+            try file.allocate(File.open(path).status().size + 256 << 10)
+        } catch .diskFull {
+            throw .diskFull(path: path)
+        }
+        return room
+    }
+
+    private func newTemporary() -> String {
+        temporaryPrefix + Hex.encode(Random.bytes(8).span.bytes)
+    }
+
+    /// What a process that died in the middle of a commit left behind. The commit lock is held, so it is nobody's,
+    /// unless it is reserved room, which is locked.
     private func removeLeftovers() {
         let prefix = File.name(of: temporaryPrefix)
         for name in File.names(inFolder: folder) where name.hasPrefix(prefix) {
-            File.remove(folder + "/" + name)
+            let path = folder + "/" + name
+            guard let file = try? File.openLock(path), (try? file.tryLock(byte: 0)) == true else { continue }
+            File.remove(path)
         }
     }
 

@@ -122,15 +122,24 @@ public final class UnlockedVault: Sendable {
     // MARK: Committing
 
     /// Changes the vault in one commit. `body` sees the newest state; nobody else commits meanwhile.
+    /// - Parameter room: what `reserveRoom` has taken, for a commit that must not fail for want of it.
     /// - Throws: what `body` throws, `lockTimeout`, `diskFull`, `tooLarge`, `system`; nothing has changed then.
-    public func update<R>(_ body: (inout VaultTransaction) throws -> R) throws -> R {
+    public func update<R>(in room: ReservedRoom? = nil, _ body: (inout VaultTransaction) throws -> R) throws -> R {
         let lock = try lockForCommit()
         defer { withExtendedLifetime(lock) {} }
         let state = try refreshed()
         var transaction = VaultTransaction(vault: self, state: state)
         let result = try body(&transaction)
-        if !transaction.isEmpty { try commit(transaction, on: state) }
+        if !transaction.isEmpty { try commit(transaction, on: state, in: room) }
         return result
+    }
+
+    /// Takes room on the disk for one commit.
+    /// - Throws: `diskFull`, `lockTimeout`, `system`.
+    public func reserveRoom() throws(VaultError) -> ReservedRoom {
+        let lock = try lockForCommit()
+        defer { withExtendedLifetime(lock) {} }
+        return try store.reserve()
     }
 
     private func lockForCommit() throws(VaultError) -> HeldLock {
@@ -142,7 +151,9 @@ public final class UnlockedVault: Sendable {
         throw .lockTimeout
     }
 
-    private func commit(_ transaction: VaultTransaction, on state: State) throws(VaultError) {
+    private func commit(
+        _ transaction: VaultTransaction, on state: State, in room: ReservedRoom?
+    ) throws(VaultError) {
         let added = transaction.sealedAdditions(keys: keys)
         let merged = try MergedRecords(root: state.root, dropped: transaction.dropped, added: added)
         let root = Root.serialise(
@@ -152,7 +163,7 @@ public final class UnlockedVault: Sendable {
         try store.commit(
             VaultCommit(
                 header: header, sealedRoot: Self.sealRoot(root, header: header, keys: keys), records: merged.placements),
-            replacing: state.snapshot)
+            replacing: state.snapshot, in: room)
         let committed = try Self.load(store, keys: keys, memory: memory, vaultID: vaultID)
         current.withLock { $0 = committed }
     }

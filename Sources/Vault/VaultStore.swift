@@ -8,8 +8,14 @@ protocol VaultStore: Sendable {
     /// Whether `snapshot()` would give the same vault as `snapshot`; cheap.
     func isCurrent(_ snapshot: any VaultSnapshot) throws(VaultError) -> Bool
     /// Replaces `previous` by a new root and its records, or makes the first one where `previous` is nil.
+    /// - Parameter room: what `reserve` has taken, or nil.
     /// - Throws: `conflict` if the vault is no longer `previous`; nothing has changed then, nor after any other error.
-    func commit(_ commit: VaultCommit, replacing previous: (any VaultSnapshot)?) throws(VaultError)
+    func commit(
+        _ commit: VaultCommit, replacing previous: (any VaultSnapshot)?, in room: ReservedRoom?
+    ) throws(VaultError)
+    /// Takes room for a commit to come, somewhat larger than the vault is now. The commit lock is held.
+    /// - Throws: `diskFull`, `system`.
+    func reserve() throws(VaultError) -> ReservedRoom
     /// Tries to take a lock that the kernel releases when its holder goes away.
     /// - Returns: nil while another holds it.
     func tryLock(_ place: LockPlace) throws(VaultError) -> HeldLock?
@@ -36,6 +42,14 @@ struct VaultCommit {
     let sealedRoot: [UInt8]
     /// The records in the root's order.
     let records: [Placement]
+}
+
+/// Room on the disk for one commit; freed when nobody refers to it any more.
+public final class ReservedRoom: Sendable {
+    let file: File
+    /// The lock on the file tells those who clean up that it is in use.
+    init(_ file: File) { self.file = file }
+    deinit { if File.exists(file.path) { File.remove(file.path) } }
 }
 
 /// What can be locked: the right to commit, or the right to acquire tokens for one credential.

@@ -39,7 +39,7 @@ import Testing
         #expect(await fixture.run("--vault", fixture.folder.file("new"), "init", environment: bare).refuses(64, "no terminal"))
         #expect(
             await fixture.run("add", "a", "--token-url", "https://example.com", "--client-id", "x")
-                .refuses(64, "no secret was given, and there is no terminal"))
+                .refuses(64, "no client secret was given, and there is no terminal"))
         #expect(await fixture.run("add", "a", "--token-url", "https://example.com").refuses(64, "no client id was given"))
     }
 
@@ -214,7 +214,7 @@ import Testing
         #expect(await fixture.run("nonsense").refuses(64, "nonsense"))
         #expect(await fixture.run("edit", "x").refuses(64, "nothing was given"))
         #expect(await fixture.run("rotate", "x", "--rollback", "--resume").refuses(64, "exclude each other"))
-        #expect(await fixture.run("add", "x", "--from", "-", "--secret-file", "-").refuses(64, "standard input"))
+        #expect(await fixture.run("add", "x", "--from", "-", "--secret-file", "-").refuses(64, "share standard input"))
         #expect(await fixture.run("add", "x", "--header", "no colon", "--provider", "torq").refuses(64, "'name: value'"))
         #expect(await fixture.run("add", "x", "--header", "a: b\r\nc: d", "--provider", "torq").refuses(64, "no header may have"))
         #expect(await fixture.run("add", "x", "--ca-file", fixture.keyFile, "--provider", "torq").refuses(64, "no certificate"))

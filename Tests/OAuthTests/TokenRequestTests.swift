@@ -111,7 +111,8 @@ private func text(_ request: EndpointRequest) -> String { String(decoding: reque
 
 @Suite struct CatalogueTests {
     @Test func theBuiltInProvidersAreThose() {
-        #expect(Catalogue.builtIn.providers.map(\.name) == ["torq", "torq-eu", "qa", "cloudacademy"])
+        #expect(
+            Catalogue.builtIn.providers.map(\.name) == ["torq", "torq-eu", "qa", "cloudacademy", "iot-x", "google", "dropbox"])
         #expect(Catalogue.builtIn.providers.allSatisfy { $0.keysPage != nil && !$0.grants.isEmpty })
     }
 
@@ -135,6 +136,24 @@ private func text(_ request: EndpointRequest) -> String { String(decoding: reque
         #expect(provider.oldPairDiesAtOnce == true)
     }
 
+    /// A user's credentials in the query, no grant type, no client id.
+    @Test func iotXGetsItsQuery() throws {
+        let provider = try #require(Catalogue.builtIn["iot-x"])
+        let user = ClientIdentity(id: "", secret: nil, username: "a b", password: try Secret(utf8: "made&up"))
+        let request = provider.settings.tokenRequest(user, grant: .password, access: RequestedAccess())
+        #expect(request.head.path == "/authorization?username=a+b&password=made%26up")
+        #expect(request.head.authority == "api.iot-x.com")
+        #expect(request.body.isEmpty)
+    }
+
+    @Test func googleIsAskedForAnOfflineConsent() throws {
+        let provider = try #require(Catalogue.builtIn["google"])
+        let request = try #require(
+            try provider.settings.authorizationRequest(clientID: "id", redirectURI: "http://127.0.0.1:7/callback"))
+        #expect(request.url.hasPrefix("https://accounts.google.com/o/oauth2/v2/auth?response_type=code&client_id=id&"))
+        #expect(request.url.hasSuffix("&access_type=offline&prompt=consent"))
+    }
+
     @Test func aUsersProviderJoinsAndMayReplace() throws {
         var catalogue = Catalogue.builtIn
         try catalogue.add(
@@ -144,7 +163,7 @@ private func text(_ request: EndpointRequest) -> String { String(decoding: reque
         try catalogue.add(
             json: Array(#"{"name":"torq","title":"T","token_url":"https://t.example/t","grants":["client_credentials"]}"#.utf8))
         #expect(catalogue["torq"]?.tokenURL.host == "t.example")
-        #expect(catalogue.providers.count == 5)
+        #expect(catalogue.providers.count == 8)
     }
 
     @Test(arguments: [

@@ -73,6 +73,18 @@ public final class PracticeServer: Sendable {
         try await request("GET", "/api", headers: ["Authorization": "Bearer \(token)"]).status == 200
     }
 
+    /// A refresh token, as if a person had logged in elsewhere.
+    public func newLogin() async throws -> String {
+        let text = try await request("POST", "/admin/login").body
+        return try JSONDecoder().decode([String: String].self, from: Data(text.utf8))["refresh_token"]!
+    }
+
+    /// How often a refresh token that was used before was used again.
+    public func reuses() async throws -> Int {
+        let text = try await request("GET", "/admin/requests").body
+        return try JSONDecoder().decode([String: Int].self, from: Data(text.utf8))["reuses"]!
+    }
+
     public func counts() async throws -> (requests: Int, granted: Int) {
         let text = try await request("GET", "/admin/requests").body
         let counts = try JSONDecoder().decode([String: Int].self, from: Data(text.utf8))

@@ -53,7 +53,34 @@ final class MemoryStore: TokenStore {
         }
     }
 
-    func update(_ name: String, _ change: @Sendable (inout Credential) -> Void) async throws { write(name, change) }
+    struct Full: Error {}
+    /// What fails from now on: taking room, and so many updates.
+    private let faults = Mutex<(noRoom: Bool, failingUpdates: Int)>((false, 0))
+    /// Every state of the credential that was written, to see what was on the disk when.
+    private let history = Mutex<[Credential]>([])
+
+    func refuseRoom() { faults.withLock { $0.noRoom = true } }
+    func failUpdates(_ count: Int) { faults.withLock { $0.failingUpdates = count } }
+    var written: [Credential] { history.withLock { $0 } }
+
+    func update(_ name: String, _ change: @Sendable (inout Credential) -> Void) async throws {
+        let fails = faults.withLock { faults in
+            defer { if faults.failingUpdates > 0 { faults.failingUpdates -= 1 } }
+            return faults.failingUpdates > 0
+        }
+        if fails { throw Full() }
+        write(name, change)
+        history.withLock { $0.append(peek(name)) }
+    }
+
+    func reserveRoom() async throws -> any Sendable {
+        if faults.withLock({ $0.noRoom }) { throw Full() }
+        return 0
+    }
+
+    func update(_ name: String, in room: any Sendable, _ change: @Sendable (inout Credential) -> Void) async throws {
+        try await update(name, change)
+    }
 
     func write(_ name: String, _ change: (inout Credential) -> Void) {
         state.withLock {
@@ -82,7 +109,7 @@ final class MemoryStore: TokenStore {
 /// Answers what it is told to, in order; the last answer repeats.
 final class ScriptedTransport: HTTPTransport {
     enum Reply: Sendable {
-        case token(String, expiresIn: Int? = 3600)
+        case token(String, expiresIn: Int? = 3600, refresh: String? = nil)
         case status(Int, String = "", retryAfter: String? = nil)
         case failure(TransportFailure)
     }
@@ -96,6 +123,7 @@ final class ScriptedTransport: HTTPTransport {
     }
 
     var requests: Int { state.withLock { $0.requests.count } }
+    var bodies: [String] { state.withLock { $0.requests.map { String(decoding: $0.body, as: UTF8.self) } } }
 
     func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
         let reply = state.withLock { state in
@@ -104,9 +132,10 @@ final class ScriptedTransport: HTTPTransport {
         }
         await beforeAnswering()
         switch reply {
-        case .token(let token, let expiresIn):
+        case .token(let token, let expiresIn, let refresh):
             let lifetime = expiresIn.map { #","expires_in":\#($0)"# } ?? ""
-            return EndpointAnswer(status: 200, body: Array(#"{"access_token":"\#(token)"\#(lifetime)}"#.utf8))
+            let next = refresh.map { #","refresh_token":"\#($0)""# } ?? ""
+            return EndpointAnswer(status: 200, body: Array(#"{"access_token":"\#(token)"\#(lifetime)\#(next)}"#.utf8))
         case .status(let status, let body, let retryAfter):
             var fields = HTTPFields()
             fields[.retryAfter] = retryAfter

@@ -2,6 +2,7 @@ import Agent
 import ArgumentParser
 import FoundationEssentials
 import OAuth
+import Sodium
 import Vault
 
 struct Add: AsyncParsableCommand {
@@ -23,6 +24,11 @@ struct Add: AsyncParsableCommand {
     @Flag(help: "Print the stored credential, without its secrets, as JSON.")
     var json = false
 
+    @Option(
+        help: ArgumentHelp("A file that holds a refresh token; - for standard input.", valueName: "file|-"),
+        completion: .file())
+    var refreshTokenFile: String?
+
     @OptionGroup var settings: SettingsOptions
     @OptionGroup var keyPair: KeyPairOptions
     @OptionGroup var global: GlobalOptions
@@ -35,14 +41,28 @@ struct Add: AsyncParsableCommand {
             try await global.withAgent { agent in
                 // A taken name is better known before the secret is typed.
                 if (try? await agent.show(name)) != nil { throw VaultError.nameTaken(name) }
+                let document = try keyPair.from.map(KeyDocument.init)
                 let client = try keyPair.client(
-                    named: name, known: self.settings.clientID, asksForID: false,
-                    needsSecret: settings.clientAuthentication.needsSecret, page: provider?.keysPage)
-                let new = NewCredential(provider: provider?.name, settings: settings, client: client)
+                    .init(
+                        name: name, settings: settings, clientID: self.settings.clientID, page: provider?.keysPage,
+                        document: document))
+                let new = NewCredential(
+                    provider: provider?.name, settings: settings, client: client,
+                    refreshToken: try refreshToken(settings, document))
                 let stored = try await agent.add(name, new, verify: !keyPair.noVerify)
                 try report(stored)
             }
         }
+    }
+
+    /// A refresh token where one was given, or is what the grant is about.
+    private func refreshToken(_ settings: ClientSettings, _ document: KeyDocument?) throws -> Secret? {
+        guard settings.grant.needsLogin else { return nil }
+        if let refreshTokenFile { return try SecretInput.file(refreshTokenFile, what: "refresh token") }
+        if let token = document?.refreshToken { return token }
+        guard settings.grant == .refreshToken else { return nil }
+        let question = "refresh token of \(Terminal.plain(name)), not shown: "
+        return try Terminal.promptSecret(question, otherwise: .noTerminalForSecret("refresh token"))
     }
 
     private func newSettings(_ provider: Provider?) throws -> ClientSettings {
@@ -63,8 +83,10 @@ struct Add: AsyncParsableCommand {
     private func report(_ stored: CredentialSummary) throws {
         let now = Date()
         let proof =
-            keyPair.noVerify
-            ? "not proven, as asked" : "proven: a token was acquired (\(Report.tokenState(stored, now: now)))"
+            stored.settings.grant.needsLogin && stored.loggedInSince == nil
+            ? "log in with claviger login \(Terminal.plain(name))"
+            : keyPair.noVerify
+                ? "not proven, as asked" : "proven: a token was acquired (\(Report.tokenState(stored, now: now)))"
         Terminal.note("stored \(Failure.quoted(name)); \(proof)")
         if json { try Terminal.output(Report.json(Report.Credential(stored, now: now))) }
     }

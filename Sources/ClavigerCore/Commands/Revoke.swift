@@ -39,8 +39,8 @@ struct Revoke: AsyncParsableCommand {
     }
 
     private func words(_ report: RevocationReport) -> String {
-        if report.revoked + report.forgotten == 0 { return "there was no valid token to revoke" }
-        var parts: [String] = []
+        if report.revoked + report.forgotten == 0, !report.endedLogin { return "there was no valid token to revoke" }
+        var parts = report.endedLogin ? ["ended the login at the server"] : []
         if report.revoked > 0 { parts.append("revoked \(report.revoked) token\(report.revoked == 1 ? "" : "s") at the server") }
         if report.forgotten > 0 {
             let until = report.validUntil.map { "until \(Report.time($0))" } ?? "for as long as the server likes"

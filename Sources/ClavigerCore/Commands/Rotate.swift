@@ -30,7 +30,7 @@ struct Rotate: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
-        let sources = [rollback, resume, keyPair.from != nil || keyPair.secretFile != nil || clientID != nil]
+        let sources = [rollback, resume, !keyPair.isEmpty || clientID != nil]
         if sources.count(where: { $0 }) > 1 {
             throw ValidationError("--rollback, --resume and a new key pair exclude each other")
         }
@@ -64,8 +64,9 @@ struct Rotate: AsyncParsableCommand {
         let current = try await agent.show(name)
         let page = current.provider.flatMap { try? Providers.named($0).keysPage }
         let client = try keyPair.client(
-            named: name, known: clientID ?? current.clientID, asksForID: clientID == nil,
-            needsSecret: current.settings.clientAuthentication.needsSecret, page: page)
+            .init(
+                name: name, settings: current.settings, clientID: clientID ?? current.clientID, username: current.username,
+                asksForID: clientID == nil, page: page, document: keyPair.from.map(KeyDocument.init)))
         return .to(client)
     }
 }

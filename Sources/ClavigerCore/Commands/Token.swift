@@ -24,6 +24,9 @@ struct Token: AsyncParsableCommand {
     @Flag(help: "The API answered 401 to the cached token: drop it and acquire a new one.")
     var rejected = false
 
+    @Flag(help: "Use a login that belongs to another machine, which loses it.")
+    var takeOver = false
+
     @Option(help: ArgumentHelp("A scope to ask for instead of the credential's; may be repeated.", valueName: "scope"))
     var scope: [String] = []
 
@@ -38,9 +41,10 @@ struct Token: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let ask = TokenAsk(
+        var ask = TokenAsk(
             access: RequestedAccess(scopes: try scope.flatMap(SettingsOptions.scopes)),
             mode: rejected ? .rejected : fresh ? .fresh : .cached, minimumLifetime: minTTL)
+        ask.takesOver = takeOver
         let token = try await naming(name) { try await global.withAgent { try await $0.token(name, ask) } }
         try Terminal.output(try text(token))
     }

@@ -23,6 +23,14 @@ public struct Provider: Codable, Equatable, Sendable {
     /// Whether a new key pair kills the old one the moment it is made.
     public var oldPairDiesAtOnce: Bool?
     public var notes: [String]?
+    public var authorizationURL: EndpointURL?
+    public var authorizationParameters: [Parameter]?
+    /// The address that must be registered with the client; nil for any loopback port.
+    public var redirectURI: String?
+    public var deviceAuthorizationURL: EndpointURL?
+    public var omitsGrantType: Bool?
+    /// Where a person ends what was granted, so that the next consent returns a refresh token again.
+    public var permissionsPage: String?
 
     enum CodingKeys: String, CodingKey, CaseIterable {
         case name, title, documentation, grants, scopes, parameters, headers, placement, notes
@@ -33,6 +41,12 @@ public struct Provider: Codable, Equatable, Sendable {
         case clientAuthentication = "client_authentication"
         case tokenLifetime = "token_lifetime"
         case oldPairDiesAtOnce = "old_pair_dies_at_once"
+        case authorizationURL = "authorization_url"
+        case authorizationParameters = "authorization_parameters"
+        case redirectURI = "redirect_uri"
+        case deviceAuthorizationURL = "device_authorization_url"
+        case omitsGrantType = "omits_grant_type"
+        case permissionsPage = "permissions_page"
     }
 
     /// The settings of a new credential of this provider.
@@ -47,6 +61,11 @@ public struct Provider: Codable, Equatable, Sendable {
         settings.headers = headers ?? []
         settings.placement = placement ?? .body
         settings.tokenLifetime = tokenLifetime
+        settings.authorizationURL = authorizationURL
+        settings.authorizationParameters = authorizationParameters
+        settings.redirectURI = redirectURI
+        settings.deviceAuthorizationURL = deviceAuthorizationURL
+        settings.omitsGrantType = omitsGrantType
         return settings
     }
 }

@@ -1,0 +1,98 @@
+import Agent
+import ArgumentParser
+import FoundationEssentials
+import OAuth
+import Sodium
+import TokenEngine
+
+struct Login: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Log in with the browser, on another device, or with a refresh token.",
+        discussion: """
+            Where the credential's grant is authorization-code, the browser ($BROWSER, else xdg-open) is sent to the \
+            server, and comes back to a page of ours on this machine. With --paste, or where the registered redirect \
+            address is not on this machine, the address that the browser ends at is pasted instead. Where the grant is \
+            device-code, a code is shown to be typed on another device.
+            """)
+
+    @Argument(help: "The credential.")
+    var name: String
+
+    @Flag(help: "Open no browser: show the address.")
+    var noBrowser = false
+
+    @Flag(help: "Paste the code, or the whole address that the browser ends at.")
+    var paste = false
+
+    @Option(help: ArgumentHelp("The loopback port to come back to, or 0 for any free one.", valueName: "port"))
+    var port: Int?
+
+    @Option(help: ArgumentHelp("How long to wait for the browser, in seconds.", valueName: "seconds"))
+    var timeout = 300
+
+    @Option(
+        help: ArgumentHelp("A file that holds a refresh token from elsewhere; - for standard input.", valueName: "file|-"),
+        completion: .file())
+    var refreshTokenFile: String?
+
+    @OptionGroup var global: GlobalOptions
+
+    func validate() throws {
+        if let port, !(0...65535).contains(port) { throw ValidationError("--port takes a number from 0 to 65535") }
+        if timeout < 1 { throw ValidationError("--timeout takes a number of seconds from 1") }
+    }
+
+    func run() async throws {
+        try await naming(name) {
+            try await global.withAgent { agent in
+                let credential = try await agent.show(name)
+                let result = try await logIn(agent, credential)
+                Terminal.note(
+                    "logged in to \(Failure.quoted(name)); the token: \(Report.tokenState(result, now: .now))")
+            }
+        }
+    }
+
+    private func logIn(_ agent: any CredentialAgent, _ credential: CredentialSummary) async throws -> CredentialSummary {
+        let settings = credential.settings
+        guard settings.grant.needsLogin else {
+            throw Failure(
+                "\(settings.grant.option) needs no login", hint: "claviger token \(Terminal.plain(name)) is enough", .usage)
+        }
+        if let refreshTokenFile {
+            let token = try SecretInput.file(refreshTokenFile, what: "refresh token")
+            return try await agent.logIn(name, with: .refreshToken(token))
+        }
+        if settings.grant == .deviceCode { return try await DeviceLogin(agent: agent, name: name).run() }
+        guard settings.authorizationURL != nil else {
+            guard settings.grant == .refreshToken else { throw TokenFailure.noSuchEndpoint }
+            let token = try Terminal.promptSecret(
+                "refresh token of \(Terminal.plain(name)), not shown: ", otherwise: .noTerminalForSecret("refresh token"))
+            return try await agent.logIn(name, with: .refreshToken(token))
+        }
+        let redirect = try LoopbackRedirect(registered: settings.redirectURI, port: port)
+        guard !paste, let redirect else { return try await pasted(agent, credential) }
+        return try await BrowserLogin(
+            agent: agent, credential: credential, redirect: redirect, opensBrowser: !noBrowser, timeout: timeout
+        ).run()
+    }
+
+    /// A person carries the answer over by hand.
+    private func pasted(_ agent: any CredentialAgent, _ credential: CredentialSummary) async throws -> CredentialSummary {
+        let uri = credential.settings.redirectURI ?? "http://127.0.0.1"
+        guard let request = try credential.settings.authorizationRequest(clientID: credential.clientID, redirectURI: uri) else {
+            throw TokenFailure.noSuchEndpoint
+        }
+        Terminal.note("open this address, and log in:")
+        Terminal.note("  " + request.url)
+        Terminal.note("the browser may then say that it can't open a page: its address is what is wanted")
+        let answer = try Terminal.promptSecret("that address, or the code in it, not shown: ", otherwise: .noTerminalForCode)
+        let code: Secret
+        do throws(AuthorizationRefusal) {
+            code = try request.code(fromPasted: answer.revealed())
+        } catch {
+            throw Failure(authorization: error).naming(name)
+        }
+        return try await agent.logIn(name, with: request.grant(code: code))
+    }
+}

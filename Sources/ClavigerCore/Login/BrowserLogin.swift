@@ -1,0 +1,221 @@
+import Agent
+import FoundationEssentials
+import Glibc
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import OAuth
+import Sodium
+import Synchronization
+import TokenEngine
+
+/// The login in a browser (RFC 8252): listen on loopback, send the browser to the server, take the code that it brings
+/// back, exchange it, and only then tell the browser how it went.
+struct BrowserLogin {
+    let agent: any CredentialAgent
+    let credential: CredentialSummary
+    let redirect: LoopbackRedirect
+    let opensBrowser: Bool
+    /// Seconds.
+    let timeout: Int
+
+    func run() async throws -> CredentialSummary {
+        let visit = Visit()
+        return try await withThrowingTaskGroup(of: CredentialSummary?.self) { group in
+            defer { group.cancelAll() }
+            let port = try await listen(visit, &group)
+            let request = try begin(port)
+            visit.expect(request)
+            show(request)
+            group.addTask { try await visit.result() }
+            group.addTask {
+                try await Task.sleep(for: .seconds(timeout))
+                throw Failure(
+                    "nobody logged in within \(timeout) s",
+                    hint: "try again with claviger login \(Terminal.plain(credential.name))",
+                    .tryAgain)
+            }
+            while let result = try await group.next() {
+                if let result { return result }
+            }
+            throw Failure.interrupted
+        }
+    }
+
+    private func begin(_ port: Int) throws -> AuthorizationRequest {
+        let uri = redirect.uri(port: port)
+        guard let request = try credential.settings.authorizationRequest(clientID: credential.clientID, redirectURI: uri) else {
+            throw TokenFailure.noSuchEndpoint
+        }
+        return request
+    }
+
+    /// Starts a listener for each address, all on one port.
+    private func listen(_ visit: Visit, _ group: inout ThrowingTaskGroup<CredentialSummary?, any Error>) async throws -> Int {
+        var port = redirect.port
+        for address in redirect.addresses {
+            let (ports, continuation) = AsyncStream<Int>.makeStream()
+            let application = Application(
+                router: router(visit), configuration: ApplicationConfiguration(address: .hostname(address, port: port)),
+                onServerRunning: { continuation.yield($0.localAddress?.port ?? 0) },
+                logger: Logger(label: "claviger") { _ in SwiftLogNoOpLogHandler() })
+            let isFirst = address == redirect.addresses.first
+            let wanted = port
+            group.addTask {
+                defer { continuation.finish() }
+                do {
+                    try await application.run()
+                } catch  where !isFirst || error is CancellationError {
+                    // A machine without IPv6 still has the other.
+                } catch {
+                    throw Failure(
+                        "cannot listen on port \(wanted) of this machine",
+                        hint: "end what uses it, or choose another with --port",
+                        .unavailable)
+                }
+                return nil
+            }
+            for await bound in ports {
+                port = bound
+                break
+            }
+        }
+        guard port != 0 else {
+            _ = try await group.next()
+            throw Failure("cannot listen on this machine", .unavailable)
+        }
+        return port
+    }
+
+    private func router(_ visit: Visit) -> Router<BasicRequestContext> {
+        let router = Router()
+        router.get("/**") { request, _ in
+            guard request.uri.path == redirect.path else { return response(.notHere, .notFound) }
+            guard let expected = visit.take(request.uri.query ?? "") else { return response(.again, .gone) }
+            return await answer(expected, query: request.uri.query ?? "", visit)
+        }
+        return router
+    }
+
+    /// The exchange happens before the page is written, so that the page tells the truth.
+    private func answer(_ request: AuthorizationRequest, query: String, _ visit: Visit) async -> Response {
+        do {
+            let code = try request.code(fromQuery: query)
+            let result = try await agent.logIn(credential.name, with: request.grant(code: code))
+            defer { visit.finish(.success(result)) }
+            return response(.loggedIn(credential.name), .ok)
+        } catch {
+            let failure = ((error as? AuthorizationRefusal).map { Failure(authorization: $0) } ?? Failure(error))
+                .naming(credential.name)
+            defer { visit.finish(.failure(failure)) }
+            return response(.failed(failure), .ok)
+        }
+    }
+
+    private func response(_ page: LandingPage, _ status: HTTPResponse.Status) -> Response {
+        var headers: HTTPFields = [.contentType: "text/html; charset=utf-8", .cacheControl: "no-store", .connection: "close"]
+        headers[HTTPField.Name("Content-Security-Policy")!] =
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+        headers[HTTPField.Name("Referrer-Policy")!] = "no-referrer"
+        headers[HTTPField.Name("X-Content-Type-Options")!] = "nosniff"
+        return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: page.html)))
+    }
+
+    private func show(_ request: AuthorizationRequest) {
+        if opensBrowser, Browser.open(request.url) {
+            Terminal.note("log in with the browser that was opened; if none was, open this address:")
+        } else {
+            Terminal.note("open this address, and log in:")
+        }
+        Terminal.note("  " + request.url)
+    }
+}
+
+/// The one visit of the browser that counts.
+private final class Visit: Sendable {
+    private struct State {
+        var request: AuthorizationRequest?
+        var result: Result<CredentialSummary, any Error>?
+        var waiter: CheckedContinuation<CredentialSummary, any Error>?
+    }
+    private let state = Mutex(State())
+
+    func expect(_ request: AuthorizationRequest) { state.withLock { $0.request = request } }
+
+    /// The request that this answers, once. An answer with another `state` is not ours, and spends nothing: else any
+    /// page could end a login by guessing the port.
+    func take(_ query: String) -> AuthorizationRequest? {
+        state.withLock { state in
+            guard let request = state.request else { return nil }
+            do throws(AuthorizationRefusal) {
+                _ = try request.code(fromQuery: query)
+            } catch .wrongState {
+                return request
+            } catch {}
+            state.request = nil
+            return request
+        }
+    }
+
+    /// Ends the wait shortly after, so that the page can still go out.
+    func finish(_ result: Result<CredentialSummary, any Error>) {
+        if case .failure(let failure as Failure) = result, failure.message == Failure(authorization: .wrongState).message {
+            return
+        }
+        Task {
+            try? await Task.sleep(for: .milliseconds(200))
+            let waiter = state.withLock { state in
+                state.result = result
+                defer { state.waiter = nil }
+                return state.waiter
+            }
+            waiter?.resume(with: result)
+        }
+    }
+
+    func result() async throws -> CredentialSummary {
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let result = state.withLock { state -> Result<CredentialSummary, any Error>? in
+                    if state.result == nil { state.waiter = continuation }
+                    return state.result
+                }
+                if let result { continuation.resume(with: result) }
+            }
+        } onCancel: {
+            let waiter = state.withLock { state in
+                defer { state.waiter = nil }
+                return state.waiter
+            }
+            waiter?.resume(throwing: CancellationError())
+        }
+    }
+}
+
+/// The person's browser.
+enum Browser {
+    /// `$BROWSER` (a command, or several with colons between), else xdg-open.
+    /// - Returns: whether one was started.
+    static func open(_ url: String) -> Bool {
+        let named = (GlobalOptions.environment["BROWSER"] ?? "").split(separator: ":").map(String.init)
+        return (named + ["xdg-open"]).contains { start($0, url) }
+    }
+
+    private static func start(_ command: String, _ url: String) -> Bool {
+        let words = command.split(separator: " ").map { String($0).replacing("%s", with: url) }
+        guard let program = words.first else { return false }
+        let arguments = command.contains("%s") ? words : words + [url]
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        // What a browser prints is nobody's result.
+        for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
+            posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_RDWR, 0)
+        }
+        let argv = arguments.map { strdup($0) } + [nil]
+        defer { argv.forEach { free($0) } }
+        var child = pid_t()
+        return posix_spawnp(&child, program, &actions, nil, argv, environ) == 0
+    }
+}

@@ -1,0 +1,41 @@
+import Agent
+import FoundationEssentials
+import OAuth
+import TokenEngine
+
+/// The login on another device (RFC 8628): show a code, and ask the server until somebody has typed it there.
+struct DeviceLogin {
+    let agent: any CredentialAgent
+    let name: String
+
+    func run() async throws -> CredentialSummary {
+        let codes = try await agent.deviceCodes(name)
+        Terminal.note("open \(Terminal.plain(codes.verificationURI)) on any device, and type:")
+        Terminal.note("  " + Terminal.plain(codes.userCode))
+        if let complete = codes.completeURI { Terminal.note("or open \(Terminal.plain(complete))") }
+        Terminal.note("waiting for \(Report.duration(Double(codes.expiresIn)))")
+        var interval = codes.interval
+        let end = Date().addingTimeInterval(Double(codes.expiresIn))
+        while Date() < end {
+            try await Task.sleep(for: .seconds(interval))
+            do {
+                return try await agent.logIn(name, with: .deviceCode(codes.deviceCode))
+            } catch TokenFailure.refused(.registered("authorization_pending")) {
+                continue
+            } catch TokenFailure.refused(.registered("slow_down")) {
+                // Section 3.5: five seconds more for this and all later questions.
+                interval += 5
+            } catch TokenFailure.refused(.registered("access_denied")) {
+                throw Failure("the login was refused (access_denied)", hint: again, .noPermission)
+            } catch TokenFailure.refused(.registered("expired_token")) {
+                break
+            } catch TokenFailure.unreachable, TokenFailure.serverFailing, TokenFailure.busy {
+                // Section 3.5: a question that found no answer is asked again, later.
+                interval += 5
+            }
+        }
+        throw Failure("nobody typed the code in time", hint: again, .tryAgain)
+    }
+
+    private var again: String { "try again with claviger login \(Terminal.plain(name))" }
+}

@@ -1,0 +1,47 @@
+import FoundationEssentials
+
+/// Where on this machine the browser comes back to (RFC 8252 section 7.3).
+struct LoopbackRedirect {
+    /// As it stands in the registered address.
+    let host: String
+    /// 0 for any free one.
+    let port: Int
+    let path: String
+
+    /// - Returns: nil where the registered address is one that we can't listen on: another machine's, another scheme's,
+    ///   or https, for which no certificate could be trusted.
+    /// - Throws: a failure where `--port` is not the registered one.
+    init?(registered: String?, port: Int?) throws {
+        guard let registered else {
+            self.init(host: "127.0.0.1", port: port ?? 0, path: "/callback")
+            return
+        }
+        guard let parts = URLComponents(string: registered), parts.scheme == "http", let host = parts.host,
+            ["127.0.0.1", "localhost", "[::1]", "::1"].contains(host)
+        else { return nil }
+        if let fixed = parts.port, let port, port != fixed {
+            throw Failure("the registered redirect address has the port \(fixed)", hint: "leave --port out", .usage)
+        }
+        self.init(host: host, port: parts.port ?? port ?? 0, path: parts.path.isEmpty ? "/" : parts.path)
+    }
+
+    private init(host: String, port: Int, path: String) {
+        self.host = host
+        self.port = port
+        self.path = path
+    }
+
+    /// The addresses to listen on: both families for a name that may mean either.
+    var addresses: [String] {
+        switch host {
+        case "127.0.0.1": ["127.0.0.1"]
+        case "localhost": ["127.0.0.1", "::1"]
+        default: ["::1"]
+        }
+    }
+
+    /// The address to register with this request.
+    func uri(port: Int) -> String {
+        "http://\(host == "::1" ? "[::1]" : host):\(port)\(path)"
+    }
+}

@@ -1,0 +1,138 @@
+import FoundationEssentials
+public import Sodium
+
+/// A request that a person's browser takes to the server (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
+public struct AuthorizationRequest: Sendable {
+    /// Where the browser goes.
+    public let url: String
+    public let redirectURI: String
+    /// What must come back, so that nobody else's answer is taken for ours.
+    public let state: String
+    /// What proves to the token endpoint that the code is ours (RFC 7636 section 4.1).
+    public let verifier: Secret
+    /// What must come back from a server that names itself (RFC 9207).
+    public let issuer: String?
+}
+
+extension ClientSettings {
+    /// - Parameter redirectURI: where the server sends the browser afterwards.
+    /// - Returns: nil where the settings name no authorization endpoint.
+    /// - Throws: `lockedMemoryExhausted`.
+    public func authorizationRequest(clientID: String, redirectURI: String) throws(SodiumError) -> AuthorizationRequest? {
+        guard let authorizationURL else { return nil }
+        let state = Base64URL.encode(Random.bytes(24))
+        let verifier = Base64URL.encode(Random.bytes(32))
+        var parameters = [
+            Parameter("response_type", "code"), Parameter("client_id", clientID), Parameter("redirect_uri", redirectURI),
+            Parameter("state", state), Parameter("code_challenge", PKCE.challenge(verifier: verifier)),
+            Parameter("code_challenge_method", "S256"),
+        ]
+        if !scopes.isEmpty { parameters.append(Parameter("scope", scopes.joined(separator: " "))) }
+        if scopes.contains("openid") { parameters.append(Parameter("nonce", Base64URL.encode(Random.bytes(24)))) }
+        parameters += resources.map { Parameter("resource", $0) }
+        let fixed = Set((authorizationParameters ?? []).map(\.name))
+        parameters.removeAll { fixed.contains($0.name) }
+        parameters += authorizationParameters ?? []
+        let query = [authorizationURL.query, FormEncoding.encode(parameters)].compactMap { $0 }.joined(separator: "&")
+        return AuthorizationRequest(
+            url: "\(authorizationURL.scheme)://\(authorizationURL.authority)\(authorizationURL.path)?\(query)",
+            redirectURI: redirectURI, state: state, verifier: try Secret(utf8: verifier), issuer: issuer)
+    }
+}
+
+/// RFC 7636 section 4.2.
+public enum PKCE {
+    public static func challenge(verifier: String) -> String {
+        Base64URL.encode(SHA256.hash(Array(verifier.utf8)))
+    }
+}
+
+/// base64url without padding (RFC 4648 section 5).
+public enum Base64URL {
+    public static func encode(_ bytes: [UInt8]) -> String {
+        Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    }
+}
+
+/// Why what the browser brought back is no login.
+public enum AuthorizationRefusal: Error, Equatable, Sendable {
+    /// The person, or the server for them, said no.
+    case denied(OAuthErrorCode)
+    /// The answer to another request: an old tab, or somebody else's.
+    case wrongState
+    /// The answer of another server (RFC 9207 section 2.4).
+    case wrongIssuer
+    case noCode
+    case memory
+}
+
+extension AuthorizationRequest {
+    /// Reads the query of the redirected address (RFC 6749 section 4.1.2).
+    /// - Parameter query: percent-encoded, without the question mark.
+    /// - Returns: the code.
+    public func code(fromQuery query: String) throws(AuthorizationRefusal) -> Secret {
+        let parameters = FormEncoding.decode(query)
+        func value(_ name: String) -> String? {
+            let values = parameters.filter { $0.name == name }
+            return values.count == 1 ? values[0].value : nil
+        }
+        guard value("state") == state else { throw .wrongState }
+        if let named = value("iss"), let issuer, named != issuer { throw .wrongIssuer }
+        if parameters.contains(where: { $0.name == "error" }) { throw .denied(OAuthErrorCode(value("error"), status: 302)) }
+        guard let code = value("code"), !code.isEmpty, code.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+            throw .noCode
+        }
+        return try Self.secret(code)
+    }
+
+    /// Reads what a person pasted: the whole redirected address, or the code alone.
+    public func code(fromPasted text: String) throws(AuthorizationRefusal) -> Secret {
+        let text = String(text.filter { !$0.isWhitespace })
+        if let mark = text.firstIndex(of: "?") {
+            let query = text[text.index(after: mark)...]
+            return try code(fromQuery: String(query.prefix { $0 != "#" }))
+        }
+        guard !text.isEmpty, !text.contains("://"), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { throw .noCode }
+        return try Self.secret(text)
+    }
+
+    private static func secret(_ text: String) throws(AuthorizationRefusal) -> Secret {
+        do throws(SodiumError) {
+            return try Secret(utf8: text)
+        } catch {
+            throw .memory
+        }
+    }
+
+    /// What the token endpoint is given for the code.
+    public func grant(code: Secret) -> AuthorizationGrant {
+        .authorizationCode(code, redirectURI: redirectURI, verifier: verifier)
+    }
+}
+
+extension FormEncoding {
+    /// Pairs in their order; what is not valid percent-encoding stays as it is.
+    public static func decode(_ query: String) -> [Parameter] {
+        query.split(separator: "&").map { pair in
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            return Parameter(decode(one: parts[0]), parts.count > 1 ? decode(one: parts[1]) : "")
+        }
+    }
+
+    /// One name or value.
+    private static func decode(one text: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            let digits = rest.prefix(2)
+            if byte == UInt8(ascii: "%"), digits.count == 2, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+            {
+                bytes.append(value)
+                rest.removeFirst(2)
+            } else {
+                bytes.append(byte == UInt8(ascii: "+") ? UInt8(ascii: " ") : byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
