@@ -40,6 +40,14 @@ public struct RevocationReport: Sendable, Equatable {
     public var validUntil: Date?
 }
 
+/// How a credential was proven.
+public enum CheckResult: String, Sendable {
+    /// The server granted a token.
+    case granted
+    /// The server says that the stored token is active (RFC 7662).
+    case active
+}
+
 /// Why the agent refused; the vault and the engine have their own words.
 public enum AgentError: Error, Sendable {
     /// The record holds what this version does not know.
@@ -48,6 +56,8 @@ public enum AgentError: Error, Sendable {
     case samePair
     case nothingStaged
     case nothingToRollBack
+    /// The server says that a token which should be good is not active.
+    case inactive
     /// The proof could not be made; the new pair is staged in the vault, the old one still in use.
     case rotationUnfinished(cause: TokenFailure)
 }
@@ -69,6 +79,8 @@ public protocol CredentialAgent: Sendable {
     /// Asks for codes for a login on another device (RFC 8628 section 3.1).
     func deviceCodes(_ name: String) async throws -> DeviceCodes
     func revoke(_ name: String) async throws -> RevocationReport
+    /// Proves that a credential still works.
+    func check(_ name: String) async throws -> CheckResult
     /// Changes what is not secret. Where that changes what is sent for a token, it is proven first.
     func edit(_ name: String, clientID: String, settings: ClientSettings, verify: Bool) async throws -> CredentialSummary
     func rename(_ name: String, to newName: String) async throws

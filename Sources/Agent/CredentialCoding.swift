@@ -50,6 +50,7 @@ enum CredentialCoding {
 
     private struct Token: Codable {
         var requestedScopes: [String]
+        var requestedAudiences: [String]?
         var type: String
         var scopes: [String]?
         var sent: Int64
@@ -58,6 +59,7 @@ enum CredentialCoding {
         enum CodingKeys: String, CodingKey {
             case type, scopes, sent, expires
             case requestedScopes = "requested_scopes"
+            case requestedAudiences = "requested_audiences"
         }
     }
 
@@ -106,7 +108,9 @@ enum CredentialCoding {
 
     private static func token(_ token: CachedToken) -> Token {
         Token(
-            requestedScopes: token.access.scopes, type: token.type, scopes: token.scopes,
+            requestedScopes: token.access.scopes,
+            requestedAudiences: token.access.audiences.isEmpty ? nil : token.access.audiences, type: token.type,
+            scopes: token.scopes,
             sent: milliseconds(token.sent), expires: token.expires.map(milliseconds))
     }
 
@@ -157,7 +161,8 @@ enum CredentialCoding {
     private static func token(_ token: Token, at index: Int, in record: Record, name: String) throws -> CachedToken {
         guard let secret = try record.secret("token.\(index)") else { throw AgentError.newerRecord(name: name) }
         return CachedToken(
-            access: RequestedAccess(scopes: token.requestedScopes), token: secret, type: token.type,
+            access: RequestedAccess(scopes: token.requestedScopes, audiences: token.requestedAudiences ?? []), token: secret,
+            type: token.type,
             scopes: token.scopes, sent: date(token.sent), expires: token.expires.map(date),
             extras: try record.secret("token.\(index).extras"))
     }

@@ -7,6 +7,8 @@ public struct CredentialSummary: Sendable, Equatable {
     public struct Token: Sendable, Equatable {
         /// Empty for the credential's own scopes.
         public var requestedScopes: [String]
+        /// Empty for the credential's own audiences.
+        public var requestedAudiences: [String]
         public var type: String
         public var scopes: [String]?
         public var obtained: Date
@@ -47,7 +49,8 @@ public struct CredentialSummary: Sendable, Equatable {
         refreshTokenRotates = credential.login?.rotates
         tokens = credential.tokens.map {
             Token(
-                requestedScopes: $0.access.scopes, type: $0.type, scopes: $0.scopes, obtained: $0.sent,
+                requestedScopes: $0.access.scopes, requestedAudiences: $0.access.audiences, type: $0.type, scopes: $0.scopes,
+                obtained: $0.sent,
                 expires: $0.expires)
         }
     }

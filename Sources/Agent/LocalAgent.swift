@@ -181,6 +181,36 @@ public struct LocalAgent: CredentialAgent {
         }
     }
 
+    // MARK: Checking
+
+    /// A key pair is proven by a new token, which is not stored. A login is not refreshed for nothing: its stored token
+    /// is shown to the server where that can be asked, and renewed where not.
+    public func check(_ name: String) async throws -> CheckResult {
+        let credential = try store.credential(name)
+        guard credential.settings.grant.needsLogin else { return try await checkKeyPair(name, credential) }
+        guard credential.settings.introspectionURL != nil else {
+            _ = try await broker.token(name, TokenAsk(mode: .fresh))
+            return .granted
+        }
+        let token = try await broker.token(name, TokenAsk())
+        guard try await broker.isActive(token.token, of: store.credential(name)) else { throw AgentError.inactive }
+        return .active
+    }
+
+    private func checkKeyPair(_ name: String, _ credential: Credential) async throws -> CheckResult {
+        do {
+            let token = try await broker.prove(credential).token
+            if credential.refusedSince != nil { try store.update(name) { $0.refusedSince = nil } }
+            guard credential.settings.introspectionURL != nil else { return .granted }
+            guard try await broker.isActive(token.token, of: credential) else { throw AgentError.inactive }
+            return .active
+        } catch TokenFailure.keyPairRefused {
+            let now = clock.now()
+            try store.update(name) { $0.refusedSince = $0.refusedSince ?? now }
+            throw TokenFailure.keyPairRefused
+        }
+    }
+
     // MARK: Revoking
 
     public func revoke(_ name: String) async throws -> RevocationReport {

@@ -8,6 +8,8 @@ import Vault
 
 /// An exit code of sysexits(3).
 enum ExitStatus: Int32 {
+    /// A check that came out wrong.
+    case failedCheck = 1
     case usage = 64
     case dataError = 65
     case noInput = 66
@@ -342,6 +344,10 @@ extension Failure {
         case .samePair:
             self.init(
                 "this is the key pair in use already", hint: "make a new one at the provider first", .usage)
+        case .inactive:
+            self.init(
+                "the server says that the token is not active", hint: "claviger token NAME --rejected gets another", .noPermission
+            )
         case .nothingStaged:
             self.init("there is no unfinished rotation to resume", .usage)
         case .nothingToRollBack:
@@ -360,6 +366,13 @@ extension Failure {
         var named = self
         named.hint = hint?.replacing("NAME", with: Terminal.plain(name))
         return named
+    }
+}
+
+extension Failure {
+    /// What is told about a command over many credentials of which some failed: each has been told already.
+    static func someFailed(_ failed: Int, of all: Int) -> Failure {
+        Failure("\(failed) of \(all) failed", .failedCheck)
     }
 }
 

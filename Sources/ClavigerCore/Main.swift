@@ -61,7 +61,8 @@ struct Claviger: AsyncParsableCommand {
             """,
         version: "claviger 0.1.0",
         subcommands: [
-            Init.self, Add.self, List.self, Show.self, Login.self, Token.self, Rotate.self, Revoke.self, Edit.self, Rename.self,
+            Init.self, Add.self, List.self, Show.self, Login.self, Token.self, Check.self, Rotate.self, Revoke.self, Edit.self,
+            Rename.self,
             Remove.self, Providers.self,
         ])
 }

@@ -8,11 +8,19 @@ enum Report {
     struct Credential: Encodable {
         struct Token: Encodable {
             var requestedScopes: [String]
+            var requestedAudiences: [String]
             var tokenType: String
             var scopes: [String]?
             var obtained: String
             var expires: String?
             var valid: Bool
+
+            enum CodingKeys: String, CodingKey {
+                case scopes, obtained, expires, valid
+                case requestedScopes = "requested_scopes"
+                case requestedAudiences = "requested_audiences"
+                case tokenType = "token_type"
+            }
         }
 
         var name: String
@@ -97,7 +105,8 @@ enum Report {
             redirectURI = settings.redirectURI
             tokens = summary.tokens.map {
                 Token(
-                    requestedScopes: $0.requestedScopes, tokenType: $0.type, scopes: $0.scopes,
+                    requestedScopes: $0.requestedScopes, requestedAudiences: $0.requestedAudiences, tokenType: $0.type,
+                    scopes: $0.scopes,
                     obtained: Report.time($0.obtained), expires: $0.expires.map(Report.time),
                     valid: $0.expires.map { $0 > now } ?? true)
             }
@@ -142,7 +151,9 @@ enum Report {
     }
 
     static func tokenState(_ summary: CredentialSummary, now: Date) -> String {
-        guard let token = summary.tokens.first(where: { $0.requestedScopes.isEmpty }) else { return "none yet" }
+        guard let token = summary.tokens.first(where: { $0.requestedScopes.isEmpty && $0.requestedAudiences.isEmpty }) else {
+            return "none yet"
+        }
         guard let expires = token.expires else { return "valid until refused" }
         return expires > now ? "\(duration(expires.timeIntervalSince(now))) left" : "expired"
     }

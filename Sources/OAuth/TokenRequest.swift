@@ -44,9 +44,12 @@ public enum AuthorizationGrant: Sendable {
 public struct RequestedAccess: Hashable, Sendable {
     /// Empty: the scopes of the settings.
     public var scopes: [String]
+    /// Empty: the audiences of the settings.
+    public var audiences: [String]
 
-    public init(scopes: [String] = []) {
+    public init(scopes: [String] = [], audiences: [String] = []) {
         self.scopes = scopes
+        self.audiences = audiences
     }
 }
 
@@ -83,7 +86,7 @@ extension ClientSettings {
         }
         if omitsGrantType == true { parameters.removeFirst() }
         if !scopes.isEmpty { parameters.append(Parameter("scope", scopes.joined(separator: " "))) }
-        parameters += audiences.map { Parameter("audience", $0) }
+        parameters += (access.audiences.isEmpty ? audiences : access.audiences).map { Parameter("audience", $0) }
         parameters += resources.map { Parameter("resource", $0) }
         let fixed = Set(self.parameters.map(\.name))
         parameters.removeAll { fixed.contains($0.name) }

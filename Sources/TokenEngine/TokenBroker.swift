@@ -285,6 +285,33 @@ public actor TokenBroker {
         }
     }
 
+    /// Asks the server whether a token is active (RFC 7662 section 2.2).
+    /// - Throws: `TokenFailure`; `noSuchEndpoint` where it can't be asked.
+    public nonisolated func isActive(_ token: Secret, of credential: Credential) async throws -> Bool {
+        let client = credential.keyPair.client
+        guard let request = credential.settings.introspectionRequest(client, token: token) else {
+            throw TokenFailure.noSuchEndpoint
+        }
+        let answer: EndpointAnswer
+        do throws(TransportFailure) {
+            answer = try await transport.send(request)
+        } catch {
+            throw TokenFailure.unreachable(error)
+        }
+        do throws(TokenRefusal) {
+            guard (200..<300).contains(answer.status) else {
+                _ = try answer.tokens(now: clock.now())
+                throw .unusable(reason: "something that is no JSON object")
+            }
+            guard case .bool(let active) = JSONValue(parsing: answer.body)?.object?["active"] else {
+                throw .unusable(reason: "no word on whether the token is active")
+            }
+            return active
+        } catch {
+            throw Exchange.failure(error)
+        }
+    }
+
     /// Revokes one token at the server (RFC 7009 section 2.2: also a token that is already dead is answered with 200).
     /// - Returns: false where the server has no endpoint for it.
     /// - Throws: `TokenFailure`.

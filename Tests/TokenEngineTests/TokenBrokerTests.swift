@@ -104,6 +104,15 @@ private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
         #expect(transport.requests == 1)
     }
 
+    @Test func eachAudienceHasItsOwnToken() async throws {
+        let store = MemoryStore(["a": try someCredential(someToken()) { $0.settings.audiences = ["own"] }])
+        let transport = ScriptedTransport(.token("other"))
+        let ask = TokenAsk(access: RequestedAccess(audiences: ["x", "y"]))
+        #expect(try await broker(store, transport).token("a", ask).token.revealed() == "other")
+        #expect(try await broker(store, transport).token("a", ask).token.revealed() == "other")
+        #expect(transport.bodies == ["grant_type=client_credentials&audience=x&audience=y"])
+    }
+
     @Test func freshBuysANewOne() async throws {
         let store = MemoryStore(["a": try someCredential(someToken())])
         #expect(

@@ -10,7 +10,10 @@ struct Revoke: AsyncParsableCommand {
             """)
 
     @Argument(help: "The credential.")
-    var name: String
+    var name: String?
+
+    @Flag(help: "Revoke the tokens of every credential: for the day on which something leaked.")
+    var all = false
 
     @Flag(help: "Print what was done as JSON.")
     var json = false
@@ -18,24 +21,75 @@ struct Revoke: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     private struct Document: Encodable {
-        var revoked: Int
-        var forgotten: Int
+        var name: String
+        var revoked = 0
+        var forgotten = 0
+        var endedLogin = false
         var validUntil: String?
+        var error: String?
 
         enum CodingKeys: String, CodingKey {
-            case revoked, forgotten
+            case name, revoked, forgotten, error
+            case endedLogin = "ended_login"
             case validUntil = "valid_until"
+        }
+
+        init(_ name: String, _ report: RevocationReport) {
+            self.name = name
+            (revoked, forgotten, endedLogin) = (report.revoked, report.forgotten, report.endedLogin)
+            validUntil = report.validUntil.map(Report.time)
+        }
+
+        init(_ name: String, _ failure: Failure) {
+            self.name = name
+            error = failure.message
         }
     }
 
+    func validate() throws {
+        if (name == nil) != all { throw ValidationError("name a credential, or use --all") }
+    }
+
     func run() async throws {
+        guard let name else { return try await revokeAll() }
         let report = try await naming(name) { try await global.withAgent { try await $0.revoke(name) } }
-        if json {
-            let document = Document(
-                revoked: report.revoked, forgotten: report.forgotten, validUntil: report.validUntil.map(Report.time))
-            return try Terminal.output(Report.json(document))
-        }
+        if json { return try Terminal.output(Report.json(Document(name, report))) }
         Terminal.note(words(report))
+    }
+
+    /// All at once; what could not be revoked is reported, and stays stored for another try.
+    private func revokeAll() async throws {
+        let results = try await global.withAgent { agent in
+            let names = try await agent.list().map(\.name)
+            return await Concurrently.run(names, "revoked") { name -> Result<RevocationReport, Failure> in
+                do {
+                    return .success(try await agent.revoke(name))
+                } catch {
+                    return .failure(Failure(error).naming(name))
+                }
+            }
+        }
+        if json {
+            try Terminal.output(
+                Report.json(
+                    results.map { name, result in
+                        switch result {
+                        case .success(let report): Document(name, report)
+                        case .failure(let failure): Document(name, failure)
+                        }
+                    }))
+        } else if !results.isEmpty {
+            try Terminal.output(
+                Report.table(
+                    results.map { name, result in
+                        switch result {
+                        case .success(let report): [Terminal.plain(name), "done", words(report)]
+                        case .failure(let failure): [Terminal.plain(name), "FAILED", failure.message]
+                        }
+                    }))
+        }
+        let failed = results.count { if case .failure = $0.result { true } else { false } }
+        if failed > 0 { throw Failure.someFailed(failed, of: results.count) }
     }
 
     private func words(_ report: RevocationReport) -> String {

@@ -30,6 +30,9 @@ struct Token: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A scope to ask for instead of the credential's; may be repeated.", valueName: "scope"))
     var scope: [String] = []
 
+    @Option(help: ArgumentHelp("An audience to ask for instead of the credential's; may be repeated.", valueName: "audience"))
+    var audience: [String] = []
+
     @Option(help: "raw; json with type and expiry; header: a line for an HTTP client; curl: for curl --config -.")
     var format: Format = .raw
 
@@ -42,7 +45,7 @@ struct Token: AsyncParsableCommand {
 
     func run() async throws {
         var ask = TokenAsk(
-            access: RequestedAccess(scopes: try scope.flatMap(SettingsOptions.scopes)),
+            access: RequestedAccess(scopes: try scope.flatMap(SettingsOptions.scopes), audiences: audience),
             mode: rejected ? .rejected : fresh ? .fresh : .cached, minimumLifetime: minTTL)
         ask.takesOver = takeOver
         let token = try await naming(name) { try await global.withAgent { try await $0.token(name, ask) } }

@@ -1,0 +1,59 @@
+import Agent
+import ArgumentParser
+
+struct Check: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Prove that credentials still work.",
+        discussion: """
+            A key pair is proven by acquiring a token, which is not kept. A login's token is shown to the server where it \
+            has an introspection endpoint (RFC 7662), and renewed where not. The exit status is 1 if any failed.
+            """)
+
+    @Argument(help: "The credentials.")
+    var names: [String] = []
+
+    @Flag(help: "Check every credential.")
+    var all = false
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var global: GlobalOptions
+
+    private struct Document: Encodable {
+        var name: String
+        var works: Bool
+        var proof: String?
+        var error: String?
+    }
+
+    func validate() throws {
+        if names.isEmpty != all { throw ValidationError("name the credentials, or use --all") }
+    }
+
+    func run() async throws {
+        let results = try await global.withAgent { agent in
+            let names = all ? try await agent.list().map(\.name) : names
+            return await Concurrently.run(names, "checked") { name in
+                do {
+                    return Document(name: name, works: true, proof: try await agent.check(name).rawValue)
+                } catch {
+                    let failure = Failure(error).naming(name)
+                    return Document(name: name, works: false, error: failure.message)
+                }
+            }.map(\.result)
+        }
+        if json {
+            try Terminal.output(Report.json(results))
+        } else {
+            let rows = results.map { [Terminal.plain($0.name), $0.works ? "works" : "FAILS", $0.error ?? words($0.proof)] }
+            if !rows.isEmpty { try Terminal.output(Report.table(rows)) }
+        }
+        let failed = results.count { !$0.works }
+        if failed > 0 { throw Failure.someFailed(failed, of: results.count) }
+    }
+
+    private func words(_ proof: String?) -> String {
+        proof == CheckResult.active.rawValue ? "the server says that the token is active" : "a token was acquired"
+    }
+}

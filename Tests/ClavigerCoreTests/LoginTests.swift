@@ -1,0 +1,279 @@
+import Foundation
+import FoundationNetworking
+import Synchronization
+import TestSupport
+import Testing
+
+extension CommandFixture {
+    /// Adds a credential of the practice server whose refresh tokens rotate.
+    fileprivate func addLogin(_ server: PracticeServer, _ grant: String, _ more: [String] = [], refreshToken: String? = nil)
+        async throws
+        -> ProgramResult
+    {
+        let keys = try await server.newKeys("logins")
+        let token = refreshToken.map { #","refresh_token":"\#($0)""# } ?? ""
+        let json = #"{"client_id":"\#(keys.id)","client_secret":"\#(keys.secret)"\#(token)}"#
+        return await Program.run(
+            Program.claviger,
+            [
+                "add", "a", "--grant", grant, "--client-auth", "post", "--token-url", server.address + "/logins/token",
+                "--authorization-url", server.address + "/logins/authorize", "--device-url", server.address + "/logins/device",
+                "--revocation-url", server.address + "/revoke", "--from", "-",
+            ] + more, environment: environment, input: json)
+    }
+
+    /// A credential that is logged in, with its first refresh done.
+    fileprivate func loggedIn(_ server: PracticeServer) async throws {
+        let added = try await addLogin(server, "refresh-token", refreshToken: try await server.newLogin())
+        try #require(added.status == 0, "\(added.errors)")
+    }
+}
+
+@Suite(.timeLimit(.minutes(3))) struct LoginTests {
+    private func browse(_ address: String) async throws -> (status: Int, page: String) {
+        let (data, response) = try await URLSession(configuration: .ephemeral).data(from: URL(string: address)!)
+        return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))
+    }
+
+    /// The address that a login shows.
+    private func address(_ screen: String) throws -> String {
+        let line = try #require(screen.split(whereSeparator: \.isNewline).first { $0.contains("response_type=code") })
+        return String(line.drop { $0 != "h" })
+    }
+
+    private func login(_ fixture: CommandFixture, _ arguments: String...) -> PseudoTerminal {
+        PseudoTerminal(
+            Program.claviger, ["login", "a"] + arguments, environment: fixture.environment, output: fixture.folder.file("out"))
+    }
+
+    @Test func theBrowserComesBackWithALogin() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        let added = try await fixture.addLogin(server, "authorization-code")
+        #expect(added.errors.contains("log in with claviger login a"))
+        #expect(await fixture.run("token", "a").refuses(77, "nobody is logged in"))
+        let terminal = login(fixture, "--no-browser")
+        let screen = try await terminal.expect("code_challenge_method=S256\r\n")
+        let address = try address(screen)
+        // Another page that guesses the port, and a browser that asks for an icon, end nothing.
+        let base = try #require(URLComponents(string: address)?.queryItems?.first { $0.name == "redirect_uri" }?.value)
+        #expect(try await browse(base + "?code=x&state=wrong").page.contains("another login"))
+        #expect(try await browse(base.replacing("/callback", with: "/favicon.ico")).status == 404)
+        let landed = try await browse(address)
+        #expect(landed.page.contains("Logged in") && landed.page.contains("You can close this tab"))
+        #expect(!landed.page.contains("<script"))
+        #expect(try await terminal.expect("logged in to").contains("logged in to “a”"))
+        #expect(await terminal.wait() == 0)
+        let token = await fixture.run("token", "a").output
+        #expect(try await server.isAccepted(String(token.dropLast())))
+        #expect(await fixture.run("show", "a").output.contains("logged in since"))
+        #expect(await fixture.run("revoke", "a").errors.contains("ended the login at the server; revoked 1 token"))
+        #expect(await fixture.run("list").output.contains("login needed"))
+    }
+
+    @Test func aDenialHasItsWords() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        _ = try await fixture.addLogin(server, "authorization-code", ["--authorization-param", "deny=1"])
+        let terminal = login(fixture, "--no-browser")
+        let address = try address(try await terminal.expect("deny=1\r\n"))
+        #expect(try await browse(address).page.contains("Not logged in"))
+        #expect(try await terminal.expect("hint").contains("error: the login was refused (access_denied)"))
+        #expect(await terminal.wait() == 77)
+    }
+
+    @Test func nobodyComing() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        _ = try await fixture.addLogin(server, "authorization-code")
+        #expect(
+            await fixture.run("login", "a", "--no-browser", "--timeout", "1").errors.contains(
+                "error: nobody logged in within 1 s"))
+    }
+
+    @Test func theBrowserOfTheEnvironmentIsOpened() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        _ = try await fixture.addLogin(server, "authorization-code")
+        let browser = fixture.folder.write("browser", "#!/bin/sh\nexec curl --silent --location --output /dev/null \"$1\"\n")
+        chmod(browser, 0o700)
+        let result = await fixture.run("login", "a", environment: fixture.environment.merging(["BROWSER": browser]) { $1 })
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.errors.contains("logged in to “a”"))
+    }
+
+    @Test func theAddressIsPastedWhereTheBrowserCannotComeBack() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        _ = try await fixture.addLogin(server, "authorization-code", ["--redirect-uri", "https://127.0.0.1"])
+        let terminal = login(fixture)
+        let screen = try await terminal.expect("not shown: ")
+        let headers = await Program.run("/usr/bin/curl", ["--silent", "--head", "--request", "GET", try address(screen)])
+        let line = try #require(
+            headers.output.split(whereSeparator: \.isNewline).first { $0.lowercased().hasPrefix("location: ") })
+        terminal.type(line.dropFirst(10) + "\n")
+        #expect(try await terminal.expect("logged in to").contains("logged in to “a”"))
+        #expect(await terminal.wait() == 0)
+    }
+
+    @Test func anotherDeviceTypesTheCode() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        _ = try await fixture.addLogin(server, "device-code")
+        let terminal = login(fixture)
+        let screen = try await terminal.expect("waiting for")
+        #expect(screen.contains("https://example.com/device"))
+        let code = try #require(screen.split(whereSeparator: \.isNewline).first { $0.count == 21 && $0.contains("-") }).suffix(9)
+        try await server.request("POST", "/admin/device/\(code)?approve=1")
+        #expect(try await terminal.expect("logged in to").contains("logged in to “a”"))
+        #expect(await terminal.wait() == 0)
+    }
+
+    @Test func aRefreshTokenThatAPersonHolds() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        let refused = try await fixture.addLogin(server, "refresh-token", refreshToken: "made-up-wrong")
+        #expect(refused.refuses(77, "the login has ended"))
+        #expect(await fixture.run("list").errors.contains("the vault is empty"))
+        try await fixture.loggedIn(server)
+        #expect(await fixture.run("token", "a").status == 0)
+        #expect(await fixture.run("token", "a", "--fresh").status == 0)
+        #expect(try await server.reuses() == 0)
+    }
+
+    @Test func aUserAndPasswordInTheQuery() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        func add(_ password: String) async -> ProgramResult {
+            await fixture.run(
+                "add", "sim", "--provider", "iot-x", "--token-url", server.address + "/query", "--username", "made-up-user",
+                "--password-file", "-", input: password)
+        }
+        #expect(await add("made-up-wrong").refuses(77, "does not accept"))
+        let added = await add("made-up-password")
+        #expect(added.status == 0, "\(added.errors)")
+        #expect(await fixture.run("token", "sim", "--format", "json").output.contains(#""token_type" : "access""#))
+        #expect(await fixture.run("token", "sim", "--format", "header").output.hasPrefix("Authorization: Bearer "))
+        #expect(fixture.folder.filesHolding("made-up-password") == [])
+    }
+
+    @Test func rotatingTheKeyPairOfALogin() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        try await fixture.loggedIn(server)
+        let new = try await server.newKeys("logins")
+        #expect(await fixture.run("rotate", "a", "--secret-file", "-", input: "made-up-wrong").refuses(77, "invalid_client"))
+        let rotated = await fixture.run("rotate", "a", "--from", "-", input: new.json)
+        #expect(rotated.status == 0, "\(rotated.errors)")
+        #expect(await fixture.run("token", "a", "--fresh").status == 0)
+        #expect(try await server.reuses() == 0)
+    }
+}
+
+/// What claviger exists for: with rotation and reuse detection on, no login is lost.
+@Suite(.timeLimit(.minutes(10)), .serialized) struct NeverLoseALoginTests {
+    /// How often a race is run; `CLAVIGER_TEST_ROUNDS=200 make test` runs it more often than patience allows each time.
+    private static func rounds(_ usual: Int) -> Int {
+        ProcessInfo.processInfo.environment["CLAVIGER_TEST_ROUNDS"].flatMap(Int.init) ?? usual
+    }
+
+    @Test func manyProcessesAndOneRotatingRefreshToken() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        try await fixture.loggedIn(server)
+        for round in 0..<Self.rounds(20) {
+            // A token that has ended when it is handed out, then 32 processes that all need another.
+            try await server.fail(#"{"expires_in":0}"#)
+            #expect(await fixture.run("token", "a", "--fresh").status == 0)
+            let before = try await server.counts().requests
+            let outputs = await withTaskGroup(of: ProgramResult.self) { group in
+                for _ in 0..<32 { group.addTask { await fixture.run("token", "a") } }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(outputs.allSatisfy { $0.status == 0 }, "round \(round): \(outputs.first { $0.status != 0 }?.errors ?? "")")
+            #expect(Set(outputs.map(\.output)).count == 1)
+            #expect(try await server.counts().requests == before + 1)
+        }
+        #expect(try await server.reuses() == 0)
+    }
+
+    /// Killed at any moment of a refresh: with a grace period, the login survives each time.
+    @Test func killedAtAnyMoment() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        try await fixture.loggedIn(server)
+        try await server.request("POST", "/admin/grace/60000")
+        for _ in 0..<Self.rounds(60) {
+            let child = Program.spawn(
+                Program.core, ["token", "a", "--fresh"], environment: fixture.environment, input: "/dev/null",
+                output: "/dev/null",
+                errors: "/dev/null")
+            usleep(UInt32.random(in: 0...60_000))
+            kill(child, SIGKILL)
+            _ = await Program.wait(child)
+            let next = await fixture.run("token", "a", "--fresh")
+            #expect(next.status == 0, "\(next.errors)")
+        }
+        #expect(try await server.reuses() == 0)
+    }
+
+    /// Killed after the server has rotated and before the answer came: without a grace period the login is lost, and the
+    /// truth is told.
+    @Test func killedBetweenTheServersWorkAndItsAnswer() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        try await fixture.loggedIn(server)
+        try await server.fail(#"{"lose_answer":true}"#)
+        let lost = await fixture.run("token", "a", "--fresh")
+        #expect(lost.refuses(77, "the server's answer was lost at"))
+        #expect(lost.errors.contains("claviger login a"))
+        #expect(await fixture.run("token", "a", "--fresh").refuses(77, "the login has ended"))
+        #expect(await fixture.run("list").output.contains("login needed"))
+        let again = try await server.newLogin()
+        #expect(await fixture.run("login", "a", "--refresh-token-file", "-", input: again).status == 0)
+        #expect(await fixture.run("token", "a", "--fresh").status == 0)
+    }
+
+    @Test func withAGracePeriodALostAnswerCostsNothing() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        try await fixture.loggedIn(server)
+        try await server.request("POST", "/admin/grace/60000")
+        try await server.fail(#"{"lose_answer":true}"#)
+        #expect(await fixture.run("token", "a", "--fresh").status == 0)
+        #expect(await fixture.run("token", "a", "--fresh").status == 0)
+    }
+
+    /// Found out before the refresh token is spent.
+    @Test(.enabled(if: geteuid() == 0, "needs root, to mount a small file system"))
+    func aFullDiskSpendsNothing() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        try await fixture.loggedIn(server)
+        let disk = fixture.folder.file("disk")
+        mkdir(disk, 0o700)
+        #expect(await Program.run("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=64k", "none", disk]).status == 0)
+        try FileManager.default.copyItem(atPath: fixture.vault, toPath: disk + "/vault")
+        let before = try await server.counts().requests
+        let full = await fixture.run("token", "a", "--fresh", "--vault", disk + "/vault")
+        let after = try await server.counts().requests
+        _ = await Program.run("/usr/bin/umount", ["-l", disk])
+        #expect(full.refuses(74, "the disk is full"))
+        #expect(before == after)
+        #expect(await fixture.run("token", "a", "--fresh").status == 0)
+    }
+
+    @Test func aVaultThatCannotBeWrittenSpendsNothing() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        try await fixture.loggedIn(server)
+        let before = try await server.counts().requests
+        // Even root can't make a file where a folder of that name is in the way of the lock.
+        unlink(fixture.vault + ".lock")
+        mkdir(fixture.vault + ".lock", 0o700)
+        #expect(await fixture.run("token", "a", "--fresh").status == 66)
+        #expect(try await server.counts().requests == before)
+        rmdir(fixture.vault + ".lock")
+        #expect(await fixture.run("token", "a", "--fresh").status == 0)
+    }
+}
