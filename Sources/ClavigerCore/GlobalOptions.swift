@@ -79,9 +79,14 @@ struct GlobalOptions: ParsableArguments {
     /// Runs `body` with an agent on the opened vault.
     func withAgent<R>(_ body: (any CredentialAgent) async throws -> R) async throws -> R {
         let vault = try unlock()
-        let transport = NetworkTransport(proxies: ProxySettings(environment: Self.environment))
+        return try await Self.withTransport { try await body(LocalAgent(vault: vault, transport: $0)) }
+    }
+
+    /// Runs `body` with the network.
+    static func withTransport<R>(_ body: (any HTTPTransport) async throws -> R) async throws -> R {
+        let transport = NetworkTransport(proxies: ProxySettings(environment: environment))
         do {
-            let result = try await body(LocalAgent(vault: vault, transport: transport))
+            let result = try await body(transport)
             await transport.close()
             return result
         } catch {

@@ -54,8 +54,16 @@ struct SandboxRoutes {
             let active = header.hasPrefix("Bearer ") ? await state.isActive(String(header.dropFirst(7))) : false
             return active ? json(#"{"welcome": true}"#) : Response(status: .unauthorized)
         }
+        router.get("/.well-known/oauth-authorization-server") { request, _ in metadata(request) }
         addAdministration(to: router)
         return router
+    }
+
+    private func metadata(_ request: Request) -> Response {
+        let issuer = "http://" + (request.head.authority ?? "")
+        return json(
+            #"{"issuer": "\#(issuer)", "token_endpoint": "\#(issuer)/qa/oauth2/token/", "revocation_endpoint": "\#(issuer)/revoke", "grant_types_supported": ["client_credentials"], "token_endpoint_auth_methods_supported": ["client_secret_post"]}"#
+        )
     }
 
     private func addAdministration(to router: Router<SandboxContext>) {

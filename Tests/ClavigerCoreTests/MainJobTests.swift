@@ -58,15 +58,15 @@ import Testing
         let server = try await PracticeServer()
         let fixture = try await CommandFixture()
         _ = try await fixture.addTorq(server)
-        try await server.request("POST", "/admin/expire")
-        try await server.fail(#"{"delay":300}"#)
+        try await server.fail(#"{"expires_in":0}"#, #"{"delay":100}"#)
+        #expect(await fixture.run("token", "torq", "--fresh").status == 0)
         let outputs = await withTaskGroup(of: ProgramResult.self) { group in
-            for _ in 0..<12 { group.addTask { await fixture.run("token", "torq", "--min-ttl", "3599") } }
+            for _ in 0..<12 { group.addTask { await fixture.run("token", "torq") } }
             return await group.reduce(into: []) { $0.append($1) }
         }
         #expect(Set(outputs.map(\.output)).count == 1)
         #expect(outputs.allSatisfy { $0.status == 0 })
-        #expect(try await server.counts().granted == 2)
+        #expect(try await server.counts().granted == 3)
     }
 
     @Test func everyFormatOfAToken() async throws {
@@ -139,5 +139,20 @@ import Testing
         #expect(await fixture.run("providers", "--json").output.contains("https://mine.example/t"))
         fixture.folder.write(".config/claviger/providers/mine.json", #"{"name":"mine"}"#)
         #expect(await fixture.run("providers").refuses(78, "mine.json"))
+    }
+
+    @Test func aServerThatSaysWhereItsEndpointsAre() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        let keys = try await server.newKeys("qa")
+        let added = await fixture.run("add", "found", "--issuer", server.address, "--from", "-", input: keys.json)
+        #expect(added.status == 0, "\(added.errors)")
+        #expect(added.errors.contains("client-credentials with post at \(server.address)/qa/oauth2/token/"))
+        #expect(try await fixture.show("found")["revocation_url"] as? String == server.address + "/revoke")
+        // The issuer must match to the letter.
+        let slash = await fixture.run("add", "x", "--issuer", server.address + "/", "--from", "-", input: keys.json)
+        #expect(slash.refuses(69, "it is that of another issuer"))
+        let nothing = await fixture.run("add", "x", "--issuer", server.address + "/nowhere", "--from", "-", input: keys.json)
+        #expect(nothing.refuses(69, "there is none at either of the well-known addresses (status 404)"))
     }
 }

@@ -3,6 +3,7 @@ import ArgumentParser
 import FoundationEssentials
 import OAuth
 import Sodium
+import TokenEngine
 import Vault
 
 struct Add: AsyncParsableCommand {
@@ -21,6 +22,9 @@ struct Add: AsyncParsableCommand {
         completion: .custom { _, _, _ in providerNames() })
     var provider: String?
 
+    @Option(help: ArgumentHelp("A server that says itself where its endpoints are (RFC 8414).", valueName: "url"))
+    var issuer: String?
+
     @Flag(help: "Print the stored credential, without its secrets, as JSON.")
     var json = false
 
@@ -36,7 +40,7 @@ struct Add: AsyncParsableCommand {
     func run() async throws {
         try CredentialName.validate(name)
         let provider = try provider.map(Providers.named)
-        let settings = try newSettings(provider)
+        let settings = try await newSettings(provider)
         try await naming(name) {
             try await global.withAgent { agent in
                 // A taken name is better known before the secret is typed.
@@ -65,19 +69,42 @@ struct Add: AsyncParsableCommand {
         return try Terminal.promptSecret(question, otherwise: .noTerminalForSecret("refresh token"))
     }
 
-    private func newSettings(_ provider: Provider?) throws -> ClientSettings {
+    private func newSettings(_ provider: Provider?) async throws -> ClientSettings {
         var settings: ClientSettings
-        if let provider {
+        if let issuer {
+            settings = try await discover(issuer)
+        } else if let provider {
             settings = provider.settings
         } else if let url = self.settings.tokenURL {
             settings = ClientSettings(tokenURL: try SettingsOptions.address("--token-url", url))
         } else {
             throw Failure(
                 "neither a provider nor a token endpoint was given",
-                hint: "use --provider (claviger providers lists them) or --token-url", .usage)
+                hint: "use --provider (claviger providers lists them), --issuer or --token-url", .usage)
         }
         try self.settings.apply(to: &settings)
         return settings
+    }
+
+    /// What the server says of itself; what was chosen of it is shown.
+    private func discover(_ issuer: String) async throws -> ClientSettings {
+        let url = try SettingsOptions.address("--issuer", issuer)
+        var trusted = ClientSettings(tokenURL: url)
+        try settings.apply(to: &trusted)
+        do {
+            let metadata = try await GlobalOptions.withTransport {
+                try await Discovery.metadata(of: url, certificateAuthority: trusted.certificateAuthority, by: $0)
+            }
+            let found = try metadata.settings(grant: settings.grant)
+            Terminal.note(
+                "found at \(Terminal.plain(issuer)): \(found.grant.option) with \(found.clientAuthentication.option) at \(found.tokenURL)"
+            )
+            return found
+        } catch let refusal as ServerMetadata.Refusal {
+            throw Failure(
+                "the metadata of \(Terminal.plain(issuer)) cannot be used: \(refusal.reason)",
+                hint: "the issuer must be written as the server writes it; or use --token-url", .unavailable)
+        }
     }
 
     private func report(_ stored: CredentialSummary) throws {

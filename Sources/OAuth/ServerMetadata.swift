@@ -1,0 +1,95 @@
+import HTTPTypes
+
+/// What a server says of itself (RFC 8414 section 2, OpenID Connect Discovery 1.0 section 3).
+public struct ServerMetadata: Sendable, Equatable {
+    public var issuer: String
+    public var tokenURL: EndpointURL
+    public var authorizationURL: EndpointURL?
+    public var deviceAuthorizationURL: EndpointURL?
+    public var revocationURL: EndpointURL?
+    public var introspectionURL: EndpointURL?
+    public var grants: Set<String>
+    public var authenticationMethods: Set<String>
+
+    /// Why metadata is refused, in words.
+    public struct Refusal: Error, Equatable, Sendable {
+        public var reason: String
+
+        public init(reason: String) {
+            self.reason = reason
+        }
+    }
+
+    /// Where the metadata of an issuer may be: RFC 8414 section 3.1 puts the well-known part before the issuer's path,
+    /// OpenID Connect behind it.
+    public static func addresses(of issuer: EndpointURL) -> [String] {
+        let origin = "\(issuer.scheme)://\(issuer.authority)"
+        let path = issuer.path == "/" ? "" : issuer.path.hasSuffix("/") ? String(issuer.path.dropLast()) : issuer.path
+        return [
+            origin + "/.well-known/oauth-authorization-server" + path,
+            origin + path + "/.well-known/openid-configuration",
+        ]
+    }
+
+    /// The request for metadata at an address.
+    public static func request(_ url: EndpointURL, certificateAuthority: String?) -> EndpointRequest {
+        var head = HTTPRequest(method: .get, scheme: url.scheme, authority: url.authority, path: url.path)
+        head.headerFields[.accept] = "application/json"
+        head.headerFields[.userAgent] = "claviger"
+        return EndpointRequest(head: head, body: [], certificateAuthority: certificateAuthority)
+    }
+
+    /// - Parameter issuer: as it was asked for; the answer must name the same (RFC 8414 section 3.3).
+    public init(parsing body: [UInt8], issuer: EndpointURL) throws(Refusal) {
+        guard let members = JSONValue(parsing: body)?.object else { throw Refusal(reason: "it is no JSON object") }
+        guard let named = members["issuer"]?.string else { throw Refusal(reason: "it names no issuer") }
+        guard named == issuer.description else { throw Refusal(reason: "it is that of another issuer") }
+        func address(_ name: String) throws(Refusal) -> EndpointURL? {
+            guard let text = members[name]?.string else { return nil }
+            do throws(EndpointURL.Refusal) {
+                return try EndpointURL(text)
+            } catch {
+                throw Refusal(reason: "its \(name) is no address that may see a secret")
+            }
+        }
+        func words(_ name: String, missing: Set<String>) -> Set<String> {
+            guard case .array(let values) = members[name] else { return missing }
+            return Set(values.compactMap(\.string))
+        }
+        guard let tokenURL = try address("token_endpoint") else { throw Refusal(reason: "it names no token endpoint") }
+        self.issuer = named
+        self.tokenURL = tokenURL
+        authorizationURL = try address("authorization_endpoint")
+        deviceAuthorizationURL = try address("device_authorization_endpoint")
+        revocationURL = try address("revocation_endpoint")
+        introspectionURL = try address("introspection_endpoint")
+        grants = words("grant_types_supported", missing: ["authorization_code", "implicit"])
+        authenticationMethods = words("token_endpoint_auth_methods_supported", missing: ["client_secret_basic"])
+    }
+
+    /// Settings for a new credential.
+    /// - Parameter grant: what the person asked for, or nil for the first that the server has and no person is needed for.
+    /// - Throws: `Refusal` where the server and claviger have none in common.
+    public func settings(grant: GrantType?) throws(Refusal) -> ClientSettings {
+        let wireNames: [(GrantType, String)] = [
+            (.clientCredentials, "client_credentials"), (.authorizationCode, "authorization_code"),
+            (.deviceCode, "urn:ietf:params:oauth:grant-type:device_code"), (.password, "password"),
+        ]
+        guard let chosen = grant ?? wireNames.first(where: { grants.contains($0.1) })?.0 else {
+            throw Refusal(reason: "it has no grant that claviger knows")
+        }
+        let methods: [(String, ClientAuthentication)] = [
+            ("client_secret_basic", .basic), ("client_secret_post", .post), ("none", .none),
+        ]
+        guard let method = methods.first(where: { authenticationMethods.contains($0.0) })?.1 else {
+            throw Refusal(reason: "it has no client authentication that claviger knows")
+        }
+        var settings = ClientSettings(grant: chosen, clientAuthentication: method, tokenURL: tokenURL)
+        settings.issuer = issuer
+        settings.authorizationURL = authorizationURL
+        settings.deviceAuthorizationURL = deviceAuthorizationURL
+        settings.revocationURL = revocationURL
+        settings.introspectionURL = introspectionURL
+        return settings
+    }
+}
