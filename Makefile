@@ -29,6 +29,7 @@ venv: .build/venv/ready
 	touch $@
 
 test: setup venv
+	@scripts/setup curl:curl chromium:chromium chromium-driver:chromedriver
 	swift build --build-tests
 	swift test --skip-build
 

@@ -111,6 +111,7 @@ let package = Package(
             swiftSettings: house),
         .testTarget(
             name: "IntegrationTests", dependencies: ["Claviger", "ClavigerCore", "ClavigerSandbox", "TestSupport"],
-            exclude: ["requirements.txt", "django_server.py", "certificates.py", "connect_proxy.py"], swiftSettings: house),
+            exclude: ["requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py"],
+            swiftSettings: house),
     ]
 )

@@ -10,6 +10,10 @@ enum Python {
     static func script(_ name: String) -> String { Program.root + "/Tests/IntegrationTests/" + name }
 }
 
+enum Chromium {
+    static let isThere = ["/usr/bin/chromium", "/usr/bin/chromedriver"].allSatisfy(FileManager.default.isExecutableFile)
+}
+
 /// An authority and certificates, made anew for each test that wants them.
 struct Certificates {
     let folder = TemporaryFolder()
@@ -144,6 +148,71 @@ struct DjangoTests {
     @Test func theMainJobOverHTTPS() async throws {
         let certificates = try await Certificates()
         try await mainJob(DjangoServer(certificates: certificates), trust: ["--ca-file", certificates.authority])
+    }
+
+    /// A real browser, through the server's own login and consent, to our page; then rotation with reuse protection on.
+    @Test(.enabled(if: Chromium.isThere, "make test installs the browser that this needs"))
+    func aLoginInTheBrowserAndItsRefreshTokens() async throws {
+        let django = try await DjangoServer()
+        let home = try await Home()
+        let keys = try await django.keys("/test/application?grant=authorization-code")
+        let added = await home.run(
+            [
+                "add", "qa", "--grant", "authorization-code", "--token-url", django.address + "/oauth2/token/",
+                "--authorization-url", django.address + "/oauth2/authorize/", "--revocation-url",
+                django.address + "/oauth2/revoke_token/", "--scope", "read", "--from", "-",
+            ], input: keys.json)
+        try #require(added.status == 0, "\(added.errors)")
+        let picture = Program.root + "/.build/landing-page.png"
+        try? FileManager.default.removeItem(atPath: picture)
+        let browser = home.folder.write(
+            "browser", "#!/bin/sh\nexec \(Python.program) \(Python.script("browser.py")) \(picture) \"$1\"\n")
+        chmod(browser, 0o700)
+        let login = await Program.run(
+            Program.claviger, ["login", "qa"],
+            environment: home.environment.merging(["BROWSER": browser, "HOME": home.folder.path]) { $1 })
+        #expect(login.status == 0, "\(login.errors)")
+        let first = try await home.token()
+        #expect(try await django.isActive(first))
+        for _ in 0..<500 where !FileManager.default.fileExists(atPath: picture) { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(FileManager.default.fileExists(atPath: picture))
+
+        // Ten processes at once, five times over, each time after the token has ended: the login lives.
+        for _ in 0..<5 {
+            _ = try await django.post("/test/lifetime/0")
+            _ = try await home.token("--fresh")
+            _ = try await django.post("/test/lifetime/36000")
+            let outputs = await withTaskGroup(of: ProgramResult.self) { group in
+                for _ in 0..<10 { group.addTask { await home.run(["token", "qa"]) } }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(outputs.allSatisfy { $0.status == 0 }, "\(outputs.first { $0.status != 0 }?.errors ?? "")")
+            #expect(Set(outputs.map(\.output)).count == 1)
+        }
+        let last = try await home.token()
+        #expect(try await django.isActive(last))
+        #expect(await home.run(["revoke", "qa"]).errors.contains("ended the login at the server"))
+        #expect(try await django.isActive(last) == false)
+        #expect(await home.run(["token", "qa"]).status == 77)
+    }
+
+    /// RFC 6749 section 4.3, at a server that still has it.
+    @Test func aUserAndPassword() async throws {
+        let django = try await DjangoServer()
+        let home = try await Home()
+        let keys = try await django.keys("/test/application?grant=password")
+        let added = await home.run(
+            [
+                "add", "qa", "--grant", "password", "--client-id", keys.id, "--secret-file", home.folder.write("s", keys.secret),
+                "--token-url", django.address + "/oauth2/token/", "--username", "person", "--password-file", "-",
+            ], input: "made-up-password")
+        #expect(added.status == 0, "\(added.errors)")
+        #expect(try await django.isActive(home.token()))
+        #expect(
+            await home.run(
+                ["rotate", "qa", "--password-file", "-", "--secret-file", home.folder.file("s")], input: "made-up-wrong"
+            ).status == 77)
+        #expect(await home.run(["token", "qa", "--fresh"]).status == 0)
     }
 
     /// A secret with a plus, a slash, a space, a percent sign and a letter beyond ASCII survives each way of sending it.

@@ -24,9 +24,44 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": folder / "db.sqlite3", "OPTIONS": {"timeout": 20}}},
-    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "oauth2_provider"],
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+        "django.contrib.messages",
+        "oauth2_provider",
+    ],
+    TEMPLATES=[
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "OPTIONS": {
+                "context_processors": [
+                    "django.template.context_processors.request",
+                    "django.contrib.auth.context_processors.auth",
+                    "django.contrib.messages.context_processors.messages",
+                ],
+                "loaders": [
+                    (
+                        "django.template.loaders.locmem.Loader",
+                        {
+                            "registration/login.html": "<title>Log in</title><form method=post>{% csrf_token %}{{ form.as_p }}"
+                            "<button>Log in</button></form>"
+                        },
+                    ),
+                    "django.template.loaders.app_directories.Loader",
+                ],
+            },
+        }
+    ],
+    LOGIN_URL="/login/",
     # It adds Content-Length: Python cuts TLS without saying so, which makes any other end of an answer a broken one.
-    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
+    MIDDLEWARE=[
+        "django.middleware.common.CommonMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+    ],
     DEFAULT_AUTO_FIELD="django.db.models.AutoField",
     USE_TZ=True,
     # Quick hashes: what is under test is not Django's.
@@ -36,11 +71,15 @@ settings.configure(
         "ACCESS_TOKEN_EXPIRE_SECONDS": 36000,
         # Else the lifetime that is told to clients stays what it was at the first request.
         "ALWAYS_RELOAD_OAUTHLIB_CORE": True,
+        "ROTATE_REFRESH_TOKEN": True,
+        "REFRESH_TOKEN_REUSE_PROTECTION": True,
+        "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 0,
     },
 )
 django.setup()
 
 from django.contrib.auth import get_user_model  # noqa: E402
+from django.contrib.auth.views import LoginView  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.http import JsonResponse  # noqa: E402
@@ -53,12 +92,15 @@ from oauth2_provider.settings import oauth2_settings  # noqa: E402
 @csrf_exempt
 def application(request):
     secret = secrets.token_urlsafe(48) + "+/ %ä"[: int(request.GET.get("awkward", "0"))]
-    user, _ = get_user_model().objects.get_or_create(username="admin")
+    user = get_user_model().objects.filter(username="person").first()
+    user = user or get_user_model().objects.create_user("person", password="made-up-password")
     made = Application.objects.create(
         name="test",
         user=user,
         client_type=Application.CLIENT_CONFIDENTIAL,
-        authorization_grant_type=Application.GRANT_CLIENT_CREDENTIALS,
+        authorization_grant_type=request.GET.get("grant", Application.GRANT_CLIENT_CREDENTIALS),
+        # Any port: RFC 8252 section 7.3.
+        redirect_uris="http://127.0.0.1/callback",
         client_secret=secret,
     )
     return JsonResponse({"client_id": made.client_id, "client_secret": secret})
@@ -80,6 +122,7 @@ def lifetime(request, seconds):
 
 
 urlpatterns = [
+    path("login/", LoginView.as_view()),
     path("oauth2/", include("oauth2_provider.urls", namespace="oauth2_provider")),
     path("test/application", application),
     path("test/regenerate/<str:client_id>", regenerate),
