@@ -34,10 +34,18 @@ public struct RevocationReport: Sendable, Equatable {
     public var revoked = 0
     /// How many were only forgotten, since the server has no revocation endpoint.
     public var forgotten = 0
-    /// Whether the login was ended with them.
+    /// Whether the server has ended the login with them.
     public var endedLogin = false
+    /// Whether the login was only forgotten, since the server has no revocation endpoint.
+    public var forgotLogin = false
     /// Until when the last of the forgotten ones stays valid; nil if none is, or one never says.
     public var validUntil: Date?
+
+    public init(revoked: Int = 0, forgotten: Int = 0, validUntil: Date? = nil) {
+        self.revoked = revoked
+        self.forgotten = forgotten
+        self.validUntil = validUntil
+    }
 }
 
 /// How a credential was proven.

@@ -221,7 +221,7 @@ public struct LocalAgent: CredentialAgent {
             if let login = credential.login {
                 let atServer = try await broker.revoke(login.refreshToken, hint: "refresh_token", of: credential)
                 try store.update(name) { $0.login = nil }
-                report.endedLogin = atServer
+                (report.endedLogin, report.forgotLogin) = (atServer, !atServer)
             }
             for token in credential.tokens {
                 let atServer = try await broker.revoke(token.token, hint: "access_token", of: credential)

@@ -82,6 +82,23 @@ extension CommandFixture {
         #expect(await terminal.wait() == 77)
     }
 
+    @Test func aLoginWithoutARefreshTokenIsNone() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        let keys = try await server.newKeys("logins")
+        let added = await fixture.run(
+            "add", "a", "--provider", "google", "--token-url", server.address + "/logins/token", "--authorization-url",
+            server.address + "/logins/authorize", "--from", "-", input: keys.json)
+        #expect(added.status == 0, "\(added.errors)")
+        try await server.fail(#"{"body":"{\"access_token\":\"a\",\"expires_in\":3600}"}"#)
+        let terminal = login(fixture, "--no-browser")
+        let address = try address(try await terminal.expect("prompt=consent\r\n"))
+        #expect(try await browse(address).page.contains("Not logged in"))
+        #expect(try await terminal.expect("again").contains("https://myaccount.google.com/permissions"))
+        #expect(await terminal.wait() == 69)
+        #expect(await fixture.run("token", "a").refuses(77, "nobody is logged in"))
+    }
+
     @Test func nobodyComing() async throws {
         let server = try await PracticeServer()
         let fixture = try await CommandFixture()

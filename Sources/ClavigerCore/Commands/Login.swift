@@ -46,10 +46,23 @@ struct Login: AsyncParsableCommand {
         try await naming(name) {
             try await global.withAgent { agent in
                 let credential = try await agent.show(name)
-                let result = try await logIn(agent, credential)
+                let result = try await namingPermissions(of: credential) { try await logIn(agent, credential) }
                 Terminal.note(
                     "logged in to \(Failure.quoted(name)); the token: \(Report.tokenState(result, now: .now))")
             }
+        }
+    }
+
+    /// Where a server gives a refresh token only with the first consent, that must be ended before it gives another.
+    private func namingPermissions<R>(of credential: CredentialSummary, _ body: () async throws -> R) async throws -> R {
+        do {
+            return try await body()
+        } catch TokenFailure.noRefreshToken {
+            var failure = Failure(TokenFailure.noRefreshToken)
+            if let page = credential.provider.flatMap({ try? Providers.named($0) })?.permissionsPage {
+                failure.hint = "end what was granted before at \(Terminal.plain(page)), and log in again"
+            }
+            throw failure
         }
     }
 

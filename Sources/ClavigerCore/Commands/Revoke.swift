@@ -25,18 +25,21 @@ struct Revoke: AsyncParsableCommand {
         var revoked = 0
         var forgotten = 0
         var endedLogin = false
+        var forgotLogin = false
         var validUntil: String?
         var error: String?
 
         enum CodingKeys: String, CodingKey {
             case name, revoked, forgotten, error
             case endedLogin = "ended_login"
+            case forgotLogin = "forgot_login"
             case validUntil = "valid_until"
         }
 
         init(_ name: String, _ report: RevocationReport) {
             self.name = name
-            (revoked, forgotten, endedLogin) = (report.revoked, report.forgotten, report.endedLogin)
+            (revoked, forgotten) = (report.revoked, report.forgotten)
+            (endedLogin, forgotLogin) = (report.endedLogin, report.forgotLogin)
             validUntil = report.validUntil.map(Report.time)
         }
 
@@ -93,8 +96,10 @@ struct Revoke: AsyncParsableCommand {
     }
 
     private func words(_ report: RevocationReport) -> String {
-        if report.revoked + report.forgotten == 0, !report.endedLogin { return "there was no valid token to revoke" }
-        var parts = report.endedLogin ? ["ended the login at the server"] : []
+        if report == RevocationReport() { return "there was no valid token to revoke" }
+        var parts: [String] = []
+        if report.endedLogin { parts.append("ended the login at the server") }
+        if report.forgotLogin { parts.append("forgot the login, which only the provider's own pages can end") }
         if report.revoked > 0 { parts.append("revoked \(report.revoked) token\(report.revoked == 1 ? "" : "s") at the server") }
         if report.forgotten > 0 {
             let until = report.validUntil.map { "until \(Report.time($0))" } ?? "for as long as the server likes"

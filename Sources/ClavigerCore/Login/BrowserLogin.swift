@@ -106,9 +106,10 @@ struct BrowserLogin {
             defer { visit.finish(.success(result)) }
             return response(.loggedIn(credential.name), .ok)
         } catch {
-            let failure = ((error as? AuthorizationRefusal).map { Failure(authorization: $0) } ?? Failure(error))
-                .naming(credential.name)
-            defer { visit.finish(.failure(failure)) }
+            let refusal = error as? AuthorizationRefusal
+            let failure = (refusal.map { Failure(authorization: $0) } ?? Failure(error)).naming(credential.name)
+            // Somebody else's answer ends nothing.
+            defer { if refusal != .wrongState { visit.finish(.failure(refusal == nil ? error : failure)) } }
             return response(.failed(failure), .ok)
         }
     }
@@ -160,9 +161,6 @@ private final class Visit: Sendable {
 
     /// Ends the wait shortly after, so that the page can still go out.
     func finish(_ result: Result<CredentialSummary, any Error>) {
-        if case .failure(let failure as Failure) = result, failure.message == Failure(authorization: .wrongState).message {
-            return
-        }
         Task {
             try? await Task.sleep(for: .milliseconds(200))
             let waiter = state.withLock { state in
