@@ -32,9 +32,7 @@ public struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
         guard scheme == "https" || scheme == "http" else { throw .scheme(scheme) }
         guard parts.percentEncodedUser == nil, parts.percentEncodedPassword == nil else { throw .credentials }
         guard parts.percentEncodedFragment == nil else { throw .fragment }
-        guard let rawHost = parts.percentEncodedHost?.lowercased(), !rawHost.isEmpty, !rawHost.contains("%") else {
-            throw .notAnAddress
-        }
+        guard let rawHost = parts.percentEncodedHost?.lowercased(), Self.isHost(rawHost) else { throw .notAnAddress }
         if let port = parts.port, !(1...65535).contains(port) { throw .notAnAddress }
         let host = rawHost.hasPrefix("[") ? String(rawHost.dropFirst().dropLast()) : rawHost
         if scheme == "http", !Self.isLoopback(host) { throw .plainHTTP(host: host) }
@@ -44,6 +42,21 @@ public struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
         path = parts.percentEncodedPath.isEmpty ? "/" : parts.percentEncodedPath
         query = parts.percentEncodedQuery
         description = text
+    }
+
+    /// A name or an address, in characters that every parser of addresses takes for the same host.
+    private static func isHost(_ text: String) -> Bool {
+        let isAddress = text.hasPrefix("[") && text.hasSuffix("]")
+        let name = isAddress ? text.dropFirst().dropLast() : text[...]
+        return !name.isEmpty
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."): true
+                case UInt8(ascii: "-"), UInt8(ascii: "_"): !isAddress
+                case UInt8(ascii: ":"): isAddress
+                default: false
+                }
+            }
     }
 
     /// Host and port as they stand in an HTTP request.

@@ -24,7 +24,8 @@ import Testing
         ("", .notAnAddress), ("example.com/token", .notAnAddress), ("https://", .notAnAddress), ("https:///x", .notAnAddress),
         ("https://exa mple.com/", .notAnAddress), ("https://example.com/\n", .notAnAddress),
         ("https://example.com:0/", .notAnAddress), ("https://example.com:99999/", .notAnAddress),
-        ("https://ex%61mple.com/", .notAnAddress),
+        ("https://ex%61mple.com/", .notAnAddress), ("https://good.example\\evil.example/", .notAnAddress),
+        ("https://good.example^evil/", .notAnAddress), ("https://[::1%25eth0]/", .notAnAddress), ("https://a,b/", .notAnAddress),
     ])
     func refusesTheRest(_ text: String, _ refusal: EndpointURL.Refusal) {
         #expect(throws: refusal) { try EndpointURL(text) }
