@@ -29,7 +29,7 @@ venv: .build/venv/ready
 	touch $@
 
 test: setup venv
-	@scripts/setup curl:curl chromium:chromium chromium-driver:chromedriver
+	@scripts/setup curl:curl openssl:openssl chromium:chromium chromium-driver:chromedriver
 	swift build --build-tests
 	swift test --skip-build
 

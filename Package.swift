@@ -43,6 +43,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     ],
     targets: [
@@ -60,6 +61,7 @@ let package = Package(
             dependencies: [
                 "OAuth", "Sodium",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -111,7 +113,9 @@ let package = Package(
             swiftSettings: house),
         .testTarget(
             name: "IntegrationTests", dependencies: ["Claviger", "ClavigerCore", "ClavigerSandbox", "TestSupport"],
-            exclude: ["requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py"],
+            exclude: [
+                "requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py", "jwt_server.py",
+            ],
             swiftSettings: house),
     ]
 )

@@ -112,6 +112,10 @@ extension Failure {
         "this needs a yes, and there is no terminal to ask for it", hint: "use --yes", .usage)
     static let nothingChanged = Failure("nothing was changed", .tryAgain)
 
+    static func noPrivateKey(_ place: String) -> Failure {
+        Failure("there is no private key in PEM in \(place)", hint: "it begins with -----BEGIN PRIVATE KEY-----", .usage)
+    }
+
     static func emptySecret(what: String, place: String) -> Failure {
         Failure("the \(what) from \(place) is empty", .usage)
     }
@@ -277,6 +281,9 @@ extension Failure {
                 hint:
                     "end what was granted before at the provider, ask for offline access (--authorization-param), and log in again",
                 .unavailable)
+        case .badKey:
+            self.init(
+                "the private key can't sign", hint: "an RSA, P-256 or Ed25519 key in PEM, not encrypted, is needed", .dataError)
         case .noSuchEndpoint:
             self.init("the credential names no address for this", hint: "claviger edit NAME sets it", .configuration)
         case .lifetimeTooShort(let lifetime, let asked):

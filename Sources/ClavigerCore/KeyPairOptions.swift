@@ -55,7 +55,9 @@ struct KeyPairOptions: ParsableArguments {
     func client(_ request: Request) throws -> ClientIdentity {
         let document = request.document
         var client = ClientIdentity(id: try clientID(request), secret: nil)
-        if request.settings.clientAuthentication.needsSecret {
+        if request.settings.hasPrivateKey {
+            client.secret = try privateKey(request)
+        } else if request.settings.needsSecret {
             client.secret = try secret(
                 "client secret", of: request, file: secretFile, inDocument: document?.clientSecret, member: "client_secret")
         }
@@ -65,6 +67,15 @@ struct KeyPairOptions: ParsableArguments {
                 "password", of: request, file: passwordFile, inDocument: document?.password, member: "password")
         }
         return client
+    }
+
+    /// A private key is never typed: it is read from a file, or from the JSON that the provider handed out.
+    private func privateKey(_ request: Request) throws -> Secret {
+        if let secretFile { return try SecretInput.privateKey(secretFile) }
+        guard let key = request.document?.privateKey else {
+            throw Failure("no private key was given", hint: "use --secret-file FILE with the key in PEM, or --from FILE", .usage)
+        }
+        return key
     }
 
     private func clientID(_ request: Request) throws -> String {
@@ -107,6 +118,11 @@ struct KeyDocument {
     var clientID: String?
     var clientSecret: Secret?
     var refreshToken: Secret?
+    /// Of a Google service account.
+    var privateKey: Secret?
+    var keyID: String?
+    var tokenURL: String?
+    var isServiceAccount = false
     var username: String?
     var password: Secret?
 
@@ -123,7 +139,16 @@ struct KeyDocument {
             defer { copy.wipe() }
             return try SecretInput.secret(&copy, what: name, from: "the JSON")
         }
-        clientID = members["client_id"]?.string
+        isServiceAccount = members["type"]?.string == "service_account"
+        // The account's address is the client; the number beside it is of no use here.
+        clientID = (isServiceAccount ? members["client_email"] : members["client_id"])?.string
+        keyID = members["private_key_id"]?.string
+        tokenURL = members["token_uri"]?.string
+        if let text = members["private_key"]?.string {
+            var copy = Array(text.utf8)
+            defer { copy.wipe() }
+            privateKey = try SecretInput.privateKey(&copy, from: "the JSON")
+        }
         username = members["username"]?.string
         clientSecret = try secret("client_secret")
         refreshToken = try secret("refresh_token")

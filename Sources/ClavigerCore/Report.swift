@@ -174,11 +174,12 @@ enum Report {
         var rows: [(String, String)] = [
             ("name", summary.name), ("provider", summary.provider ?? "none"), ("state", state(summary).rawValue),
             ("grant", settings.grant.option), ("client id", summary.clientID),
-            ("client secret", settings.clientAuthentication.needsSecret ? "stored, never shown" : "none"),
+            ("client secret", settings.needsSecret ? "stored, never shown" : "none"),
             ("client auth", settings.clientAuthentication.option), ("token url", settings.tokenURL.description),
         ]
         if let url = settings.authorizationURL { rows.append(("authorization url", url.description)) }
         if let url = settings.deviceAuthorizationURL { rows.append(("device url", url.description)) }
+        if let id = settings.keyID { rows.append(("key id", id)) }
         if let uri = settings.redirectURI { rows.append(("redirect uri", uri)) }
         if let user = summary.username { rows.append(("user name", user)) }
         if let url = settings.revocationURL { rows.append(("revocation url", url.description)) }

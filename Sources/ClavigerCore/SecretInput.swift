@@ -12,6 +12,19 @@ enum SecretInput {
         return try secret(&bytes, what: what, from: path == "-" ? "standard input" : path)
     }
 
+    /// The private key in a PEM file, or on standard input for `-`.
+    static func privateKey(_ path: String) throws -> Secret {
+        var bytes = try contents(path, limit: limit, what: "private key")
+        defer { bytes.wipe() }
+        return try privateKey(&bytes, from: path == "-" ? "standard input" : path)
+    }
+
+    static func privateKey(_ bytes: inout [UInt8], from place: String) throws -> Secret {
+        let marks = ["-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----", "-----BEGIN EC PRIVATE KEY-----"]
+        guard marks.contains(where: { bytes.starts(with: $0.utf8) }) else { throw Failure.noPrivateKey(place) }
+        return try Secret(copying: bytes.span.bytes)
+    }
+
     /// The whole of a file, or of standard input for `-`.
     static func contents(_ path: String, limit: Int, what: String) throws -> [UInt8] {
         let place = path == "-" ? "standard input" : path

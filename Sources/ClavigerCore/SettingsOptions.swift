@@ -72,6 +72,9 @@ struct SettingsOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Where a device asks for a code (RFC 8628).", valueName: "url"))
     var deviceURL: String?
 
+    @Option(help: ArgumentHelp("The id (kid) of the private key that assertions are signed with.", valueName: "id"))
+    var keyID: String?
+
     @Option(help: ArgumentHelp("The redirect address that is registered with the client.", valueName: "uri"))
     var redirectURI: String?
 
@@ -79,7 +82,7 @@ struct SettingsOptions: ParsableArguments {
     var isEmpty: Bool {
         grant == nil && clientID == nil && clientAuth == nil && tokenURL == nil && revocationURL == nil
             && introspectionURL == nil && placement == nil && caFile == nil
-            && authorizationURL == nil && deviceURL == nil && redirectURI == nil
+            && authorizationURL == nil && deviceURL == nil && keyID == nil && redirectURI == nil
             && [scope, audience, resource, param, header, authorizationParam].allSatisfy(\.isEmpty)
     }
 
@@ -101,6 +104,7 @@ struct SettingsOptions: ParsableArguments {
         }
         if let deviceURL { settings.deviceAuthorizationURL = try Self.address("--device-url", deviceURL) }
         if !authorizationParam.isEmpty { settings.authorizationParameters = try authorizationParam.map(Self.parameter) }
+        if let keyID { settings.keyID = keyID }
         if let redirectURI { settings.redirectURI = try Self.redirect(redirectURI) }
         if let caFile { settings.certificateAuthority = try Self.certificates(caFile) }
     }

@@ -28,7 +28,8 @@ enum Terminal {
 
     /// Text from elsewhere, without what a terminal would obey, and without what would reorder or hide it.
     static func plain(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.filter { ![.control, .format].contains($0.properties.generalCategory) }))
+        String(
+            String.UnicodeScalarView(text.unicodeScalars.filter { ![.control, .format].contains($0.properties.generalCategory) }))
     }
 
     // MARK: Asking

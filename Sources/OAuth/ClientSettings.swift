@@ -9,12 +9,14 @@ public enum GrantType: String, Codable, Sendable, CaseIterable {
     case password
     /// A person logs in on another device (RFC 8628).
     case deviceCode = "device_code"
+    /// An assertion signed with the client's key (RFC 7523 section 2.1), as of a Google service account.
+    case jwtBearer = "jwt_bearer"
 
     /// Whether tokens come from a login, which a refresh token keeps alive.
     public var needsLogin: Bool {
         switch self {
         case .authorizationCode, .refreshToken, .deviceCode: true
-        case .clientCredentials, .password: false
+        case .clientCredentials, .password, .jwtBearer: false
         }
     }
 }
@@ -29,8 +31,15 @@ public enum ClientAuthentication: String, Codable, Sendable, CaseIterable {
     case post
     /// A public client: `client_id` alone.
     case none
+    /// An assertion signed with a private key (RFC 7523 section 2.2): RS256, ES256 or EdDSA, as the key is.
+    case privateKeyJWT = "private_key_jwt"
+    /// An assertion signed with the client secret: HS256.
+    case clientSecretJWT = "client_secret_jwt"
 
     public var needsSecret: Bool { self != .none }
+
+    /// Whether each request needs an assertion of its own.
+    public var signs: Bool { self == .privateKeyJWT || self == .clientSecretJWT }
 }
 
 /// Where the parameters of a token request go.
@@ -70,6 +79,13 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var omitsGrantType: Bool?
     /// The server's name for itself (RFC 8414).
     public var issuer: String?
+    /// The `kid` of the private key that assertions are signed with.
+    public var keyID: String?
+
+    /// Whether the client's secret is a private key in PEM.
+    public var hasPrivateKey: Bool { clientAuthentication == .privateKeyJWT || grant == .jwtBearer }
+    /// Whether there is a secret that belongs to the client id.
+    public var needsSecret: Bool { clientAuthentication.needsSecret || grant == .jwtBearer }
 
     public init(
         grant: GrantType = .clientCredentials, clientAuthentication: ClientAuthentication = .basic, tokenURL: EndpointURL
@@ -99,5 +115,6 @@ public struct ClientSettings: Codable, Equatable, Sendable {
         case deviceAuthorizationURL = "device_authorization_url"
         case omitsGrantType = "omits_grant_type"
         case issuer
+        case keyID = "key_id"
     }
 }

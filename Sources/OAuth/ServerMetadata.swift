@@ -79,7 +79,8 @@ public struct ServerMetadata: Sendable, Equatable {
             throw Refusal(reason: "it has no grant that claviger knows")
         }
         let methods: [(String, ClientAuthentication)] = [
-            ("client_secret_basic", .basic), ("client_secret_post", .post), ("none", .none),
+            ("client_secret_basic", .basic), ("client_secret_post", .post), ("private_key_jwt", .privateKeyJWT),
+            ("client_secret_jwt", .clientSecretJWT), ("none", .none),
         ]
         guard let method = methods.first(where: { authenticationMethods.contains($0.0) })?.1 else {
             throw Refusal(reason: "it has no client authentication that claviger knows")

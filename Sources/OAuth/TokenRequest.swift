@@ -38,6 +38,8 @@ public enum AuthorizationGrant: Sendable {
     case authorizationCode(Secret, redirectURI: String, verifier: Secret)
     /// RFC 8628 section 3.4.
     case deviceCode(Secret)
+    /// RFC 7523 section 2.1: the signed assertion.
+    case jwtBearer(Secret)
 }
 
 /// What one request may ask for instead of what the settings say.
@@ -56,7 +58,8 @@ public struct RequestedAccess: Hashable, Sendable {
 extension ClientSettings {
     /// A token request.
     public func tokenRequest(
-        _ client: ClientIdentity, grant: AuthorizationGrant = .clientCredentials, access: RequestedAccess
+        _ client: ClientIdentity, grant: AuthorizationGrant = .clientCredentials, access: RequestedAccess,
+        clientAssertion: Secret? = nil
     ) -> EndpointRequest {
         var parameters: [Parameter]
         var scopes = access.scopes
@@ -83,6 +86,12 @@ extension ClientSettings {
                 Parameter("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
                 Parameter("device_code", code.revealed()),
             ]
+        case .jwtBearer(let assertion):
+            parameters = [
+                Parameter("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+                Parameter("assertion", assertion.revealed()),
+            ]
+            if scopes.isEmpty { scopes = self.scopes }
         }
         if omitsGrantType == true { parameters.removeFirst() }
         if !scopes.isEmpty { parameters.append(Parameter("scope", scopes.joined(separator: " "))) }
@@ -90,37 +99,46 @@ extension ClientSettings {
         parameters += resources.map { Parameter("resource", $0) }
         let fixed = Set(self.parameters.map(\.name))
         parameters.removeAll { fixed.contains($0.name) }
-        return request(to: tokenURL, parameters + self.parameters, client, placement: placement)
+        return request(
+            to: tokenURL, parameters + self.parameters, client, placement: placement, clientAssertion: clientAssertion)
     }
 
     /// A request to revoke one token (RFC 7009 section 2.1), or nil where the server has no endpoint for that.
-    public func revocationRequest(_ client: ClientIdentity, token: Secret, hint: String) -> EndpointRequest? {
+    public func revocationRequest(
+        _ client: ClientIdentity, token: Secret, hint: String, clientAssertion: Secret? = nil
+    ) -> EndpointRequest? {
         revocationURL.map {
             let parameters = [Parameter("token", token.revealed()), Parameter("token_type_hint", hint)]
-            return request(to: $0, parameters, client, placement: .body)
+            return request(to: $0, parameters, client, placement: .body, clientAssertion: clientAssertion)
         }
     }
 
     /// The first request of the device flow (RFC 8628 section 3.1), or nil where there is no endpoint for it.
-    public func deviceAuthorizationRequest(_ client: ClientIdentity) -> EndpointRequest? {
+    public func deviceAuthorizationRequest(_ client: ClientIdentity, clientAssertion: Secret? = nil) -> EndpointRequest? {
         deviceAuthorizationURL.map {
             var parameters: [Parameter] = []
-            if clientAuthentication != .none, clientAuthentication != .post {
+            if clientAuthentication == .basic || clientAuthentication == .basicRaw {
                 parameters.append(Parameter("client_id", client.id))
             }
             if !scopes.isEmpty { parameters.append(Parameter("scope", scopes.joined(separator: " "))) }
-            return request(to: $0, parameters, client, placement: .body)
+            return request(to: $0, parameters, client, placement: .body, clientAssertion: clientAssertion)
         }
     }
 
     /// Asks whether a token is active (RFC 7662 section 2.1), or nil where the server has no endpoint for that.
-    public func introspectionRequest(_ client: ClientIdentity, token: Secret) -> EndpointRequest? {
-        introspectionURL.map { request(to: $0, [Parameter("token", token.revealed())], client, placement: .body) }
+    public func introspectionRequest(
+        _ client: ClientIdentity, token: Secret, clientAssertion: Secret? = nil
+    ) -> EndpointRequest? {
+        introspectionURL.map {
+            request(
+                to: $0, [Parameter("token", token.revealed())], client, placement: .body, clientAssertion: clientAssertion)
+        }
     }
 
     /// The one place in which a secret is written into a request.
     private func request(
-        to url: EndpointURL, _ parameters: [Parameter], _ client: ClientIdentity, placement: ParameterPlacement
+        to url: EndpointURL, _ parameters: [Parameter], _ client: ClientIdentity, placement: ParameterPlacement,
+        clientAssertion: Secret? = nil
     ) -> EndpointRequest {
         var parameters = parameters
         var head = HTTPRequest(method: .post, scheme: url.scheme, authority: url.authority, path: url.path)
@@ -133,7 +151,13 @@ extension ClientSettings {
             parameters.append(Parameter("client_id", client.id))
             if let secret = client.secret { parameters.append(Parameter("client_secret", secret.revealed())) }
         case .none:
-            if !client.id.isEmpty { parameters.append(Parameter("client_id", client.id)) }
+            // An assertion says itself whose it is.
+            if !client.id.isEmpty, grant != .jwtBearer { parameters.append(Parameter("client_id", client.id)) }
+        case .privateKeyJWT, .clientSecretJWT:
+            parameters.append(Parameter("client_id", client.id))
+            parameters.append(
+                Parameter("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"))
+            parameters.append(Parameter("client_assertion", clientAssertion?.revealed() ?? ""))
         }
         for header in headers {
             if let name = HTTPField.Name(header.name) { head.headerFields[name] = header.value }

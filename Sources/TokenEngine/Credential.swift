@@ -50,18 +50,6 @@ public struct Credential: Sendable {
         refusedSince = nil
     }
 
-    /// What a token request brings.
-    /// - Throws: `LoginNeed` if only a person can bring it.
-    func authorizationGrant() throws(LoginNeed) -> AuthorizationGrant {
-        switch settings.grant {
-        case .clientCredentials: return .clientCredentials
-        case .password: return .password
-        case .authorizationCode, .refreshToken, .deviceCode:
-            guard let login else { throw .never }
-            return .refreshToken(login.refreshToken)
-        }
-    }
-
     /// Forgets one token, unless another has taken its place meanwhile.
     public mutating func forget(_ token: CachedToken) {
         tokens.removeAll { $0.isSame(as: token) }

@@ -106,7 +106,7 @@ public actor TokenBroker {
             case .send:
                 guard let credential else { preconditionFailure("nothing was read") }
                 let sent = clock.now()
-                event = .answered(await send(credential, ask.access, now: sent), sent: sent)
+                event = .answered(try await send(credential, ask.access, now: sent), sent: sent)
             case .commit(let token, let login):
                 event = try await commit(name, token, login, in: room)
                 room = nil
@@ -199,7 +199,7 @@ public actor TokenBroker {
         var exchange = Exchange()
         while true {
             let sent = clock.now()
-            let answer = await send(credential, access, now: sent)
+            let answer = try await send(credential, access, now: sent)
             switch exchange.handle(answer, took: clock.now().timeIntervalSince(sent), jitter: jitter()) {
             case .send: continue
             case .wait(let seconds): try await clock.sleep(seconds: seconds)
@@ -217,8 +217,7 @@ public actor TokenBroker {
     /// - Throws: `TokenFailure`; `noRefreshToken` where the server gave nothing to keep the login alive with.
     public nonisolated func logIn(_ credential: Credential, with grant: AuthorizationGrant) async throws -> Proof {
         let sent = clock.now()
-        let client = credential.keyPair.client
-        let request = credential.settings.tokenRequest(client, grant: grant, access: RequestedAccess())
+        let request = try await request(credential, grant, RequestedAccess(), now: sent)
         var exchange = Exchange()
         switch exchange.handle(await send(request, now: sent), took: 0, jitter: 0) {
         case .done(let granted):
@@ -244,7 +243,10 @@ public actor TokenBroker {
     /// - Throws: `TokenFailure`.
     public nonisolated func deviceCodes(_ credential: Credential) async throws -> DeviceCodes {
         let client = credential.keyPair.client
-        guard let request = credential.settings.deviceAuthorizationRequest(client) else { throw TokenFailure.noSuchEndpoint }
+        let assertion = try await clientAssertion(credential, now: clock.now())
+        guard let request = credential.settings.deviceAuthorizationRequest(client, clientAssertion: assertion) else {
+            throw TokenFailure.noSuchEndpoint
+        }
         let answer: EndpointAnswer
         do throws(TransportFailure) {
             answer = try await transport.send(request)
@@ -262,14 +264,33 @@ public actor TokenBroker {
         }
     }
 
-    /// Sends one token request for a credential and reads the answer.
-    private nonisolated func send(_ credential: Credential, _ access: RequestedAccess, now: Date) async -> Exchange.Answer {
-        do throws(LoginNeed) {
-            let grant = try credential.authorizationGrant()
-            return await send(credential.settings.tokenRequest(credential.keyPair.client, grant: grant, access: access), now: now)
-        } catch {
-            return .refused(.oauth(.invalidGrant))
+    /// Sends one token request for a credential and reads the answer. Assertions are signed anew for each.
+    private nonisolated func send(_ credential: Credential, _ access: RequestedAccess, now: Date) async throws(TokenFailure)
+        -> Exchange.Answer
+    {
+        let grant: AuthorizationGrant
+        switch credential.settings.grant {
+        case .clientCredentials: grant = .clientCredentials
+        case .password: grant = .password
+        case .jwtBearer: grant = .jwtBearer(try await Assertion.asGrant(credential, access: access, now: now))
+        case .authorizationCode, .refreshToken, .deviceCode:
+            guard let login = credential.login else { throw .loginNeeded(.never) }
+            grant = .refreshToken(login.refreshToken)
         }
+        return await send(try await request(credential, grant, access, now: now), now: now)
+    }
+
+    private nonisolated func request(
+        _ credential: Credential, _ grant: AuthorizationGrant, _ access: RequestedAccess, now: Date
+    ) async throws(TokenFailure) -> EndpointRequest {
+        credential.settings.tokenRequest(
+            credential.keyPair.client, grant: grant, access: access,
+            clientAssertion: try await clientAssertion(credential, now: now))
+    }
+
+    /// What proves the client in one request, for those that sign.
+    private nonisolated func clientAssertion(_ credential: Credential, now: Date) async throws(TokenFailure) -> Secret? {
+        credential.settings.clientAuthentication.signs ? try await Assertion.ofClient(credential, now: now) : nil
     }
 
     private nonisolated func send(_ request: EndpointRequest, now: Date) async -> Exchange.Answer {
@@ -289,7 +310,8 @@ public actor TokenBroker {
     /// - Throws: `TokenFailure`; `noSuchEndpoint` where it can't be asked.
     public nonisolated func isActive(_ token: Secret, of credential: Credential) async throws -> Bool {
         let client = credential.keyPair.client
-        guard let request = credential.settings.introspectionRequest(client, token: token) else {
+        let assertion = try await clientAssertion(credential, now: clock.now())
+        guard let request = credential.settings.introspectionRequest(client, token: token, clientAssertion: assertion) else {
             throw TokenFailure.noSuchEndpoint
         }
         let answer: EndpointAnswer
@@ -317,7 +339,9 @@ public actor TokenBroker {
     /// - Throws: `TokenFailure`.
     public nonisolated func revoke(_ token: Secret, hint: String, of credential: Credential) async throws -> Bool {
         let client = credential.keyPair.client
-        guard let request = credential.settings.revocationRequest(client, token: token, hint: hint) else { return false }
+        let assertion = try await clientAssertion(credential, now: clock.now())
+        guard let request = credential.settings.revocationRequest(client, token: token, hint: hint, clientAssertion: assertion)
+        else { return false }
         let answer: EndpointAnswer
         do throws(TransportFailure) {
             answer = try await transport.send(request)

@@ -22,6 +22,8 @@ public enum TokenFailure: Error, Equatable, Sendable {
     case notStored
     /// The server gave a token, but nothing to renew it with.
     case noRefreshToken
+    /// What should be a private key is none that can sign (RSA, P-256 or Ed25519 in PEM).
+    case badKey
     /// The settings name no address for this.
     case noSuchEndpoint
     /// The server's tokens never live as long as was asked.

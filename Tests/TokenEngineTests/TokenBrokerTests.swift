@@ -221,6 +221,10 @@ private final class Gate: Sendable {
     }
 }
 
+private final class Counter: Sendable {
+    let count = Mutex(0)
+}
+
 @Suite struct SingleFlightTests {
     /// Rule 2.
     @Test func callersShareOneRequest() async throws {
@@ -228,14 +232,22 @@ private final class Gate: Sendable {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.token("new"), beforeAnswering: { await gate.pass() })
         let broker = broker(store, transport)
+        let started = Counter()
         let tokens = try await withThrowingTaskGroup(of: String.self) { group in
-            for _ in 0..<32 { group.addTask { try await broker.token("a", TokenAsk()).token.revealed() } }
-            while transport.requests == 0 { await Task.yield() }
+            for _ in 0..<32 {
+                group.addTask {
+                    started.count.withLock { $0 += 1 }
+                    return try await broker.token("a", TokenAsk()).token.revealed()
+                }
+            }
+            while transport.requests == 0 || started.count.withLock({ $0 }) < 32 { await Task.yield() }
             gate.open()
             return try await group.reduce(into: []) { $0.append($1) }
         }
         #expect(tokens == Array(repeating: "new", count: 32))
         #expect(transport.requests == 1)
+        // Each flight reads twice. Without sharing, the lock alone would also make one request of them, by 32 flights.
+        #expect(store.reads < 32)
     }
 
     /// Rule 2.

@@ -40,12 +40,12 @@ struct Add: AsyncParsableCommand {
     func run() async throws {
         try CredentialName.validate(name)
         let provider = try provider.map(Providers.named)
-        let settings = try await newSettings(provider)
+        let document = try keyPair.from.map(KeyDocument.init)
+        let settings = try await newSettings(provider, document)
         try await naming(name) {
             try await global.withAgent { agent in
                 // A taken name is better known before the secret is typed.
                 if (try? await agent.show(name)) != nil { throw VaultError.nameTaken(name) }
-                let document = try keyPair.from.map(KeyDocument.init)
                 let client = try keyPair.client(
                     .init(
                         name: name, settings: settings, clientID: self.settings.clientID, page: provider?.keysPage,
@@ -69,9 +69,14 @@ struct Add: AsyncParsableCommand {
         return try Terminal.promptSecret(question, otherwise: .noTerminalForSecret("refresh token"))
     }
 
-    private func newSettings(_ provider: Provider?) async throws -> ClientSettings {
+    private func newSettings(_ provider: Provider?, _ document: KeyDocument?) async throws -> ClientSettings {
         var settings: ClientSettings
-        if let issuer {
+        if let document, document.isServiceAccount, let url = document.tokenURL {
+            // A Google service account's key says itself how it is used.
+            settings = ClientSettings(
+                grant: .jwtBearer, clientAuthentication: .none, tokenURL: try SettingsOptions.address("token_uri", url))
+            settings.keyID = document.keyID
+        } else if let issuer {
             settings = try await discover(issuer)
         } else if let provider {
             settings = provider.settings

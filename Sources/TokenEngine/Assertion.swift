@@ -1,0 +1,69 @@
+import FoundationEssentials
+import JWTKit
+import OAuth
+import Sodium
+
+/// Signed assertions (RFC 7523 section 3). JWTKit signs; each assertion lives for five minutes and is used once.
+enum Assertion {
+    /// Seconds.
+    static let lifetime = 300.0
+
+    private struct Claims: JWTPayload {
+        var iss: String
+        var sub: String
+        var aud: String
+        var iat: Int
+        var exp: Int
+        var jti: String
+        var scope: String?
+
+        func verify(using algorithm: some JWTAlgorithm) async throws {}
+    }
+
+    /// Proves who the client is, at the server that the settings name.
+    /// - Throws: `TokenFailure.badKey` if the secret is no key that can sign.
+    static func ofClient(_ credential: Credential, now: Date) async throws(TokenFailure) -> Secret {
+        let client = credential.keyPair.client
+        return try await sign(
+            credential, subject: client.id, scope: nil, now: now,
+            symmetric: credential.settings.clientAuthentication == .clientSecretJWT)
+    }
+
+    /// Asks for a token in the client's own name (RFC 7523 section 2.1). Google reads the scopes in it.
+    static func asGrant(_ credential: Credential, access: RequestedAccess, now: Date) async throws(TokenFailure) -> Secret {
+        let client = credential.keyPair.client
+        let scopes = access.scopes.isEmpty ? credential.settings.scopes : access.scopes
+        return try await sign(
+            credential, subject: client.username ?? client.id, scope: scopes.isEmpty ? nil : scopes.joined(separator: " "),
+            now: now,
+            symmetric: false)
+    }
+
+    private static func sign(
+        _ credential: Credential, subject: String, scope: String?, now: Date, symmetric: Bool
+    ) async throws(TokenFailure) -> Secret {
+        let settings = credential.settings
+        let issued = Int(now.timeIntervalSince1970)
+        let claims = Claims(
+            iss: credential.keyPair.client.id, sub: subject, aud: settings.tokenURL.description, iat: issued,
+            exp: issued + Int(lifetime), jti: Base64URL.encode(Random.bytes(24)), scope: scope)
+        let key = credential.keyPair.client.secret?.revealed() ?? ""
+        do {
+            let keys = JWTKeyCollection()
+            if symmetric {
+                await keys.add(hmac: HMACKey(from: key), digestAlgorithm: .sha256)
+            } else if let rsa = try? Insecure.RSA.PrivateKey(pem: key) {
+                await keys.add(rsa: rsa, digestAlgorithm: .sha256)
+            } else if let ecdsa = try? ES256PrivateKey(pem: key) {
+                await keys.add(ecdsa: ecdsa)
+            } else {
+                await keys.add(eddsa: try EdDSA.PrivateKey(pem: key))
+            }
+            var header = JWTHeader()
+            if let id = settings.keyID { header.kid = id }
+            return try Secret(utf8: try await keys.sign(claims, header: header))
+        } catch {
+            throw .badKey
+        }
+    }
+}
