@@ -115,6 +115,7 @@ let package = Package(
             name: "IntegrationTests", dependencies: ["Claviger", "ClavigerCore", "ClavigerSandbox", "TestSupport"],
             exclude: [
                 "requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py", "jwt_server.py",
+                "mtls_server.py",
             ],
             swiftSettings: house),
     ]

@@ -20,8 +20,12 @@ enum SecretInput {
     }
 
     static func privateKey(_ bytes: inout [UInt8], from place: String) throws -> Secret {
-        let marks = ["-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----", "-----BEGIN EC PRIVATE KEY-----"]
-        guard marks.contains(where: { bytes.starts(with: $0.utf8) }) else { throw Failure.noPrivateKey(place) }
+        // A certificate may stand before it, or behind it (RFC 7468).
+        let kinds = ["", "RSA ", "EC "].map { Array("-----BEGIN \($0)PRIVATE KEY-----".utf8) }
+        let lines = bytes.split(separator: UInt8(ascii: "\n"))
+        guard lines.contains(where: { line in kinds.contains { line.starts(with: $0) } }) else {
+            throw Failure.noPrivateKey(place)
+        }
         return try Secret(copying: bytes.span.bytes)
     }
 

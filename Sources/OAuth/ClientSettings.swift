@@ -35,6 +35,8 @@ public enum ClientAuthentication: String, Codable, Sendable, CaseIterable {
     case privateKeyJWT = "private_key_jwt"
     /// An assertion signed with the client secret: HS256.
     case clientSecretJWT = "client_secret_jwt"
+    /// A certificate in the TLS handshake (RFC 8705 section 2); the secret is the certificate and its key in PEM.
+    case tls
 
     public var needsSecret: Bool { self != .none }
 
@@ -83,7 +85,9 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var keyID: String?
 
     /// Whether the client's secret is a private key in PEM.
-    public var hasPrivateKey: Bool { clientAuthentication == .privateKeyJWT || grant == .jwtBearer }
+    public var hasPrivateKey: Bool {
+        clientAuthentication == .privateKeyJWT || clientAuthentication == .tls || grant == .jwtBearer
+    }
     /// Whether there is a secret that belongs to the client id.
     public var needsSecret: Bool { clientAuthentication.needsSecret || grant == .jwtBearer }
 

@@ -80,7 +80,8 @@ public struct ServerMetadata: Sendable, Equatable {
         }
         let methods: [(String, ClientAuthentication)] = [
             ("client_secret_basic", .basic), ("client_secret_post", .post), ("private_key_jwt", .privateKeyJWT),
-            ("client_secret_jwt", .clientSecretJWT), ("none", .none),
+            ("client_secret_jwt", .clientSecretJWT), ("tls_client_auth", .tls), ("self_signed_tls_client_auth", .tls),
+            ("none", .none),
         ]
         guard let method = methods.first(where: { authenticationMethods.contains($0.0) })?.1 else {
             throw Refusal(reason: "it has no client authentication that claviger knows")

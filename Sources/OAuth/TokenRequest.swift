@@ -9,6 +9,8 @@ public struct EndpointRequest: Sendable {
     public var body: [UInt8]
     /// The certificates to trust instead of the system's, in PEM.
     public var certificateAuthority: String?
+    /// The client's own certificate and its key, in PEM (RFC 8705).
+    public var clientCertificate: Secret?
 }
 
 /// A client id, and the secret that belongs to it; for the password grant also a user.
@@ -153,6 +155,9 @@ extension ClientSettings {
         case .none:
             // An assertion says itself whose it is.
             if !client.id.isEmpty, grant != .jwtBearer { parameters.append(Parameter("client_id", client.id)) }
+        case .tls:
+            // RFC 8705 section 2: the id says which certificate to expect.
+            parameters.append(Parameter("client_id", client.id))
         case .privateKeyJWT, .clientSecretJWT:
             parameters.append(Parameter("client_id", client.id))
             parameters.append(
@@ -165,7 +170,9 @@ extension ClientSettings {
         var query = url.query
         let body = Self.place(parameters, placement, query: &query, head: &head)
         head.path = url.path + (query.map { "?" + $0 } ?? "")
-        return EndpointRequest(head: head, body: body, certificateAuthority: certificateAuthority)
+        return EndpointRequest(
+            head: head, body: body, certificateAuthority: certificateAuthority,
+            clientCertificate: clientAuthentication == .tls ? client.secret : nil)
     }
 
     private func basic(_ client: ClientIdentity, _ encode: (String) -> String) -> String {

@@ -5,6 +5,7 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 public import OAuth
+import Sodium
 import Synchronization
 
 /// The transport over the network: AsyncHTTPClient, with no redirects, a trust store per request, and a limit to
@@ -62,19 +63,29 @@ public final class NetworkTransport: HTTPTransport {
         prepared.method = HTTPMethod(rawValue: request.head.method.rawValue)
         for field in request.head.headerFields { prepared.headers.add(name: field.name.rawName, value: field.value) }
         prepared.body = .bytes(request.body)
-        if let authority = request.certificateAuthority {
-            prepared.tlsConfiguration = try Self.trusting(authority)
+        if request.certificateAuthority != nil || request.clientCertificate != nil {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            if let authority = request.certificateAuthority { try Self.trust(authority, in: &configuration) }
+            if let certificate = request.clientCertificate { try Self.present(certificate, in: &configuration) }
+            prepared.tlsConfiguration = configuration
         }
         return prepared
     }
 
-    private static func trusting(_ pem: String) throws(TransportFailure) -> TLSConfiguration {
+    private static func trust(_ pem: String, in configuration: inout TLSConfiguration) throws(TransportFailure) {
         guard let certificates = try? NIOSSLCertificate.fromPEMBytes(Array(pem.utf8)), !certificates.isEmpty else {
             throw .configuration(reason: "the certificates of its authority (--ca-file) can't be read")
         }
-        var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.trustRoots = .certificates(certificates)
-        return configuration
+    }
+
+    private static func present(_ pem: Secret, in configuration: inout TLSConfiguration) throws(TransportFailure) {
+        let bytes = pem.withBytes { $0.array() }
+        guard let chain = try? NIOSSLCertificate.fromPEMBytes(bytes), !chain.isEmpty,
+            let key = try? NIOSSLPrivateKey(bytes: bytes, format: .pem)
+        else { throw .configuration(reason: "the client's certificate and its key can't be read") }
+        configuration.certificateChain = chain.map { .certificate($0) }
+        configuration.privateKey = .privateKey(key)
     }
 
     private func client(through proxy: ProxySettings.Proxy?) -> HTTPClient {

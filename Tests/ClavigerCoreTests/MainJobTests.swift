@@ -127,6 +127,18 @@ import Testing
         #expect(await fixture.run("token", "torq").output != first)
     }
 
+    @Test func aProviderIsShownWithEverythingThatIsSent() async throws {
+        let fixture = CommandFixture(withoutVault: ())
+        let torq = await fixture.run("providers", "torq").output
+        for words in ["POST https://auth.torq.io/v1/auth/token", "Accept-Language: en_US", "Basic (CLIENT-ID and CLIENT-SECRET)"]
+        {
+            #expect(torq.contains(words), "\(words)")
+        }
+        #expect(await fixture.run("providers", "iot-x").output.contains("/authorization?username=USER&password=PASSWORD"))
+        #expect(await fixture.run("providers", "google").output.contains("prompt=consent"))
+        #expect(await fixture.run("providers", "torg").refuses(64, "no provider"))
+    }
+
     @Test func providersAreListedWithWhereTheirKeysAreMade() async throws {
         let fixture = CommandFixture(withoutVault: ())
         let list = await fixture.run("providers").output

@@ -59,4 +59,29 @@ struct TLSTests {
         let bad = try await add("https://auth.example.test", trust: trust, environment: ["HTTPS_PROXY": "socks5://127.0.0.1:1"])
         #expect(bad.status == 78)
     }
+
+    /// RFC 8705: the server knows the client by its certificate.
+    @Test func aClientProvesItselfWithItsCertificate() async throws {
+        let certificates = try await Certificates()
+        let files = certificates.folder
+        let server = try await PracticeServer(
+            program: Python.program,
+            arguments: [Python.script("mtls_server.py"), certificates.authority, files.file("good.pem"), files.file("good.key")])
+        let folder = TemporaryFolder()
+        let home = ["HOME": folder.path, "CLAVIGER_KEY_FILE": folder.file("key")]
+        try #require(await Program.run(Program.claviger, ["init"], environment: home).status == 0)
+        let settings = ["--token-url", server.address + "/token", "--client-id", "me", "--ca-file", certificates.authority]
+        let added = await Program.run(
+            Program.claviger, ["add", "a", "--client-auth", "tls", "--secret-file", files.file("client.pem")] + settings,
+            environment: home)
+        #expect(added.status == 0, "\(added.errors)")
+        #expect(await Program.run(Program.claviger, ["token", "a"], environment: home).output == "client.example.test\n")
+        let without = await Program.run(
+            Program.claviger, ["add", "b", "--client-auth", "none"] + settings, environment: home)
+        #expect(without.status == 69)
+        let keyAlone = await Program.run(
+            Program.claviger, ["add", "b", "--client-auth", "tls", "--secret-file", files.file("good.key")] + settings,
+            environment: home)
+        #expect(keyAlone.status == 78 && keyAlone.errors.contains("the client's certificate and its key can't be read"))
+    }
 }

@@ -3,6 +3,7 @@
 ca.pem       the authority
 NAME.pem     a certificate chain; NAME.key its key: good (127.0.0.1, localhost, auth.example.test), expired,
              other-host, self-signed
+client.pem   a client's certificate and its key
 """
 
 import datetime
@@ -23,6 +24,8 @@ def write(name, certificate):
         pem.write_to_path(str(folder / f"{name}.pem"), append=index > 0)
 
 
+client = authority.issue_cert("client.example.test")
+(folder / "client.pem").write_bytes(client.private_key_and_cert_chain_pem.bytes())
 write("good", authority.issue_cert("127.0.0.1", "localhost", "auth.example.test"))
 write("expired", authority.issue_cert("127.0.0.1", not_after=yesterday))
 write("other-host", authority.issue_cert("other.example.test"))

@@ -64,7 +64,7 @@ import Testing
 
     @Test func refusesAServerWithNothingInCommon() throws {
         let metadata = try parse(
-            #"{"issuer":"https://server.example.com","token_endpoint":"https://server.example.com/t","grant_types_supported":["implicit"],"token_endpoint_auth_methods_supported":["tls_client_auth"]}"#
+            #"{"issuer":"https://server.example.com","token_endpoint":"https://server.example.com/t","grant_types_supported":["implicit"],"token_endpoint_auth_methods_supported":["made-up"]}"#
         )
         #expect(throws: ServerMetadata.Refusal.self) { try metadata.settings(grant: nil) }
         #expect(throws: ServerMetadata.Refusal.self) { try metadata.settings(grant: .clientCredentials) }

@@ -1,6 +1,8 @@
 import ArgumentParser
 import Glibc
+import HTTPTypes
 import OAuth
+import Sodium
 
 struct Providers: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -10,10 +12,14 @@ struct Providers: ParsableCommand {
             claviger-providers(5). Any other OAuth 2.0 server works with plain options of claviger add.
             """)
 
+    @Argument(help: "A provider, to show everything that a token request of its would say.")
+    var name: String?
+
     @Flag(help: "Print JSON, in the form of a provider file.")
     var json = false
 
     func run() throws {
+        if let name { return try show(Self.named(name)) }
         let providers = try Self.catalogue().providers
         if json { return try Terminal.output(Report.json(providers)) }
         let rows = providers.map { provider in
@@ -26,6 +32,38 @@ struct Providers: ParsableCommand {
         for provider in providers {
             for note in provider.notes ?? [] { Terminal.note("\(Terminal.plain(provider.name)): \(Terminal.plain(note))") }
         }
+    }
+
+    /// What would be sent, with made-up words where secrets go.
+    private func show(_ provider: Provider) throws {
+        if json { return try Terminal.output(Report.json(provider)) }
+        let settings = provider.settings
+        let client = ClientIdentity(
+            id: "CLIENT-ID", secret: try Secret(utf8: "CLIENT-SECRET"), username: "USER", password: try Secret(utf8: "PASSWORD"))
+        let grant: AuthorizationGrant =
+            switch settings.grant {
+            case .clientCredentials: .clientCredentials
+            case .password: .password
+            case .jwtBearer: .jwtBearer(try Secret(utf8: "ASSERTION"))
+            case .authorizationCode, .refreshToken, .deviceCode: .refreshToken(try Secret(utf8: "REFRESH-TOKEN"))
+            }
+        let request = settings.tokenRequest(
+            client, grant: grant, access: RequestedAccess(), clientAssertion: try Secret(utf8: "ASSERTION"))
+        var lines = ["\(provider.title): \(provider.grants.map(\.option).joined(separator: ", "))"]
+        if let page = provider.keysPage { lines.append("keys are made in \(page)") }
+        if let login = try settings.authorizationRequest(
+            clientID: "CLIENT-ID", redirectURI: settings.redirectURI ?? "http://127.0.0.1:PORT/callback")
+        {
+            lines += ["", "the browser is sent to", "  " + login.url]
+        }
+        lines += ["", "POST https://\(request.head.authority ?? "")\(request.head.path ?? "")"]
+        for field in request.head.headerFields {
+            let isSecret = field.name == .authorization
+            lines.append("\(field.name): \(isSecret ? "Basic (CLIENT-ID and CLIENT-SECRET)" : field.value)")
+        }
+        if !request.body.isEmpty { lines += ["", String(decoding: request.body, as: UTF8.self)] }
+        if let notes = provider.notes { lines += [""] + notes }
+        try Terminal.output(lines.map(Terminal.plain).joined(separator: "\n"))
     }
 
     /// The built-in providers and the user's.
