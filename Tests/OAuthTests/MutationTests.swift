@@ -1,0 +1,126 @@
+import Foundation
+import Sodium
+import Testing
+
+@testable import OAuth
+
+/// A generator that gives the same numbers each time.
+private struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+/// What a server sends may be anything: every parser of its words ends, and with its own kind of error.
+@Suite struct MutationTests {
+    private static let rounds = 4000
+
+    /// Seeds with bytes changed, dropped, doubled, and pieces of other seeds put in.
+    private func mutants(of seeds: [String], _ body: ([UInt8]) throws -> Void) rethrows {
+        var random = SplitMix(state: 7)
+        let pieces = [
+            "\"", "{", "[", "\\u0000", "\\ud800", "1e999", "null", "-", "%", "%f", "\u{FF}", "&state=", ":", ",",
+            "99999999999999999999",
+        ]
+        for _ in 0..<Self.rounds {
+            var bytes = Array(seeds.randomElement(using: &random)!.utf8)
+            for _ in 0..<Int.random(in: 1...6, using: &random) {
+                let index = Int.random(in: 0...bytes.count, using: &random)
+                switch Int.random(in: 0..<5, using: &random) {
+                case 0 where index < bytes.count: bytes[index] = UInt8.random(in: 0...255, using: &random)
+                case 1 where index < bytes.count: bytes.remove(at: index)
+                case 2: bytes.insert(contentsOf: pieces.randomElement(using: &random)!.utf8, at: index)
+                case 3: bytes.removeLast(bytes.count - index)
+                default: bytes.insert(contentsOf: seeds.randomElement(using: &random)!.utf8.prefix(20), at: index)
+                }
+            }
+            try body(bytes)
+        }
+    }
+
+    @Test func tokenResponses() throws {
+        let seeds = [
+            #"{"access_token":"2YotnFZFEjr1zCsicMWpAA","token_type":"example","expires_in":3600,"refresh_token":"tGz","x":[1,{"y":null}]}"#,
+            #"{"error":"invalid_client","error_description":"no"}"#,
+            #"{"access_token":"a","expires_in":"899","scope":["a","b"]}"#,
+        ]
+        var granted = 0
+        mutants(of: seeds) { bytes in
+            for status in [200, 400, 503] {
+                do throws(TokenRefusal) {
+                    let tokens = try TokenResponse.parse(status: status, body: bytes, retryAfter: nil, now: Date())
+                    granted += 1
+                    let token = tokens.accessToken.withBytes { $0.array() }
+                    #expect(!token.isEmpty && token.allSatisfy { (0x21...0x7E).contains($0) })
+                    #expect(tokens.expiresIn.map { (0...315_360_000).contains($0) } ?? true)
+                } catch {}
+            }
+        }
+        #expect(granted > 0)
+    }
+
+    @Test func nestingEnds() throws {
+        for open in ["[", "{\"a\":"] {
+            let body = Array(String(repeating: open, count: 200_000).utf8)
+            #expect(JSONValue(parsing: body) == nil)
+        }
+    }
+
+    @Test func metadata() throws {
+        let issuer = try EndpointURL("https://server.example.com")
+        let seed =
+            #"{"issuer":"https://server.example.com","token_endpoint":"https://server.example.com/token","grant_types_supported":["password"]}"#
+        mutants(of: [seed]) { bytes in
+            if let metadata = try? ServerMetadata(parsing: bytes, issuer: issuer) {
+                #expect(metadata.issuer == "https://server.example.com")
+                #expect(metadata.tokenURL.scheme == "https" || metadata.tokenURL.isLoopback)
+            }
+        }
+    }
+
+    @Test func deviceCodes() {
+        let seed =
+            #"{"device_code":"GmRh","user_code":"WDJB-MJHT","verification_uri":"https://example.com/device","expires_in":1800,"interval":5}"#
+        mutants(of: [seed]) { bytes in
+            guard let json = JSONValue(parsing: bytes), let codes = try? DeviceCodes(parsing: json) else { return }
+            #expect((1...86_400).contains(codes.expiresIn) && (1...3600).contains(codes.interval))
+        }
+    }
+
+    @Test func retryAfter() {
+        mutants(of: ["120", "Sun, 06 Nov 1994 08:49:37 GMT"]) { bytes in
+            let seconds = RetryAfter.seconds(
+                String(decoding: bytes, as: UTF8.self), now: Date(timeIntervalSince1970: 784_111_770))
+            #expect(seconds.map { (0...86_400).contains($0) } ?? true)
+        }
+    }
+
+    @Test func redirectedAddresses() throws {
+        var settings = ClientSettings(grant: .authorizationCode, tokenURL: try EndpointURL("https://example.com/token"))
+        settings.authorizationURL = try EndpointURL("https://example.com/authorize")
+        let request = try #require(try settings.authorizationRequest(clientID: "id", redirectURI: "http://127.0.0.1:7/callback"))
+        mutants(of: ["code=made%2Bup&state=\(request.state)&iss=x", "error=access_denied&state=\(request.state)"]) { bytes in
+            let query = String(decoding: bytes, as: UTF8.self)
+            if (try? request.code(fromQuery: query)) != nil {
+                #expect(FormEncoding.decode(query).contains { $0.name == "state" && $0.value == request.state })
+            }
+            _ = try? request.code(fromPasted: query)
+        }
+    }
+
+    @Test func addresses() {
+        mutants(of: ["https://example.com:8443/oauth/token?a=b", "http://127.0.0.1/x", "http://[::1]:9/"]) { bytes in
+            guard let url = try? EndpointURL(String(decoding: bytes, as: UTF8.self)) else { return }
+            #expect(url.scheme == "https" || url.isLoopback)
+            // What is sent to is what was judged.
+            let again = try? EndpointURL("\(url.scheme)://\(url.authority)\(url.path)")
+            #expect(again?.host == url.host && again?.port == url.port)
+        }
+    }
+}
