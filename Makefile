@@ -2,13 +2,14 @@
 # make demo      the main job against the practice server, in a temporary folder
 # make install   PREFIX=/usr/local by default; make uninstall takes exactly that away
 # make bench     the benchmarks
+# make fuzz      ten minutes of fuzzing for each parser of a server's words
 
 PREFIX ?= /usr/local
 DESTDIR ?=
 RELEASE := .build/release
 RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath
 
-.PHONY: all build setup venv test demo bench format lint install uninstall clean
+.PHONY: all build setup venv test demo bench fuzz format lint install uninstall clean
 
 all: build
 
@@ -40,6 +41,9 @@ demo: build
 
 bench: setup
 	@scripts/bench
+
+fuzz: setup
+	@scripts/fuzz
 
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 LIBEXECDIR := $(DESTDIR)$(PREFIX)/libexec/claviger

@@ -34,6 +34,7 @@ let package = Package(
         .executable(name: "claviger", targets: ["Claviger"]),
         .executable(name: "claviger-core", targets: ["ClavigerCore"]),
         .executable(name: "claviger-sandbox", targets: ["ClavigerSandbox"]),
+        .library(name: "ClavigerOAuth", targets: ["OAuth"]),
         .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth", "TokenEngine", "Agent"]),
     ],
     dependencies: [

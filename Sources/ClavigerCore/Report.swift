@@ -50,6 +50,8 @@ enum Report {
         var authorizationURL: String?
         var deviceURL: String?
         var redirectURI: String?
+        var issuer: String?
+        var keyID: String?
         var tokens: [Token]
 
         enum CodingKeys: String, CodingKey {
@@ -72,6 +74,8 @@ enum Report {
             case authorizationURL = "authorization_url"
             case deviceURL = "device_url"
             case redirectURI = "redirect_uri"
+            case issuer
+            case keyID = "key_id"
         }
 
         init(_ summary: CredentialSummary, now: Date) {
@@ -103,6 +107,8 @@ enum Report {
             authorizationURL = settings.authorizationURL?.description
             deviceURL = settings.deviceAuthorizationURL?.description
             redirectURI = settings.redirectURI
+            issuer = settings.issuer
+            keyID = settings.keyID
             tokens = summary.tokens.map {
                 Token(
                     requestedScopes: $0.requestedScopes, requestedAudiences: $0.requestedAudiences, tokenType: $0.type,

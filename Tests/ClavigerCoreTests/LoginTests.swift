@@ -99,6 +99,25 @@ extension CommandFixture {
         #expect(await fixture.run("token", "a").refuses(77, "nobody is logged in"))
     }
 
+    @Test func aPortThatIsTaken() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        let taken = server.address.replacing("http://127.0.0.1:", with: "")
+        _ = try await fixture.addLogin(server, "authorization-code", ["--redirect-uri", "http://127.0.0.1:\(taken)/callback"])
+        #expect(await fixture.run("login", "a", "--no-browser").refuses(69, "cannot listen on port \(taken)"))
+        #expect(await fixture.run("login", "a", "--no-browser", "--port", "1").refuses(64, "has the port \(taken)"))
+    }
+
+    @Test func logInsThatAreNone() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        _ = try await fixture.addTorq(server)
+        #expect(await fixture.run("login", "torq").refuses(64, "client-credentials needs no login"))
+        _ = try await fixture.addLogin(server, "authorization-code", ["--redirect-uri", "https://127.0.0.1"])
+        #expect(await fixture.run("login", "a").refuses(64, "a login needs somebody at a terminal"))
+        #expect(await fixture.run("login", "a", "--timeout", "0").refuses(64, "--timeout"))
+    }
+
     @Test func nobodyComing() async throws {
         let server = try await PracticeServer()
         let fixture = try await CommandFixture()

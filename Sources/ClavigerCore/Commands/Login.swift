@@ -92,6 +92,7 @@ struct Login: AsyncParsableCommand {
 
     /// A person carries the answer over by hand.
     private func pasted(_ agent: any CredentialAgent, _ credential: CredentialSummary) async throws -> CredentialSummary {
+        guard Terminal.isThere else { throw Failure.noTerminalForCode }
         let uri = credential.settings.redirectURI ?? "http://127.0.0.1"
         guard let request = try credential.settings.authorizationRequest(clientID: credential.clientID, redirectURI: uri) else {
             throw TokenFailure.noSuchEndpoint

@@ -76,14 +76,14 @@ struct BrowserLogin {
                 }
                 return nil
             }
-            for await bound in ports {
-                port = bound
+            var bound: Int?
+            for await port in ports {
+                bound = port
                 break
             }
-        }
-        guard port != 0 else {
-            _ = try await group.next()
-            throw Failure("cannot listen on this machine", .unavailable)
+            // A first listener that ended without a port has its reason to tell, before anybody is sent to it.
+            if bound == nil, isFirst { _ = try await group.next() }
+            port = bound ?? port
         }
         return port
     }
@@ -139,6 +139,7 @@ private final class Visit: Sendable {
         var request: AuthorizationRequest?
         var result: Result<CredentialSummary, any Error>?
         var waiter: CheckedContinuation<CredentialSummary, any Error>?
+        var isCancelled = false
     }
     private let state = Mutex(State())
 
@@ -176,6 +177,8 @@ private final class Visit: Sendable {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let result = state.withLock { state -> Result<CredentialSummary, any Error>? in
+                    // The cancellation may have come before there was anybody to tell.
+                    if state.isCancelled { return .failure(CancellationError()) }
                     if state.result == nil { state.waiter = continuation }
                     return state.result
                 }
@@ -183,6 +186,7 @@ private final class Visit: Sendable {
             }
         } onCancel: {
             let waiter = state.withLock { state in
+                state.isCancelled = true
                 defer { state.waiter = nil }
                 return state.waiter
             }
