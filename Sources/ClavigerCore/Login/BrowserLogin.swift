@@ -2,9 +2,10 @@ import Agent
 import FoundationEssentials
 import Glibc
 import HTTPTypes
-import Hummingbird
+import HummingbirdCore
 import Logging
 import NIOCore
+import NIOPosix
 import OAuth
 import Sodium
 import Synchronization
@@ -56,16 +57,22 @@ struct BrowserLogin {
         var port = redirect.port
         for address in redirect.addresses {
             let (ports, continuation) = AsyncStream<Int>.makeStream()
-            let application = Application(
-                router: router(visit), configuration: ApplicationConfiguration(address: .hostname(address, port: port)),
-                onServerRunning: { continuation.yield($0.localAddress?.port ?? 0) },
-                logger: Logger(label: "claviger") { _ in SwiftLogNoOpLogHandler() })
+            // The server alone: the router above it would bring all of Foundation along.
+            let server = try HTTPServerBuilder.http1().buildServer(
+                configuration: ServerConfiguration(address: .hostname(address, port: port)),
+                eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
+                logger: Logger(label: "claviger") { _ in SwiftLogNoOpLogHandler() },
+                responder: { request, writer, _ in
+                    let (head, page) = await respond(to: request, visit)
+                    try await writer.write(response: head, body: ResponseBody(byteBuffer: ByteBuffer(string: page.html)))
+                },
+                onServerRunning: { continuation.yield($0.localAddress?.port ?? 0) })
             let isFirst = address == redirect.addresses.first
             let wanted = port
             group.addTask {
                 defer { continuation.finish() }
                 do {
-                    try await application.run()
+                    try await server.run()
                 } catch  where !isFirst || error is CancellationError {
                     // A machine without IPv6 still has the other.
                 } catch {
@@ -88,18 +95,14 @@ struct BrowserLogin {
         return port
     }
 
-    private func router(_ visit: Visit) -> Router<BasicRequestContext> {
-        let router = Router()
-        router.get("/**") { request, _ in
-            guard request.uri.path == redirect.path else { return response(.notHere, .notFound) }
-            guard let expected = visit.take(request.uri.query ?? "") else { return response(.again, .gone) }
-            return await answer(expected, query: request.uri.query ?? "", visit)
-        }
-        return router
+    private func respond(to request: Request, _ visit: Visit) async -> (HTTPResponse, LandingPage) {
+        guard request.method == .get, request.uri.path == redirect.path else { return response(.notHere, .notFound) }
+        guard let expected = visit.take(request.uri.query ?? "") else { return response(.again, .gone) }
+        return await answer(expected, query: request.uri.query ?? "", visit)
     }
 
     /// The exchange happens before the page is written, so that the page tells the truth.
-    private func answer(_ request: AuthorizationRequest, query: String, _ visit: Visit) async -> Response {
+    private func answer(_ request: AuthorizationRequest, query: String, _ visit: Visit) async -> (HTTPResponse, LandingPage) {
         do {
             let code = try request.code(fromQuery: query)
             let result = try await agent.logIn(credential.name, with: request.grant(code: code))
@@ -114,13 +117,14 @@ struct BrowserLogin {
         }
     }
 
-    private func response(_ page: LandingPage, _ status: HTTPResponse.Status) -> Response {
+    private func response(_ page: LandingPage, _ status: HTTPResponse.Status) -> (HTTPResponse, LandingPage) {
         var headers: HTTPFields = [.contentType: "text/html; charset=utf-8", .cacheControl: "no-store", .connection: "close"]
         headers[HTTPField.Name("Content-Security-Policy")!] =
             "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
         headers[HTTPField.Name("Referrer-Policy")!] = "no-referrer"
         headers[HTTPField.Name("X-Content-Type-Options")!] = "nosniff"
-        return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: page.html)))
+        headers[.contentLength] = "\(page.html.utf8.count)"
+        return (HTTPResponse(status: status, headerFields: headers), page)
     }
 
     private func show(_ request: AuthorizationRequest) {
