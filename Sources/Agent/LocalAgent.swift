@@ -79,7 +79,7 @@ public struct LocalAgent: CredentialAgent {
             let room = try store.reserveRoom()
             let proof = try await broker.logIn(credential, with: grant)
             let now = clock.now()
-            try store.update(name, in: room) {
+            try await storeAnswer(name, in: room) {
                 $0.tokens = []
                 $0.login = proof.login
                 $0.keep(proof.token, now: now)
@@ -158,6 +158,11 @@ public struct LocalAgent: CredentialAgent {
         guard candidate.isProvable else { return nil }
         do {
             return try await prove(candidate, name)
+        } catch TokenFailure.refused(.invalidGrant) where candidate.login != nil {
+            // The client was let in, and its login was not: the pair is good, and the person has to log in again.
+            let now = clock.now()
+            try store.update(name) { $0.login?.ended = now }
+            return nil
         } catch let failure as TokenFailure {
             guard failure.isRefusal else { throw AgentError.rotationUnfinished(cause: failure) }
             try store.update(name) { $0.stagedKeyPair = nil }
@@ -167,17 +172,33 @@ public struct LocalAgent: CredentialAgent {
 
     /// Proves a credential whose lock is held. Where that spends a refresh token, the new one is stored at once.
     private func prove(_ candidate: Credential, _ name: String) async throws -> TokenBroker.Proof {
-        guard candidate.login != nil else { return try await broker.prove(candidate) }
+        guard let login = candidate.login else { return try await broker.prove(candidate) }
+        if login.rotates, login.owner != MachineIdentity.current { throw TokenFailure.ownedElsewhere }
         let now = clock.now()
         let room = try store.reserveRoom()
         try store.update(name) { $0.login?.spending = now }
         do {
             let proof = try await broker.prove(candidate)
-            try store.update(name, in: room) { $0.login = proof.login }
+            try await storeAnswer(name, in: room) { $0.login = proof.login }
             return proof
         } catch let failure as TokenFailure where failure.isRefusal {
             try store.update(name) { $0.login?.spending = nil }
             throw failure
+        }
+    }
+
+    /// Stores what a server gave that it will not give again: tried as often as the engine tries it.
+    private func storeAnswer(
+        _ name: String, in room: any Sendable, _ change: @Sendable (inout Credential) -> Void
+    ) async throws {
+        do {
+            return try store.update(name, in: room, change)
+        } catch {
+            for _ in 1..<10 {
+                try await clock.sleep(seconds: 0.5)
+                if (try? store.update(name, change)) != nil { return }
+            }
+            throw TokenFailure.notStored
         }
     }
 

@@ -247,12 +247,7 @@ public actor TokenBroker {
         guard let request = credential.settings.deviceAuthorizationRequest(client, clientAssertion: assertion) else {
             throw TokenFailure.noSuchEndpoint
         }
-        let answer: EndpointAnswer
-        do throws(TransportFailure) {
-            answer = try await transport.send(request)
-        } catch {
-            throw TokenFailure.unreachable(error)
-        }
+        let answer = try await answer(to: request)
         do throws(TokenRefusal) {
             guard (200..<300).contains(answer.status), let json = JSONValue(parsing: answer.body) else {
                 _ = try answer.tokens(now: clock.now())
@@ -293,6 +288,15 @@ public actor TokenBroker {
         credential.settings.clientAuthentication.signs ? try await Assertion.ofClient(credential, now: now) : nil
     }
 
+    /// The answer of an endpoint that is asked once.
+    private nonisolated func answer(to request: EndpointRequest) async throws(TokenFailure) -> EndpointAnswer {
+        do throws(TransportFailure) {
+            return try await transport.send(request)
+        } catch {
+            throw .unreachable(error)
+        }
+    }
+
     private nonisolated func send(_ request: EndpointRequest, now: Date) async -> Exchange.Answer {
         do throws(TransportFailure) {
             let answer = try await transport.send(request)
@@ -314,12 +318,7 @@ public actor TokenBroker {
         guard let request = credential.settings.introspectionRequest(client, token: token, clientAssertion: assertion) else {
             throw TokenFailure.noSuchEndpoint
         }
-        let answer: EndpointAnswer
-        do throws(TransportFailure) {
-            answer = try await transport.send(request)
-        } catch {
-            throw TokenFailure.unreachable(error)
-        }
+        let answer = try await answer(to: request)
         do throws(TokenRefusal) {
             guard (200..<300).contains(answer.status) else {
                 _ = try answer.tokens(now: clock.now())
@@ -342,12 +341,7 @@ public actor TokenBroker {
         let assertion = try await clientAssertion(credential, now: clock.now())
         guard let request = credential.settings.revocationRequest(client, token: token, hint: hint, clientAssertion: assertion)
         else { return false }
-        let answer: EndpointAnswer
-        do throws(TransportFailure) {
-            answer = try await transport.send(request)
-        } catch {
-            throw TokenFailure.unreachable(error)
-        }
+        let answer = try await answer(to: request)
         if (200..<300).contains(answer.status) { return true }
         do throws(TokenRefusal) {
             _ = try answer.tokens(now: clock.now())

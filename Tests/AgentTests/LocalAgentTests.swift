@@ -246,6 +246,32 @@ private struct Fixture {
     }
 }
 
+@Suite struct LoginOwnershipTests {
+    /// A copied vault: neither rotating the key pair nor an edit may spend the other machine's refresh token.
+    @Test func provingDoesNotSpendTheLoginOfAnotherMachine() async throws {
+        let fixture = try Fixture()
+        let agent = try await fixture.added()
+        let foreign = Login(
+            refreshToken: try Secret(utf8: "made-up-refresh"), since: .now, renewed: .now, rotates: true, owner: "there")
+        try VaultTokenStore(vault: fixture.vault).update("a") {
+            $0.settings.grant = .refreshToken
+            $0.login = foreign
+        }
+        await #expect {
+            try await agent.rotate("a", .to(Fixture.client("new")), verify: true)
+        } throws: { error in
+            if case AgentError.rotationUnfinished(.ownedElsewhere) = error { true } else { false }
+        }
+        var settings = try agent.show("a").settings
+        settings.scopes = ["x"]
+        await #expect(throws: TokenFailure.ownedElsewhere) {
+            try await agent.edit("a", clientID: "old", settings: settings, verify: true)
+        }
+        #expect(fixture.server.issued == 1)
+        #expect(try fixture.stored().login?.spending == nil)
+    }
+}
+
 @Suite struct ChangingTests {
     @Test func revokingAtAServerThatCan() async throws {
         let fixture = try Fixture()

@@ -206,6 +206,24 @@ extension CommandFixture {
     }
 }
 
+@Suite struct RotatingALoginTests {
+    /// The server takes the new pair and not the refresh token: the pair must not be lost with the login.
+    @Test func theNewPairOutlivesALoginThatHasEnded() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        try await fixture.loggedIn(server)
+        let new = try await server.newKeys("logins")
+        try await server.fail(#"{"status":400,"body":"{\"error\":\"invalid_grant\"}"}"#)
+        let rotated = await fixture.run("rotate", "a", "--from", "-", input: new.json)
+        #expect(rotated.status == 0, "\(rotated.errors)")
+        #expect(rotated.errors.contains("log in with claviger login a"))
+        #expect(try await fixture.show("a")["client_id"] as? String == new.id)
+        #expect(await fixture.run("list").output.contains("login needed"))
+        #expect(await fixture.run("login", "a", "--refresh-token-file", "-", input: try await server.newLogin()).status == 0)
+        #expect(await fixture.run("token", "a", "--fresh").status == 0)
+    }
+}
+
 /// What claviger exists for: with rotation and reuse detection on, no login is lost.
 @Suite(.timeLimit(.minutes(10)), .serialized) struct NeverLoseALoginTests {
     /// How often a race is run; `CLAVIGER_TEST_ROUNDS=200 make test` runs it more often than patience allows each time.

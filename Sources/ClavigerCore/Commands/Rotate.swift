@@ -44,7 +44,11 @@ struct Rotate: AsyncParsableCommand {
             }
         }
         let now = Date()
-        let proof = keyPair.noVerify ? "not proven, as asked" : "proven: a token was acquired"
+        let proof =
+            keyPair.noVerify
+            ? "not proven, as asked"
+            : Report.state(result) == .loginNeeded
+                ? "not proven: log in with claviger login \(Terminal.plain(name))" : "proven: a token was acquired"
         Terminal.note(
             "rotated \(Failure.quoted(name)) to the client id \(Terminal.plain(result.clientID)); \(proof); "
                 + oldPair(result))
