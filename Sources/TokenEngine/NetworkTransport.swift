@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import Glibc
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
@@ -97,6 +98,10 @@ public final class NetworkTransport: HTTPTransport {
                 proxy: proxy.map(Self.proxy))
             configuration.httpVersion = .http1Only
             configuration.connectionPool.retryConnectionEstablishment = false
+            // A connection's buffer holds the last answer, with the tokens in it, for as long as it is kept.
+            configuration.connectionPool.idleTimeout = .milliseconds(500)
+            // The usual 8 would make many credentials of one server wait for each other.
+            configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
             let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
             clients[proxy] = client
             return client
@@ -120,7 +125,7 @@ public final class NetworkTransport: HTTPTransport {
         case let error as NIOConnectionError:
             let dns = error.connectionErrors.isEmpty && (error.dnsAError != nil || error.dnsAAAAError != nil)
             return .noConnection(host: host, reason: dns ? "no such host is known" : "the connection was refused")
-        case is IOError:
+        case let error as IOError where cannotHaveConnected.contains(error.errnoCode):
             return .noConnection(host: host, reason: "the connection was refused")
         case NIOSSLError.handshakeFailed(.sslError(let stack)) where stack.description.contains("CERTIFICATE_VERIFY_FAILED"):
             return .certificate(host: host, reason: "it has expired, or its authority is not trusted here")
@@ -134,6 +139,11 @@ public final class NetworkTransport: HTTPTransport {
             return .answerLost(host: host, reason: "the connection broke")
         }
     }
+
+    /// What connect(2) and socket(2) say, and no connection that was made: after any other, a request may have arrived.
+    private static let cannotHaveConnected: Set<CInt> = [
+        ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EACCES, EPERM, EMFILE, ENFILE,
+    ]
 
     private static func clientFailure(_ error: HTTPClientError, host: String) -> TransportFailure {
         switch error {
