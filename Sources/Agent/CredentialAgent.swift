@@ -70,14 +70,19 @@ public enum AgentError: Error, Sendable {
     case rotationUnfinished(cause: TokenFailure)
 }
 
-/// Everything that can be done with credentials. The commands know nothing else, so that they work the same with an
-/// agent and without. Nothing here returns a client secret, a refresh token or a password.
-public protocol CredentialAgent: Sendable {
+/// What may be asked without the vault's key. The commands work the same with an agent and without.
+/// Nothing here returns a client secret, a refresh token or a password.
+public protocol TokenAgent: Sendable {
     /// A valid access token, cached or new.
     func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken
-    /// Every credential, in the order of the names.
+    /// Every credential that the caller may know of, in the order of the names.
     func list() async throws -> [CredentialSummary]
     func show(_ name: String) async throws -> CredentialSummary
+}
+
+/// Everything that can be done with credentials, by whoever has the vault's key. Nothing here returns a client secret, a
+/// refresh token or a password, either.
+public protocol CredentialAgent: TokenAgent {
     /// Stores a credential, after it has been proven by a token.
     func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialSummary
     /// Replaces the key pair: stage, prove, promote, in that order; the old pair is in use until the new one is proven.

@@ -3,8 +3,8 @@ public import OAuth
 import TokenEngine
 
 /// A credential without its secrets: what may be shown, and sent to any caller that may know of it.
-public struct CredentialSummary: Sendable, Equatable {
-    public struct Token: Sendable, Equatable {
+public struct CredentialSummary: Sendable, Equatable, Codable {
+    public struct Token: Sendable, Equatable, Codable {
         /// Empty for the credential's own scopes.
         public var requestedScopes: [String]
         /// Empty for the credential's own audiences.
@@ -13,6 +13,12 @@ public struct CredentialSummary: Sendable, Equatable {
         public var scopes: [String]?
         public var obtained: Date
         public var expires: Date?
+
+        enum CodingKeys: String, CodingKey {
+            case type, scopes, obtained, expires
+            case requestedScopes = "requested_scopes"
+            case requestedAudiences = "requested_audiences"
+        }
     }
 
     public var name: String
@@ -32,6 +38,19 @@ public struct CredentialSummary: Sendable, Equatable {
     /// When a refresh was begun whose answer was never stored.
     public var refreshUnanswered: Date?
     public var refreshTokenRotates: Bool?
+
+    enum CodingKeys: String, CodingKey {
+        case name, provider, settings, tokens, username
+        case clientID = "client_id"
+        case keyPairSince = "key_pair_since"
+        case previousKeyPairSince = "previous_key_pair_since"
+        case stagedKeyPairSince = "staged_key_pair_since"
+        case refusedSince = "refused_since"
+        case loggedInSince = "logged_in_since"
+        case loginEnded = "login_ended"
+        case refreshUnanswered = "refresh_unanswered"
+        case refreshTokenRotates = "refresh_token_rotates"
+    }
 
     init(name: String, _ credential: Credential) {
         self.name = name

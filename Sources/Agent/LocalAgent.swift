@@ -112,13 +112,38 @@ public struct LocalAgent: CredentialAgent {
 
     public func rename(_ name: String, to newName: String) async throws {
         try await broker.withLock(name) {
-            try vault.update { try $0.rename(name, to: newName) }
+            let exchanges = try list().filter { $0.settings.exchangesToken(of: name) }.map(\.name)
+            try vault.update { transaction in
+                for other in exchanges {
+                    var credential = try CredentialCoding.credential(transaction.record(other), name: other)
+                    credential.settings.renameExchanged(name, to: newName)
+                    try transaction.replace(other, with: CredentialCoding.record(credential))
+                }
+                try transaction.rename(name, to: newName)
+            }
+            // What was allowed of the old name is allowed of the new one, and of nothing that takes the old name later.
+            let policy = VaultPolicy(vault: vault)
+            if try policy.read().rules.contains(where: { $0.credential == name }) {
+                try policy.update { policy in
+                    for rule in policy.rules where rule.credential == name {
+                        policy.deny(name, rule.subject)
+                        var renamed = rule
+                        renamed.credential = newName
+                        policy.allow(renamed)
+                    }
+                }
+            }
         }
     }
 
     public func remove(_ name: String) async throws {
         try await broker.withLock(name) {
             try vault.update { try $0.remove(name) }
+            // A credential that gets this name later is another: nobody is allowed anything of it.
+            let policy = VaultPolicy(vault: vault)
+            if try policy.read().rules.contains(where: { $0.credential == name }) {
+                try policy.update { $0.rules.removeAll { $0.credential == name } }
+            }
         }
     }
 
@@ -309,6 +334,15 @@ extension TokenFailure {
 }
 
 extension ClientSettings {
+    fileprivate func exchangesToken(of name: String) -> Bool {
+        subject?.source == .credential(name: name) || actor?.source == .credential(name: name)
+    }
+
+    fileprivate mutating func renameExchanged(_ name: String, to newName: String) {
+        if subject?.source == .credential(name: name) { subject?.source = .credential(name: newName) }
+        if actor?.source == .credential(name: name) { actor?.source = .credential(name: newName) }
+    }
+
     fileprivate func differsInTokenRequests(from other: ClientSettings) -> Bool {
         var (a, b) = (self, other)
         (a.revocationURL, a.introspectionURL) = (nil, nil)

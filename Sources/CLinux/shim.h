@@ -2,8 +2,10 @@
 #ifndef CLAVIGER_CLINUX_SHIM_H
 #define CLAVIGER_CLINUX_SHIM_H
 
+#include <spawn.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +19,33 @@ static inline int claviger_clear_dumpable(void) {
 /// Returns the number of bytes, or -1 with errno.
 static inline int64_t claviger_copy_file_range(int from, int64_t *offset, int to, uint64_t count) {
     return syscall(SYS_copy_file_range, from, offset, to, (void *)0, (size_t)count, 0u);
+}
+
+/// posix_spawn_file_actions_addclosefrom_np(3) from the first descriptor behind the three streams: a child of ours
+/// inherits nothing else. Returns 0, or an error number.
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+static inline int claviger_spawn_streams_only(posix_spawn_file_actions_t *actions) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, 3);
+}
+
+/// SO_PEERCRED (unix(7)), which glibc shows to _GNU_SOURCE alone: who had the other end of a Unix socket when it was
+/// connected or began to listen.
+struct claviger_peer {
+    int32_t pid;
+    uint32_t uid;
+    uint32_t gid;
+};
+enum { CLAVIGER_SO_PEERCRED = 17, CLAVIGER_SO_PEERGROUPS = 59 };
+
+/// SO_PEERGROUPS: the further groups of whoever has the other end. As large as an option may be that is read in one piece.
+struct claviger_groups {
+    uint32_t gids[256];
+};
+
+/// Returns 0, or -1 with errno.
+static inline int claviger_get_peer(int descriptor, struct claviger_peer *peer) {
+    socklen_t length = sizeof *peer;
+    return getsockopt(descriptor, SOL_SOCKET, CLAVIGER_SO_PEERCRED, peer, &length);
 }
 
 #endif

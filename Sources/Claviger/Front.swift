@@ -1,11 +1,27 @@
+import AgentSocket
 import Glibc
 
-/// The thin front: it becomes `claviger-core`, arguments untouched. It starts as fast as a C program because there is
-/// nothing in it; everything else is the core's.
+/// The thin front: it asks a running agent for a token by itself, and for everything else becomes `claviger-core`,
+/// arguments untouched. It starts as fast as a C program because there is nothing else in it.
 @main
 enum Front {
     static func main() {
-        let folder = executableFolder()
+        let arguments = CommandLine.arguments
+        switch HotRequest(arguments)?.answer() {
+        case .token(let token):
+            var line = token + [UInt8(ascii: "\n")]
+            let isWritten = write(1, line, line.count) == line.count
+            explicit_bzero(&line, line.count)
+            exit(isWritten ? 0 : 74)
+        case .refusal(let code, let text):
+            _ = text.withCString { write(2, $0, strlen($0)) }
+            exit(code)
+        case nil: break
+        }
+        become(core: executableFolder())
+    }
+
+    private static func become(core folder: String) -> Never {
         let candidates = [folder + "/claviger-core", folder + "/../libexec/claviger/claviger-core"]
         for path in candidates where access(path, X_OK) == 0 {
             // Only an execv that fails returns.
@@ -26,5 +42,51 @@ enum Front {
         let path = buffer.prefix(length).map { UInt8(bitPattern: $0) }
         let folder = path.lastIndex(of: UInt8(ascii: "/")).map { path[..<$0] } ?? []
         return String(decoding: folder, as: UTF8.self)
+    }
+}
+
+/// `claviger token NAME [--min-ttl S]`, and nothing more: what fifty jobs ask for at once. Whatever else is said is the
+/// core's, and so is what to do where no agent answers, or one that is locked or serves another vault.
+private struct HotRequest {
+    let name: String
+    let target: String
+
+    init?(_ arguments: [String]) {
+        guard arguments.count >= 3, arguments[1] == "token", !arguments[2].hasPrefix("-"), !arguments[2].isEmpty else {
+            return nil
+        }
+        name = arguments[2]
+        var target = "/v1/tokens/" + AgentSocket.encode(name)
+        switch arguments.count {
+        case 3: break
+        case 5 where arguments[3] == "--min-ttl" && UInt32(arguments[4]) != nil: target += "?min_ttl=" + arguments[4]
+        default: return nil
+        }
+        self.target = target
+    }
+
+    enum Answer {
+        case token([UInt8])
+        case refusal(Int32, String)
+    }
+
+    func answer() -> Answer? {
+        // Which vault is meant is for the core to compare.
+        guard getenv("CLAVIGER_VAULT") == nil, let socket = AgentSocket.toAsk() else { return nil }
+        let answer = try? socket.exchange("GET", target, headers: ["Accept: text/plain"])
+        guard let answer, !answer.body.isEmpty else { return nil }
+        switch answer.status {
+        case 200: return .token(answer.body)
+        case 421, 423: return nil
+        default: return Self.refusal(answer.body)
+        }
+    }
+
+    /// Exit code, what went wrong, and what to do, in a line each.
+    private static func refusal(_ body: [UInt8]) -> Answer? {
+        let lines = String(decoding: body, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.count == 3, let code = Int32(lines[0]), code > 0 else { return nil }
+        let hint = lines[2].isEmpty ? "" : "claviger: hint: " + lines[2] + "\n"
+        return .refusal(code, "claviger: error: " + lines[1] + "\n" + hint)
     }
 }

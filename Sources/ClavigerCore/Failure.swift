@@ -1,4 +1,5 @@
 import Agent
+import AgentSocket
 import ArgumentParser
 import Glibc
 import OAuth
@@ -20,6 +21,8 @@ enum ExitStatus: Int32 {
     case tryAgain = 75
     case noPermission = 77
     case configuration = 78
+    case notRunnable = 126
+    case notFound = 127
     /// 128 and SIGINT, as shells have it.
     case interrupted = 130
 }
@@ -49,6 +52,10 @@ struct Failure: Error {
         case let error as VaultError: self.init(vault: error)
         case let error as TokenFailure: self.init(token: error)
         case let error as AgentError: self.init(agent: error)
+        case let error as AgentProblem:
+            self.init(
+                Terminal.plain(error.title), hint: error.hint.map(Terminal.plain), ExitStatus(rawValue: error.exit) ?? .software)
+        case let error as AgentSocket.Failure: self.init(socket: error)
         case is SodiumError: self.init(vault: .memory)
         case is CancellationError: self = .interrupted
         default: self.init(parsing: error)
@@ -134,6 +141,11 @@ extension Failure {
 
     static func cannotWriteOutput(errno code: Int32) -> Failure {
         Failure("cannot write to standard output: \(reason(code))", .ioError)
+    }
+
+    static func cannotRun(_ command: String, errno code: Int32) -> Failure {
+        // As shells have it: 127 for what is not there, 126 for what can't be run.
+        Failure("cannot run \(Terminal.plain(command)): \(reason(code))", code == ENOENT ? .notFound : .notRunnable)
     }
 
     static func system(_ operation: String, _ code: Int32) -> Failure {
@@ -284,12 +296,35 @@ extension Failure {
         case .badKey:
             self.init(
                 "the private key can't sign", hint: "an RSA, P-256 or Ed25519 key in PEM, not encrypted, is needed", .dataError)
+        case .noSubject(let failure):
+            self.init(subject: failure)
         case .noSuchEndpoint:
             self.init("the credential names no address for this", hint: "claviger edit NAME sets it", .configuration)
         case .lifetimeTooShort(let lifetime, let asked):
             self.init("this server's tokens live \(lifetime) s, less than the \(asked) s asked for", .usage)
         case .memory:
             self.init(vault: .memory)
+        }
+    }
+
+    private init(subject failure: SubjectFailure) {
+        switch failure {
+        case .missing(let name):
+            self.init(
+                "there is no credential \(Self.quoted(name)), whose token is to be exchanged",
+                hint: "name another with claviger edit NAME --subject", .configuration)
+        case .exchange(let name):
+            self.init(
+                "the token of \(Self.quoted(name)) is the result of an exchange itself, and is not exchanged again",
+                hint: "name the credential behind it with claviger edit NAME --subject", .configuration)
+        case .failed(let name, let cause):
+            let cause = Failure(token: cause).naming(name)
+            self.init(
+                "there is no token of \(Self.quoted(name)) to exchange: \(cause.message)", hint: cause.hint, cause.status)
+        case .file(let path):
+            self.init(
+                "there is no token to exchange in \(Terminal.plain(path))",
+                hint: "it must hold one token, and be readable", .noInput)
         }
     }
 
@@ -368,6 +403,17 @@ extension Failure {
         }
     }
 
+    private init(socket failure: AgentSocket.Failure) {
+        switch failure {
+        case .nobody: self.init("no agent runs", hint: "claviger unlock starts one", .unavailable)
+        case .stranger(let uid):
+            self.init("somebody else (user \(uid)) listens where the agent should", hint: "see who with ss -xlp", .noPermission)
+        case .broken:
+            self.init(
+                "the agent did not answer as it should", hint: "is it of another version? claviger agent stop", .unavailable)
+        }
+    }
+
     /// The same failure, with the credential's name in the hint.
     func naming(_ name: String) -> Failure {
         var named = self
@@ -390,6 +436,8 @@ func naming<R>(_ name: String, _ body: () async throws -> R) async throws -> R {
     } catch let error as TokenFailure {
         throw Failure(error).naming(name)
     } catch let error as AgentError {
+        throw Failure(error).naming(name)
+    } catch let error as AgentProblem {
         throw Failure(error).naming(name)
     }
 }

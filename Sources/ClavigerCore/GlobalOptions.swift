@@ -1,4 +1,5 @@
 import Agent
+import AgentSocket
 import ArgumentParser
 import FoundationEssentials
 import Glibc
@@ -16,6 +17,11 @@ struct GlobalOptions: ParsableArguments {
 
     @Flag(help: "Use the vault although a newer state of it was seen here, as after restoring a backup.")
     var acceptOlderVault = false
+
+    /// Where a command's own options are another program's.
+    static var fromEnvironment: GlobalOptions {
+        get throws { try GlobalOptions.parse([]) }
+    }
 
     static let names = ["--vault", "--key-file"]
     static let flags = ["--accept-older-vault"]
@@ -64,6 +70,28 @@ struct GlobalOptions: ParsableArguments {
         return try LockedVault(path: path, memory: Self.memory()).unlock(with: key(for: path))
     }
 
+    /// The vault's path as every process would name it.
+    func absoluteVaultPath() throws -> String {
+        let path = try vaultPath()
+        guard let real = realpath(path, nil) else {
+            return path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+        }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    /// Reads no more than the vault's header.
+    /// - Throws: `VaultError` if there is none that could be opened.
+    func examineVault() throws {
+        _ = try LockedVault(path: try vaultPath(), memory: nil)
+    }
+
+    /// Whether a key is at hand without asking anybody.
+    var hasStoredKey: Bool { keyFilePath != nil || Self.passphraseFile != nil || Self.passphraseCommand != nil }
+
+    /// The first key that is there, for the vault of these options.
+    func unlockKey() throws -> UnlockKey { try key(for: vaultPath()) }
+
     private func key(for path: String) throws -> UnlockKey {
         if let keyFilePath { return .keyFile(try KeyFile.read(keyFilePath)) }
         if let passphrase = try Self.storedPassphrase() { return .passphrase(passphrase) }
@@ -76,10 +104,37 @@ struct GlobalOptions: ParsableArguments {
         return try passphraseCommand.map(SecretInput.command)
     }
 
+    /// Runs `body` with the running agent, where there is one that is open and serves this vault, else on the vault itself.
+    /// - Parameter reason: what the log says that it was for.
+    func withTokenAgent<R>(reason: String? = nil, _ body: (any TokenAgent) async throws -> R) async throws -> R {
+        guard keyFile == nil, !acceptOlderVault, let socket = AgentSocket.toAsk() else {
+            return try await withAgent(reason: reason, body)
+        }
+        let isNamed = vault != nil || Self.variable("CLAVIGER_VAULT") != nil
+        let client = AgentClient(socket: socket, vault: isNamed ? try absoluteVaultPath() : nil, reason: reason)
+        do {
+            return try await body(client)
+        } catch let problem as AgentProblem where problem.status == 423 || problem.status == 421 {
+            // A locked agent is no reason not to use a key that is at hand.
+            guard hasStoredKey || Terminal.isThere, (try? examineVault()) != nil else { throw problem }
+        } catch AgentSocket.Failure.nobody {
+        } catch AgentSocket.Failure.stranger(let uid) {
+            Terminal.note("somebody else (user \(uid)) listens on \(Terminal.plain(socket.path)), and is not asked")
+        }
+        return try await withAgent(reason: reason, body)
+    }
+
+    /// The log lies beside the vault.
+    func auditLogPath() throws -> String { try absoluteVaultPath() + ".log" }
+
     /// Runs `body` with an agent on the opened vault.
-    func withAgent<R>(_ body: (any CredentialAgent) async throws -> R) async throws -> R {
+    func withAgent<R>(reason: String? = nil, _ body: (any CredentialAgent) async throws -> R) async throws -> R {
         let vault = try unlock()
-        return try await Self.withTransport { try await body(LocalAgent(vault: vault, transport: $0)) }
+        let log = AuditLog(vault: vault, path: try auditLogPath())
+        return try await Self.withTransport { transport in
+            let agent = AuditedAgent(LocalAgent(vault: vault, transport: transport), log: log, reason: reason)
+            return try await body(agent)
+        }
     }
 
     /// Runs `body` with the network.

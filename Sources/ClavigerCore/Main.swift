@@ -1,11 +1,9 @@
 import ArgumentParser
-import CLinux
-import Glibc
 
 @main
 enum Main {
     static func main() async {
-        harden()
+        ProcessState.harden()
         do {
             var command = try Claviger.parseAsRoot(hoistGlobalOptions(Array(CommandLine.arguments.dropFirst())))
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -16,20 +14,6 @@ enum Main {
         } catch {
             Failure(error).exit()
         }
-    }
-
-    /// Before anything is read: no core dump and no debugger of the same user, no crash report with registers and
-    /// memory in it, and no file of ours under the number of a closed stream.
-    private static func harden() {
-        _ = claviger_clear_dumpable()
-        var none = rlimit(rlim_cur: 0, rlim_max: 0)
-        setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
-        for crash in [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGQUIT] { signal(crash, SIG_DFL) }
-        // A closed stream becomes one that can't be read (0) or written (1, 2).
-        for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(stream, F_GETFD) == -1 {
-            _ = open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY)
-        }
-        umask(0o077)
     }
 
     /// `claviger --vault PATH COMMAND` is `claviger COMMAND --vault PATH`: every command declares these options itself.
@@ -63,6 +47,7 @@ struct Claviger: AsyncParsableCommand {
         subcommands: [
             Init.self, Add.self, List.self, Show.self, Login.self, Token.self, Check.self, Rotate.self, Revoke.self, Edit.self,
             Rename.self,
-            Remove.self, Providers.self,
+            Remove.self, Providers.self, AgentCommand.self, Unlock.self, Lock.self, Exec.self, Curl.self, Allow.self, Deny.self,
+            PolicyCommand.self, Log.self,
         ])
 }

@@ -23,6 +23,20 @@ enum Report {
             }
         }
 
+        struct Exchanged: Encodable {
+            var credential: String?
+            var file: String?
+            var type: String
+
+            init(_ token: ExchangedToken) {
+                switch token.source {
+                case .credential(let name): credential = name
+                case .file(let path): file = path
+                }
+                type = token.type
+            }
+        }
+
         var name: String
         var provider: String?
         var state: String
@@ -52,6 +66,8 @@ enum Report {
         var redirectURI: String?
         var issuer: String?
         var keyID: String?
+        var subject: Exchanged?
+        var actor: Exchanged?
         var tokens: [Token]
 
         enum CodingKeys: String, CodingKey {
@@ -74,7 +90,7 @@ enum Report {
             case authorizationURL = "authorization_url"
             case deviceURL = "device_url"
             case redirectURI = "redirect_uri"
-            case issuer
+            case issuer, subject, actor
             case keyID = "key_id"
         }
 
@@ -109,6 +125,8 @@ enum Report {
             redirectURI = settings.redirectURI
             issuer = settings.issuer
             keyID = settings.keyID
+            subject = settings.subject.map(Exchanged.init)
+            actor = settings.actor.map(Exchanged.init)
             tokens = summary.tokens.map {
                 Token(
                     requestedScopes: $0.requestedScopes, requestedAudiences: $0.requestedAudiences, tokenType: $0.type,
@@ -174,6 +192,14 @@ enum Report {
         }.joined(separator: "\n")
     }
 
+    private static func exchanged(_ token: ExchangedToken) -> String {
+        let type = token.type.replacing(ExchangedToken.registeredType(""), with: "")
+        return switch token.source {
+        case .credential(let name): "the token of \(name) (\(type))"
+        case .file(let path): "the token in \(path) (\(type))"
+        }
+    }
+
     static func text(_ summary: CredentialSummary, now: Date) -> String {
         let settings = summary.settings
         func age(_ date: Date) -> String { "\(time(date)) (\(duration(now.timeIntervalSince(date))) ago)" }
@@ -187,6 +213,8 @@ enum Report {
         if let url = settings.deviceAuthorizationURL { rows.append(("device url", url.description)) }
         if let id = settings.keyID { rows.append(("key id", id)) }
         if let uri = settings.redirectURI { rows.append(("redirect uri", uri)) }
+        if let subject = settings.subject { rows.append(("exchanges", exchanged(subject))) }
+        if let actor = settings.actor { rows.append(("acting for it", exchanged(actor))) }
         if let user = summary.username { rows.append(("user name", user)) }
         if let url = settings.revocationURL { rows.append(("revocation url", url.description)) }
         if let url = settings.introspectionURL { rows.append(("introspection url", url.description)) }

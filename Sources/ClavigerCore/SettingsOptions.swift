@@ -75,14 +75,44 @@ struct SettingsOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The id (kid) of the private key that assertions are signed with.", valueName: "id"))
     var keyID: String?
 
+    @Option(help: ArgumentHelp("What stands between two scopes, where it is no space.", valueName: "text"))
+    var scopeSeparator: String?
+
+    @Flag(help: "The server gives no refresh token: a login ends with its token.")
+    var noRefreshToken = false
+
     @Option(help: ArgumentHelp("The redirect address that is registered with the client.", valueName: "uri"))
     var redirectURI: String?
+
+    @Option(help: ArgumentHelp("For token-exchange: the credential whose token is exchanged.", valueName: "name"))
+    var subject: String?
+
+    @Option(
+        help: ArgumentHelp("For token-exchange: a file that always holds the token to exchange.", valueName: "file"),
+        completion: .file())
+    var subjectFile: String?
+
+    @Option(help: ArgumentHelp("What the subject's token is: access_token, jwt, id_token, ... or a URI.", valueName: "type"))
+    var subjectType: String?
+
+    @Option(help: ArgumentHelp("For token-exchange: the credential that acts for the subject.", valueName: "name"))
+    var actor: String?
+
+    @Option(
+        help: ArgumentHelp("For token-exchange: a file with the token of who acts for the subject.", valueName: "file"),
+        completion: .file())
+    var actorFile: String?
+
+    @Option(help: ArgumentHelp("What the actor's token is.", valueName: "type"))
+    var actorType: String?
 
     /// Whether any option was given.
     var isEmpty: Bool {
         grant == nil && clientID == nil && clientAuth == nil && tokenURL == nil && revocationURL == nil
             && introspectionURL == nil && placement == nil && caFile == nil
             && authorizationURL == nil && deviceURL == nil && keyID == nil && redirectURI == nil
+            && scopeSeparator == nil && !noRefreshToken
+            && [subject, subjectFile, subjectType, actor, actorFile, actorType].allSatisfy { $0 == nil }
             && [scope, audience, resource, param, header, authorizationParam].allSatisfy(\.isEmpty)
     }
 
@@ -104,9 +134,55 @@ struct SettingsOptions: ParsableArguments {
         }
         if let deviceURL { settings.deviceAuthorizationURL = try Self.address("--device-url", deviceURL) }
         if !authorizationParam.isEmpty { settings.authorizationParameters = try authorizationParam.map(Self.parameter) }
+        if let scopeSeparator { settings.scopeSeparator = scopeSeparator == " " ? nil : scopeSeparator }
+        if noRefreshToken { settings.noRefreshToken = true }
         if let keyID { settings.keyID = keyID }
         if let redirectURI { settings.redirectURI = try Self.redirect(redirectURI) }
         if let caFile { settings.certificateAuthority = try Self.certificates(caFile) }
+        settings.subject = try Self.exchanged("subject", subject, subjectFile, type: subjectType, else: settings.subject)
+        settings.actor = try Self.exchanged("actor", actor, actorFile, type: actorType, else: settings.actor)
+        if settings.grant == .tokenExchange, settings.subject == nil {
+            throw Failure(
+                "token-exchange needs a token to exchange", hint: "name it with --subject NAME or --subject-file FILE", .usage)
+        }
+    }
+
+    /// A token to exchange (RFC 8693 section 2.1), from what was given over what is there.
+    private static func exchanged(
+        _ option: String, _ name: String?, _ file: String?, type: String?, else old: ExchangedToken?
+    ) throws -> ExchangedToken? {
+        let source: ExchangedToken.Source
+        switch (name, file) {
+        case (nil, nil):
+            guard let old else {
+                guard type == nil else { throw Failure("--\(option)-type needs --\(option) or --\(option)-file", .usage) }
+                return nil
+            }
+            source = old.source
+        case (let name?, nil): source = .credential(name: name)
+        case (nil, let file?): source = .file(path: absolute(file))
+        default: throw Failure("--\(option) and --\(option)-file can't both be given", .usage)
+        }
+        return ExchangedToken(source: source, type: try tokenType(type) ?? defaultType(source, old))
+    }
+
+    private static func defaultType(_ source: ExchangedToken.Source, _ old: ExchangedToken?) -> String {
+        if let old, old.source == source { return old.type }
+        if case .file = source { return ExchangedToken.registeredType("jwt") }
+        return ExchangedToken.registeredType("access_token")
+    }
+
+    private static func tokenType(_ text: String?) throws -> String? {
+        guard let text else { return nil }
+        guard !text.isEmpty, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw Failure("a token type is a word or a URI", .usage)
+        }
+        return text.contains(":") ? text : ExchangedToken.registeredType(text.replacing("-", with: "_"))
+    }
+
+    /// The file is read again for each exchange, from wherever that happens.
+    private static func absolute(_ path: String) -> String {
+        path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
     }
 
     static func address(_ option: String, _ text: String) throws -> EndpointURL {

@@ -32,6 +32,16 @@ enum Terminal {
             String.UnicodeScalarView(text.unicodeScalars.filter { ![.control, .format].contains($0.properties.generalCategory) }))
     }
 
+    /// Draws a picture where messages go, if that is a terminal and wide enough for it.
+    /// - Returns: whether it was drawn.
+    static func draw(_ picture: String, columns: Int) -> Bool {
+        var size = winsize()
+        guard isatty(STDERR_FILENO) == 1, ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, Int(size.ws_col) >= columns else {
+            return false
+        }
+        return (try? write(Array((picture + "\n").utf8), to: STDERR_FILENO)) != nil
+    }
+
     // MARK: Asking
 
     static var isThere: Bool {
@@ -45,8 +55,7 @@ enum Terminal {
     /// - Parameter otherwise: what to say where there is no terminal to ask on.
     static func promptSecret(_ question: String, otherwise: Failure) throws -> Secret {
         try withTerminal(otherwise) { terminal in
-            try write(Array(question.utf8), to: terminal)
-            var bytes = try readHidden(terminal)
+            var bytes = try readHidden(terminal, question)
             defer { bytes.wipe() }
             return try SecretInput.secret(&bytes, what: "answer", from: "the terminal")
         }
@@ -79,8 +88,9 @@ enum Terminal {
     }
 
     /// One line with nothing shown. The terminal's own line editing and signals are off meanwhile, so that an
-    /// interrupt can't leave it without echo: what they did is done here.
-    private static func readHidden(_ terminal: Int32) throws -> [UInt8] {
+    /// interrupt can't leave it without echo: what they did is done here. The question comes after that: who answers it at
+    /// once is neither shown nor flushed away.
+    private static func readHidden(_ terminal: Int32, _ question: String) throws -> [UInt8] {
         var before = termios()
         guard tcgetattr(terminal, &before) == 0 else { throw Failure.system("ask on the terminal", errno) }
         var hidden = before
@@ -90,6 +100,7 @@ enum Terminal {
             tcsetattr(terminal, TCSAFLUSH, &before)
             try? write([UInt8(ascii: "\n")], to: terminal)
         }
+        try write(Array(question.utf8), to: terminal)
         var line: [UInt8] = []
         line.reserveCapacity(SecretInput.limit)
         while let byte = try readByte(terminal) {

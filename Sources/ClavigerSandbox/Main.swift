@@ -28,6 +28,7 @@ struct Sandbox: AsyncParsableCommand {
             POST /admin/faults          a JSON array of faults, one for each token request to come
             POST /admin/expire          ends every token's life
             POST /admin/grace/MS        how long the last refresh token is still taken after its use
+            GET  /admin/logins          every refresh token that was handed out
             POST /admin/login           a refresh token, as if a person had logged in elsewhere
             GET  /admin/requests        how many token requests there were, and how many tokens were granted
             """)
@@ -41,6 +42,9 @@ struct Sandbox: AsyncParsableCommand {
     @Option(help: "The certificate's key (PEM).")
     var privateKey: String?
 
+    @Option(help: "Answer each token request after so many milliseconds.")
+    var latency = 0
+
     func validate() throws {
         if (certificate == nil) != (privateKey == nil) {
             throw ValidationError("--certificate and --private-key go together")
@@ -50,7 +54,7 @@ struct Sandbox: AsyncParsableCommand {
     func run() async throws {
         let scheme = certificate == nil ? "http" : "https"
         let application = Application(
-            router: SandboxRoutes(state: SandboxState()).router(),
+            router: SandboxRoutes(state: SandboxState(), latency: latency).router(),
             server: try server(),
             configuration: ApplicationConfiguration(address: .hostname("127.0.0.1", port: port)),
             onServerRunning: { channel in

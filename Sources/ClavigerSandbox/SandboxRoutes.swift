@@ -17,6 +17,8 @@ struct SandboxContext: RequestContext {
 
 struct SandboxRoutes {
     let state: SandboxState
+    /// Milliseconds.
+    let latency: Int
 
     func router() -> Router<SandboxContext> {
         let router = Router(context: SandboxContext.self)
@@ -27,7 +29,7 @@ struct SandboxRoutes {
         router.post("/logins/device") { request, _ in
             let codes = await state.newDeviceCode()
             return json(
-                #"{"device_code": "\#(codes.device)", "user_code": "\#(codes.user)", "verification_uri": "https://example.com/device", "expires_in": 60, "interval": 1}"#
+                #"{"device_code": "\#(codes.device)", "user_code": "\#(codes.user)", "verification_uri": "https://example.com/device", "verification_uri_complete": "https://example.com/device?user_code=\#(codes.user)", "expires_in": 60, "interval": 1}"#
             )
         }
         router.post("/query") { request, context in
@@ -91,6 +93,10 @@ struct SandboxRoutes {
             await state.setGrace(milliseconds: try context.parameters.require("ms", as: Int.self))
             return Response(status: .noContent)
         }
+        router.get("/admin/logins") { _, _ in
+            let tokens = await state.refreshTokens.map { #""\#($0)""# }.joined(separator: ", ")
+            return json(#"{"refresh_tokens": [\#(tokens)]}"#)
+        }
         router.post("/admin/login") { _, _ in json(#"{"refresh_token": "\#(await state.newLogin())"}"#) }
         router.post("/admin/device/:code") { request, context in
             await state.decide(
@@ -103,12 +109,21 @@ struct SandboxRoutes {
 
     private func token(_ imitation: Imitation, _ request: Request, _ context: SandboxContext) async throws -> Response {
         let fault = await state.nextFault()
+        if latency > 0 { try await Task.sleep(for: .milliseconds(latency)) }
         if let delay = fault?.delay { try await Task.sleep(for: .milliseconds(delay)) }
         if fault?.drop == true { return try await cut(context) }
         if let fault, let response = answer(fault) { return response }
         let form = try await Form(request)
-        guard form["grant_type"] == "client_credentials" else { return refusal("unsupported_grant_type") }
         guard try await authenticate(request, form) == imitation else { return invalidClient() }
+        switch form["grant_type"] {
+        case "client_credentials": break
+        case "urn:ietf:params:oauth:grant-type:token-exchange":
+            // RFC 8693 section 2.2.2: a subject that is not good is an invalid request.
+            guard await state.isActive(form["subject_token"] ?? ""),
+                form["subject_token_type"] == "urn:ietf:params:oauth:token-type:access_token"
+            else { return refusal("invalid_request") }
+        default: return refusal("unsupported_grant_type")
+        }
         let lifetime = fault?.expiresIn ?? imitation.lifetime
         let token = await state.grant(imitation, lifetime: lifetime)
         if fault?.loseAnswer == true { return try await cut(context) }

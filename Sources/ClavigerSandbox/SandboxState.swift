@@ -119,6 +119,9 @@ actor SandboxState {
         var lastAsked: ContinuousClock.Instant?
     }
 
+    /// Every refresh token that was ever handed out.
+    var refreshTokens: [String] { families.flatMap { $0.used.sorted() + [$0.current] } }
+
     func setGrace(milliseconds: Int) { grace = milliseconds }
 
     func newLogin() -> String {

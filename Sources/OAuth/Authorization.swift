@@ -12,6 +12,8 @@ public struct AuthorizationRequest: Sendable {
     public let verifier: Secret
     /// What must come back from a server that names itself (RFC 9207).
     public let issuer: String?
+    /// What an ID token must say, where one was asked for (OpenID Connect Core 1.0 section 3.1.2.1).
+    public let nonce: String?
 }
 
 extension ClientSettings {
@@ -27,8 +29,9 @@ extension ClientSettings {
             Parameter("state", state), Parameter("code_challenge", PKCE.challenge(verifier: verifier)),
             Parameter("code_challenge_method", "S256"),
         ]
-        if !scopes.isEmpty { parameters.append(Parameter("scope", scopes.joined(separator: " "))) }
-        if scopes.contains("openid") { parameters.append(Parameter("nonce", Base64URL.encode(Random.bytes(24)))) }
+        if !scopes.isEmpty { parameters.append(Parameter("scope", joined(scopes))) }
+        let nonce = scopes.contains("openid") ? Base64URL.encode(Random.bytes(24)) : nil
+        if let nonce { parameters.append(Parameter("nonce", nonce)) }
         parameters += resources.map { Parameter("resource", $0) }
         let fixed = Set((authorizationParameters ?? []).map(\.name))
         parameters.removeAll { fixed.contains($0.name) }
@@ -36,7 +39,8 @@ extension ClientSettings {
         let query = [authorizationURL.query, FormEncoding.encode(parameters)].compactMap { $0 }.joined(separator: "&")
         return AuthorizationRequest(
             url: "\(authorizationURL.scheme)://\(authorizationURL.authority)\(authorizationURL.path)?\(query)",
-            redirectURI: redirectURI, state: state, verifier: try Secret(utf8: verifier), issuer: issuer)
+            redirectURI: redirectURI, state: state, verifier: try Secret(utf8: verifier), issuer: issuer,
+            nonce: nonce)
     }
 }
 
@@ -106,7 +110,7 @@ extension AuthorizationRequest {
 
     /// What the token endpoint is given for the code.
     public func grant(code: Secret) -> AuthorizationGrant {
-        .authorizationCode(code, redirectURI: redirectURI, verifier: verifier)
+        .authorizationCode(code, redirectURI: redirectURI, verifier: verifier, nonce: nonce)
     }
 }
 

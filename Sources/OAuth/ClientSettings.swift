@@ -11,12 +11,14 @@ public enum GrantType: String, Codable, Sendable, CaseIterable {
     case deviceCode = "device_code"
     /// An assertion signed with the client's key (RFC 7523 section 2.1), as of a Google service account.
     case jwtBearer = "jwt_bearer"
+    /// Another token is exchanged for one (RFC 8693).
+    case tokenExchange = "token_exchange"
 
     /// Whether tokens come from a login, which a refresh token keeps alive.
     public var needsLogin: Bool {
         switch self {
         case .authorizationCode, .refreshToken, .deviceCode: true
-        case .clientCredentials, .password, .jwtBearer: false
+        case .clientCredentials, .password, .jwtBearer, .tokenExchange: false
         }
     }
 }
@@ -47,6 +49,30 @@ public enum ClientAuthentication: String, Codable, Sendable, CaseIterable {
 /// Where the parameters of a token request go.
 public enum ParameterPlacement: String, Codable, Sendable, CaseIterable {
     case body, query, json
+}
+
+/// A token that is exchanged for another (RFC 8693 section 2.1): where it comes from each time, and what it is.
+public struct ExchangedToken: Codable, Equatable, Sendable {
+    public enum Source: Codable, Equatable, Sendable {
+        /// The access token of another credential in the vault.
+        case credential(name: String)
+        /// What stands in a file at that moment, such as one that a platform keeps fresh.
+        case file(path: String)
+    }
+
+    public var source: Source
+    /// A URI of RFC 8693 section 3.
+    public var type: String
+
+    public init(source: Source, type: String) {
+        self.source = source
+        self.type = type
+    }
+
+    /// The URI of a type that is registered by a short name, such as `access_token` or `jwt`.
+    public static func registeredType(_ name: String) -> String {
+        "urn:ietf:params:oauth:token-type:" + name
+    }
 }
 
 /// Everything about an OAuth client that is no secret: enough to write its requests.
@@ -84,10 +110,21 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     /// The `kid` of the private key that assertions are signed with.
     public var keyID: String?
 
+    /// What stands between two scopes in a request; nil for a space (RFC 6749 section 3.3).
+    public var scopeSeparator: String?
+    /// Whether a login without a refresh token is taken as it is: it ends with its token.
+    public var noRefreshToken: Bool?
+    /// Whose token is exchanged, for the grant that does that.
+    public var subject: ExchangedToken?
+    /// Who acts for the subject, where somebody does (RFC 8693 section 1.1).
+    public var actor: ExchangedToken?
+
     /// Whether the client's secret is a private key in PEM.
     public var hasPrivateKey: Bool {
         clientAuthentication == .privateKeyJWT || clientAuthentication == .tls || grant == .jwtBearer
     }
+    /// Scopes as one parameter.
+    func joined(_ scopes: [String]) -> String { scopes.joined(separator: scopeSeparator ?? " ") }
     /// Whether there is a secret that belongs to the client id.
     public var needsSecret: Bool { clientAuthentication.needsSecret || grant == .jwtBearer }
 
@@ -118,7 +155,9 @@ public struct ClientSettings: Codable, Equatable, Sendable {
         case redirectURI = "redirect_uri"
         case deviceAuthorizationURL = "device_authorization_url"
         case omitsGrantType = "omits_grant_type"
-        case issuer
+        case issuer, subject, actor
         case keyID = "key_id"
+        case scopeSeparator = "scope_separator"
+        case noRefreshToken = "no_refresh_token"
     }
 }

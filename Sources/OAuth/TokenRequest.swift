@@ -36,12 +36,15 @@ public enum AuthorizationGrant: Sendable {
     case password
     /// Section 6.
     case refreshToken(Secret)
-    /// Section 4.1.3, and the verifier of RFC 7636 section 4.5.
-    case authorizationCode(Secret, redirectURI: String, verifier: Secret)
+    /// Section 4.1.3, and the verifier of RFC 7636 section 4.5. An ID token that comes with the answer must carry the
+    /// nonce (OpenID Connect Core 1.0 section 3.1.3.7).
+    case authorizationCode(Secret, redirectURI: String, verifier: Secret, nonce: String?)
     /// RFC 8628 section 3.4.
     case deviceCode(Secret)
     /// RFC 7523 section 2.1: the signed assertion.
     case jwtBearer(Secret)
+    /// RFC 8693 section 2.1: the tokens that the settings' subject and actor name.
+    case tokenExchange(subject: Secret, actor: Secret?)
 }
 
 /// What one request may ask for instead of what the settings say.
@@ -78,7 +81,7 @@ extension ClientSettings {
         case .refreshToken(let token):
             // Scopes only where they were asked for: some servers refuse even those that were granted (section 6).
             parameters = [Parameter("grant_type", "refresh_token"), Parameter("refresh_token", token.revealed())]
-        case .authorizationCode(let code, let redirectURI, let verifier):
+        case .authorizationCode(let code, let redirectURI, let verifier, _):
             parameters = [
                 Parameter("grant_type", "authorization_code"), Parameter("code", code.revealed()),
                 Parameter("redirect_uri", redirectURI), Parameter("code_verifier", verifier.revealed()),
@@ -94,9 +97,21 @@ extension ClientSettings {
                 Parameter("assertion", assertion.revealed()),
             ]
             if scopes.isEmpty { scopes = self.scopes }
+        case .tokenExchange(let subject, let actor):
+            parameters = [
+                Parameter("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+                Parameter("subject_token", subject.revealed()),
+                Parameter("subject_token_type", self.subject?.type ?? ExchangedToken.registeredType("access_token")),
+            ]
+            if let actor {
+                parameters.append(Parameter("actor_token", actor.revealed()))
+                parameters.append(
+                    Parameter("actor_token_type", self.actor?.type ?? ExchangedToken.registeredType("access_token")))
+            }
+            if scopes.isEmpty { scopes = self.scopes }
         }
         if omitsGrantType == true { parameters.removeFirst() }
-        if !scopes.isEmpty { parameters.append(Parameter("scope", scopes.joined(separator: " "))) }
+        if !scopes.isEmpty { parameters.append(Parameter("scope", joined(scopes))) }
         parameters += (access.audiences.isEmpty ? audiences : access.audiences).map { Parameter("audience", $0) }
         parameters += resources.map { Parameter("resource", $0) }
         let fixed = Set(self.parameters.map(\.name))
@@ -122,7 +137,7 @@ extension ClientSettings {
             if clientAuthentication == .basic || clientAuthentication == .basicRaw {
                 parameters.append(Parameter("client_id", client.id))
             }
-            if !scopes.isEmpty { parameters.append(Parameter("scope", scopes.joined(separator: " "))) }
+            if !scopes.isEmpty { parameters.append(Parameter("scope", joined(scopes))) }
             return request(to: $0, parameters, client, placement: .body, clientAssertion: clientAssertion)
         }
     }

@@ -45,7 +45,15 @@ public enum OAuthErrorCode: Hashable, Sendable {
         "request_uri_not_supported", "registration_not_supported",
     ]
 
+    /// What servers say instead of the registered words: GitHub and Slack.
+    private static let synonyms = [
+        "incorrect_client_credentials": "invalid_client", "bad_client_secret": "invalid_client",
+        "invalid_client_id": "invalid_client", "bad_verification_code": "invalid_grant", "bad_refresh_token": "invalid_grant",
+        "invalid_code": "invalid_grant", "invalid_refresh_token": "invalid_grant",
+    ]
+
     init(_ code: String?, status: Int) {
+        let code = code.map { Self.synonyms[$0] ?? $0 }
         if let code, Self.known.contains(code) {
             self = .registered(code)
         } else if status == 401 {

@@ -39,6 +39,13 @@ enum Assertion {
             symmetric: false)
     }
 
+    /// JWTKit traps on keys shorter than RFC 7518 section 3.2 wants, and some servers hand out such secrets. HMAC itself
+    /// fills a key up with zeros (RFC 2104 section 2), so that this one signs the same.
+    private static func padded(_ key: String) -> [UInt8] {
+        let bytes = Array(key.utf8)
+        return bytes + [UInt8](repeating: 0, count: max(0, 32 - bytes.count))
+    }
+
     private static func sign(
         _ credential: Credential, subject: String, scope: String?, now: Date, symmetric: Bool
     ) async throws(TokenFailure) -> Secret {
@@ -51,7 +58,7 @@ enum Assertion {
         do {
             let keys = JWTKeyCollection()
             if symmetric {
-                await keys.add(hmac: HMACKey(from: key), digestAlgorithm: .sha256)
+                await keys.add(hmac: HMACKey(from: Self.padded(key)), digestAlgorithm: .sha256)
             } else if let rsa = try? Insecure.RSA.PrivateKey(pem: key) {
                 await keys.add(rsa: rsa, digestAlgorithm: .sha256)
             } else if let ecdsa = try? ES256PrivateKey(pem: key) {

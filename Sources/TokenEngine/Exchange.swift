@@ -10,12 +10,15 @@ import OAuth
 /// | 408, 429, 5xx | wait, send | wait, send; after `maximumSends`, or beyond the time limit: failed |
 /// | no connection | wait, send | as above |
 /// | the answer lost | send at once | as above |
+/// | a refusal of an assertion that a wrong clock has dated | send at once | failed |
 /// | a refusal, a bad certificate, an unusable answer | failed | failed |
 struct Exchange: Sendable {
     enum Answer: Sendable {
         case granted(TokenSet)
         case refused(TokenRefusal)
         case failed(TransportFailure)
+        /// Refused, and the answer's date says that our clock is wrong: the assertion was dated by it.
+        case misdated(TokenRefusal)
     }
 
     enum Action: Sendable {
@@ -34,6 +37,7 @@ struct Exchange: Sendable {
     private(set) var sends = 1
     private var spent = 0.0
     private(set) var lostAnAnswer = false
+    private var redated = false
 
     /// - Parameters:
     ///   - took: how long the answer took to come, in seconds.
@@ -49,6 +53,10 @@ struct Exchange: Sendable {
             return again(after: retryAfter.map(Double.init), jitter: jitter, else: failure)
         case .refused(let refusal):
             return .fail(Self.failure(refusal), isTransient: false)
+        case .misdated(let refusal):
+            guard !redated else { return .fail(Self.failure(refusal), isTransient: false) }
+            redated = true
+            return again(after: 0, jitter: jitter, else: Self.failure(refusal))
         case .failed(let failure):
             switch failure {
             case .certificate, .answerTooLarge, .configuration:

@@ -113,9 +113,7 @@ struct TokenAcquisition: Sendable {
         self.host = host
     }
 
-    /// What to do first.
-    static let start = Action.read
-
+    /// The first thing to do is to read.
     mutating func handle(_ event: Event, now: Date, jitter: Double) -> Action {
         switch (state, event) {
         case (.reading, .stored(let stored)):

@@ -1,4 +1,4 @@
-import FoundationEssentials
+public import FoundationEssentials
 public import OAuth
 
 /// What a caller wants.
@@ -27,7 +27,7 @@ public struct TokenAsk: Hashable, Sendable {
 }
 
 /// When a cached token will do.
-enum Freshness {
+public enum Freshness {
     /// A token from further in the future than this was bought under a wrong clock: its expiry can't be believed.
     static let toleratedSkew = 60.0
 
@@ -38,8 +38,14 @@ enum Freshness {
 
     /// Good enough to be handed out without asking the server.
     static func isGood(_ token: CachedToken, for ask: TokenAsk, at now: Date) -> Bool {
-        guard token.sent.timeIntervalSince(now) <= toleratedSkew else { return false }
-        guard let expires = token.expires, let lifetime = token.lifetime else { return true }
+        isGood(sent: token.sent, expires: token.expires, for: ask, at: now)
+    }
+
+    /// As above, for whoever keeps no more of a token than these.
+    public static func isGood(sent: Date, expires: Date?, for ask: TokenAsk, at now: Date) -> Bool {
+        guard sent.timeIntervalSince(now) <= toleratedSkew else { return false }
+        guard let expires else { return true }
+        let lifetime = expires.timeIntervalSince(sent)
         let wanted = ask.minimumLifetime.map(Double.init) ?? 0
         return expires.timeIntervalSince(now) > max(margin(lifetime: lifetime), wanted)
     }

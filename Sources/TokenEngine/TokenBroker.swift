@@ -9,6 +9,7 @@ public actor TokenBroker {
     private let clock: any WallClock
     private let host: String
     private let jitter: @Sendable () -> Double
+    private let serverClocks = ServerClocks()
     private var flights: [FlightKey: Flight] = [:]
     private var launched = 0
 
@@ -41,8 +42,13 @@ public actor TokenBroker {
     /// - Throws: `TokenFailure`, what the store throws, or `CancellationError`, which ends this caller's wait and
     ///   nobody else's.
     public func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
+        // A token that is good enough needs no flight.
+        var decision = TokenAcquisition(ask: ask, host: host)
+        let stored = try await store.credential(name)
+        let first = decision.look(at: stored, now: clock.now())
+        if case .serve(let token) = first { return token }
         let key = FlightKey(name: name, ask: ask)
-        let flight = flights[key] ?? launch(key)
+        let flight = flights[key] ?? launch(key, decision, first)
         // The stream ends with the flight, or when this caller is cancelled.
         let (stream, continuation) = AsyncStream<Never>.makeStream()
         Task {
@@ -55,14 +61,14 @@ public actor TokenBroker {
     }
 
     /// Starts before the first suspension, so that nobody can start a second one meanwhile.
-    private func launch(_ key: FlightKey) -> Flight {
+    private func launch(_ key: FlightKey, _ decision: TokenAcquisition, _ first: TokenAcquisition.Action) -> Flight {
         launched += 1
         let number = launched
         let flight = Flight(
             number: number,
             task: Task {
                 defer { land(key, number) }
-                return try await acquire(key.name, key.ask)
+                return try await acquire(key.name, decision, first)
             })
         flights[key] = flight
         return flight
@@ -73,9 +79,12 @@ public actor TokenBroker {
     }
 
     /// The thin shell around the decision.
-    private nonisolated func acquire(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
-        var decision = TokenAcquisition(ask: ask, host: host)
-        var action = TokenAcquisition.start
+    private nonisolated func acquire(
+        _ name: String, _ begun: TokenAcquisition, _ first: TokenAcquisition.Action
+    ) async throws -> CachedToken {
+        var decision = begun
+        var action = first
+        let access = decision.ask.access
         var credential: Credential?
         var lock: (any Sendable)?
         var room: (any Sendable)?
@@ -90,11 +99,8 @@ public actor TokenBroker {
             case .read:
                 let stored = try await store.credential(name)
                 credential = stored
-                decision.fallbackLifetime = stored.settings.tokenLifetime
-                event = .stored(
-                    .init(
-                        token: stored.token(for: ask.access), needsLogin: stored.settings.grant.needsLogin,
-                        login: stored.login))
+                action = decision.look(at: stored, now: clock.now())
+                continue
             case .lock:
                 lock = try await waitForLock(name)
                 event = lock == nil ? .lockTimedOut : .locked
@@ -106,7 +112,7 @@ public actor TokenBroker {
             case .send:
                 guard let credential else { preconditionFailure("nothing was read") }
                 let sent = clock.now()
-                event = .answered(try await send(credential, ask.access, now: sent), sent: sent)
+                event = .answered(try await send(credential, access, now: sent), sent: sent)
             case .commit(let token, let login):
                 event = try await commit(name, token, login, in: room)
                 room = nil
@@ -219,15 +225,19 @@ public actor TokenBroker {
         let sent = clock.now()
         let request = try await request(credential, grant, RequestedAccess(), now: sent)
         var exchange = Exchange()
-        switch exchange.handle(await send(request, now: sent), took: 0, jitter: 0) {
+        let answer = await send(request, isDated: credential.settings.isDated)
+        switch exchange.handle(answer, took: 0, jitter: 0) {
         case .done(let granted):
+            if case .authorizationCode(_, _, _, let nonce?) = grant { try await IDToken.check(granted, nonce: nonce) }
             let token = CachedToken(
                 granted, access: RequestedAccess(), sent: sent, fallbackLifetime: credential.settings.tokenLifetime)
             var brought: Secret?
             if case .refreshToken(let token) = grant { brought = token }
             guard let refreshToken = granted.refreshToken ?? brought else {
-                // A token that never ends needs nothing to renew it.
-                guard token.expires == nil else { throw TokenFailure.noRefreshToken }
+                // A token that never ends needs nothing to renew it; and some servers give nothing.
+                guard token.expires == nil || credential.settings.noRefreshToken == true else {
+                    throw TokenFailure.noRefreshToken
+                }
                 return Proof(token: token, login: nil)
             }
             return Proof(token: token, login: Login(refreshToken: refreshToken, since: sent, renewed: sent, owner: host))
@@ -267,12 +277,36 @@ public actor TokenBroker {
         switch credential.settings.grant {
         case .clientCredentials: grant = .clientCredentials
         case .password: grant = .password
-        case .jwtBearer: grant = .jwtBearer(try await Assertion.asGrant(credential, access: access, now: now))
+        case .jwtBearer:
+            let dated = now.addingTimeInterval(serverClocks.offset(credential.settings.tokenURL.host))
+            grant = .jwtBearer(try await Assertion.asGrant(credential, access: access, now: dated))
+        case .tokenExchange:
+            return try await exchange(credential, access, now: now)
         case .authorizationCode, .refreshToken, .deviceCode:
             guard let login = credential.login else { throw .loginNeeded(.never) }
             grant = .refreshToken(login.refreshToken)
         }
-        return await send(try await request(credential, grant, access, now: now), now: now)
+        return await send(try await request(credential, grant, access, now: now), isDated: credential.settings.isDated)
+    }
+
+    /// Exchanges another credential's token (RFC 8693). A server that does not take it says `invalid_request` (section
+    /// 2.2.2): a cached one may have been ended by others, so a new one is tried once.
+    private nonisolated func exchange(
+        _ credential: Credential, _ access: RequestedAccess, now: Date
+    ) async throws(TokenFailure) -> Exchange.Answer {
+        func exchange(_ mode: TokenAsk.Mode) async throws(TokenFailure) -> Exchange.Answer {
+            let subjects = TokenSubject(store: store) { try await self.token($0, TokenAsk(mode: mode)) }
+            guard let subject = try await subjects.fetch(credential.settings.subject) else { throw .noSuchEndpoint }
+            let grant = AuthorizationGrant.tokenExchange(
+                subject: subject, actor: try await subjects.fetch(credential.settings.actor))
+            let request = try await request(credential, grant, access, now: now)
+            return await send(request, isDated: credential.settings.isDated)
+        }
+        let answer = try await exchange(.cached)
+        guard credential.settings.exchangesCachedToken,
+            case .refused(.oauth(.registered(let code))) = answer, ["invalid_request", "invalid_grant"].contains(code)
+        else { return answer }
+        return try await exchange(.rejected)
     }
 
     private nonisolated func request(
@@ -285,7 +319,9 @@ public actor TokenBroker {
 
     /// What proves the client in one request, for those that sign.
     private nonisolated func clientAssertion(_ credential: Credential, now: Date) async throws(TokenFailure) -> Secret? {
-        credential.settings.clientAuthentication.signs ? try await Assertion.ofClient(credential, now: now) : nil
+        guard credential.settings.clientAuthentication.signs else { return nil }
+        let dated = now.addingTimeInterval(serverClocks.offset(credential.settings.tokenURL.host))
+        return try await Assertion.ofClient(credential, now: dated)
     }
 
     /// The answer of an endpoint that is asked once.
@@ -297,12 +333,16 @@ public actor TokenBroker {
         }
     }
 
-    private nonisolated func send(_ request: EndpointRequest, now: Date) async -> Exchange.Answer {
+    /// - Parameter isDated: whether the request holds an assertion, which a wrong clock makes worthless.
+    private nonisolated func send(_ request: EndpointRequest, isDated: Bool) async -> Exchange.Answer {
         do throws(TransportFailure) {
             let answer = try await transport.send(request)
+            let now = clock.now()
+            let wasWrong = serverClocks.learn(from: answer, of: request.host, at: now)
             do throws(TokenRefusal) {
                 return .granted(try answer.tokens(now: now))
             } catch {
+                if case .oauth = error, isDated, wasWrong { return .misdated(error) }
                 return .refused(error)
             }
         } catch {
@@ -360,6 +400,32 @@ extension EndpointAnswer {
     fileprivate func tokens(now: Date) throws(TokenRefusal) -> TokenSet {
         try TokenResponse.parse(status: status, body: body, retryAfter: headerFields[.retryAfter], now: now)
     }
+}
+
+extension TokenAcquisition {
+    /// What follows from the credential as it is stored now.
+    fileprivate mutating func look(at credential: Credential, now: Date) -> Action {
+        fallbackLifetime = credential.settings.tokenLifetime
+        let stored = Stored(
+            token: credential.token(for: ask.access), needsLogin: credential.settings.grant.needsLogin, login: credential.login)
+        return handle(.stored(stored), now: now, jitter: 0)
+    }
+}
+
+extension EndpointRequest {
+    /// As the settings' address names it.
+    fileprivate var host: String {
+        (try? EndpointURL("\(head.scheme ?? "")://\(head.authority ?? "")/"))?.host ?? ""
+    }
+}
+
+extension ClientSettings {
+    fileprivate var exchangesCachedToken: Bool {
+        [subject, actor].contains { if case .credential = $0?.source { true } else { false } }
+    }
+
+    /// Whether its token requests hold an assertion, with a time in it.
+    fileprivate var isDated: Bool { clientAuthentication.signs || grant == .jwtBearer }
 }
 
 extension Credential {

@@ -24,6 +24,8 @@ public enum TokenFailure: Error, Equatable, Sendable {
     case noRefreshToken
     /// What should be a private key is none that can sign (RSA, P-256 or Ed25519 in PEM).
     case badKey
+    /// What was to be exchanged could not be had.
+    indirect case noSubject(SubjectFailure)
     /// The settings name no address for this.
     case noSuchEndpoint
     /// The server's tokens never live as long as was asked.
@@ -43,4 +45,16 @@ public enum TransportFailure: Error, Equatable, Sendable {
     case answerTooLarge(host: String)
     /// The certificates to trust, or a proxy variable, can't be used.
     case configuration(reason: String)
+}
+
+/// Why there is no token to exchange (RFC 8693 section 2.1).
+public enum SubjectFailure: Error, Equatable, Sendable {
+    /// There is no such credential.
+    case missing(name: String)
+    /// It is an exchange itself: two that name each other would wait for ever.
+    case exchange(name: String)
+    /// No token could be had for it.
+    case failed(name: String, TokenFailure)
+    /// The file can't be read, or holds no token.
+    case file(path: String)
 }

@@ -60,6 +60,13 @@ final class File: Sendable {
             identity: Identity(device: info.st_dev, inode: info.st_ino))
     }
 
+    /// Which file a path names now, without opening it.
+    static func identity(of path: String) throws(VaultError) -> Identity {
+        var info = stat()
+        guard unsafe stat(path, &info) == 0 else { throw failure("open", path) }
+        return Identity(device: info.st_dev, inode: info.st_ino)
+    }
+
     /// `count` bytes at `offset`, or fewer if the file ends before.
     func read(_ count: Int, at offset: UInt64) throws(VaultError) -> [UInt8] {
         var code: Int32 = 0

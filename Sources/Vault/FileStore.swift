@@ -24,7 +24,7 @@ struct FileStore: VaultStore {
     func isCurrent(_ snapshot: any VaultSnapshot) throws(VaultError) -> Bool {
         guard let snapshot = snapshot as? FileSnapshot else { return false }
         // The snapshot holds its file open, so its inode can't have been given to another.
-        return try File.open(path).status().identity == snapshot.identity
+        return try File.identity(of: path) == snapshot.identity
     }
 
     // MARK: Committing

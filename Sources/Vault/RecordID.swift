@@ -1,7 +1,7 @@
 import Sodium
 
 /// Sixteen random bytes that name one sealed record for ever; ordered as bytes.
-struct RecordID: Hashable, Comparable {
+public struct RecordID: Hashable, Comparable, Sendable {
     static let length = 16
     private let high: UInt64
     private let low: UInt64
@@ -28,7 +28,7 @@ struct RecordID: Hashable, Comparable {
         return bytes
     }
 
-    static func < (a: RecordID, b: RecordID) -> Bool {
+    public static func < (a: RecordID, b: RecordID) -> Bool {
         (a.high, a.low) < (b.high, b.low)
     }
 }

@@ -5,6 +5,10 @@ public struct RecordKind: RawRepresentable, Hashable, Sendable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
     public static let credential = RecordKind(rawValue: 1)
+    /// Who may have tokens of which credential. There is one at most, and its name is empty of meaning.
+    public static let policy = RecordKind(rawValue: 2)
+    /// Where the chain of the log stood when this was committed. There is one at most.
+    public static let auditHead = RecordKind(rawValue: 3)
 }
 
 /// One line of the root: which sealed record stands for which name.

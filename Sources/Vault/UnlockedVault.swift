@@ -9,6 +9,7 @@ public final class UnlockedVault: Sendable {
     private let keys: VaultKeys
     private let memory: GenerationMemory?
     private let current: Mutex<State>
+    private let sealed = Mutex<[RecordKind: @Sendable () -> Record?]>([:])
 
     /// A snapshot, with its root proven to be of this vault, whole, and no older than what was seen.
     struct State: Sendable {
@@ -37,6 +38,20 @@ public final class UnlockedVault: Sendable {
         memory.remember(generation, of: vaultID)
     }
 
+    /// The generation of the newest state, which costs one look at the file's name.
+    /// - Throws: `noVault`, `damaged`, `wentBack`, `system`.
+    public func newestGeneration() throws(VaultError) -> UInt64 {
+        try refreshed().root.generation
+    }
+
+    /// The record that a credential stands in now. It changes with every change of the credential, and with nothing else.
+    /// - Returns: nil if there is no such credential.
+    /// - Throws: `noVault`, `damaged`, `wentBack`, `system`.
+    public func recordID(of name: String) throws(VaultError) -> RecordID? {
+        let state = try refreshed()
+        return state.root.index(of: name, kind: .credential).map { state.root.entries[$0].id }
+    }
+
     /// The names of all credentials in the order of their bytes.
     public func names() -> [String] {
         let root = current.withLock { $0.root }
@@ -52,6 +67,15 @@ public final class UnlockedVault: Sendable {
             throw .noSuchCredential(name: name, near: CredentialName.nearest(to: name, among: names()))
         }
         return try read(state.root.entries[index], in: state)
+    }
+
+    /// Reads the one record of a kind of which there is one at most, from the newest state of the vault.
+    /// - Returns: nil if there is none.
+    /// - Throws: `damaged`, `memory`, `system`.
+    public func record(only kind: RecordKind) throws(VaultError) -> Record? {
+        let state = try refreshed()
+        guard let entry = state.root.entries.first(where: { $0.kind == kind }) else { return nil }
+        return try read(entry, in: state)
     }
 
     /// Reads every credential in turn, in the order of the names' bytes.
@@ -130,8 +154,29 @@ public final class UnlockedVault: Sendable {
         let state = try refreshed()
         var transaction = VaultTransaction(vault: self, state: state)
         let result = try body(&transaction)
+        if !transaction.isEmpty {
+            for (kind, record) in sealed.withLock({ $0 }) {
+                if let record = record() { transaction.replace(only: kind, with: record) }
+            }
+        }
         if !transaction.isEmpty { try commit(transaction, on: state, in: room) }
         return result
+    }
+
+    /// Puts the one record of a kind into every commit that is made for another reason.
+    public func sealWithEveryCommit(_ kind: RecordKind, _ record: @escaping @Sendable () -> Record?) {
+        sealed.withLock { $0[kind] = record }
+    }
+
+    /// What a keyed hash of the vault's is for; each has a key of its own.
+    public enum HashUse: Sendable { case auditChain, tokenFingerprint }
+
+    /// Keyed BLAKE2b, 32 bytes.
+    public func hash(_ bytes: [UInt8], for use: HashUse) -> [UInt8] {
+        switch use {
+        case .auditChain: KeyedHash.hash(bytes.span.bytes, key: keys.auditChain)
+        case .tokenFingerprint: KeyedHash.hash(bytes.span.bytes, key: keys.tokenFingerprint)
+        }
     }
 
     /// Takes room on the disk for one commit.

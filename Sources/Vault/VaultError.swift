@@ -1,6 +1,6 @@
 /// The parts of a vault file, as far as damage can be placed.
 public enum VaultPart: String, Sendable {
-    case header, root, records
+    case header, root, records, log
     case keyFile = "key file"
 }
 

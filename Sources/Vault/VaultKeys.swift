@@ -7,6 +7,8 @@ struct VaultKeys: ~Copyable {
     let record: SecretBytes
     let recordHash: SecretBytes
     let lockPlaces: SecretBytes
+    let auditChain: SecretBytes
+    let tokenFingerprint: SecretBytes
 
     /// - Throws: `memory`.
     static func derive(from vaultKey: borrowing SecretBytes) throws(VaultError) -> VaultKeys {
@@ -16,8 +18,11 @@ struct VaultKeys: ~Copyable {
             let record = try Subkeys.derive(3, context: "claviger", from: vaultKey)
             let recordHash = try Subkeys.derive(4, context: "claviger", from: vaultKey)
             let lockPlaces = try Subkeys.derive(5, context: "claviger", from: vaultKey)
+            let auditChain = try Subkeys.derive(6, context: "claviger", from: vaultKey)
+            let tokenFingerprint = try Subkeys.derive(7, context: "claviger", from: vaultKey)
             return VaultKeys(
-                header: header, root: root, record: record, recordHash: recordHash, lockPlaces: lockPlaces)
+                header: header, root: root, record: record, recordHash: recordHash, lockPlaces: lockPlaces,
+                auditChain: auditChain, tokenFingerprint: tokenFingerprint)
         } catch {
             throw .memory
         }

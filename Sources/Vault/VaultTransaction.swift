@@ -6,13 +6,14 @@ public struct VaultTransaction {
     private let state: UnlockedVault.State
     private(set) var dropped: Set<RecordID> = []
     private var written: [String: Record] = [:]
+    private var writtenAlone: [RecordKind: Record] = [:]
 
     init(vault: UnlockedVault, state: UnlockedVault.State) {
         self.vault = vault
         self.state = state
     }
 
-    var isEmpty: Bool { dropped.isEmpty && written.isEmpty }
+    var isEmpty: Bool { dropped.isEmpty && written.isEmpty && writtenAlone.isEmpty }
 
     private func stored(_ name: String) -> RootEntry? {
         guard let index = state.root.index(of: name, kind: .credential) else { return nil }
@@ -31,6 +32,12 @@ public struct VaultTransaction {
             throw .noSuchCredential(name: name, near: CredentialName.nearest(to: name, among: vault.names()))
         }
         return try vault.read(entry, in: state)
+    }
+
+    /// Stores the one record of a kind of which there is one at most.
+    public mutating func replace(only kind: RecordKind, with record: Record) {
+        for entry in state.root.entries where entry.kind == kind { dropped.insert(entry.id) }
+        writtenAlone[kind] = record
     }
 
     /// Stores a new credential.
@@ -67,13 +74,16 @@ public struct VaultTransaction {
     /// The written records under fresh ids, sealed, in ascending order of id.
     func sealedAdditions(keys: borrowing VaultKeys) -> [(entry: Root.NewEntry, sealed: [UInt8])] {
         var additions: [(entry: Root.NewEntry, sealed: [UInt8])] = []
-        for (name, record) in written {
+        let all =
+            written.map { (kind: RecordKind.credential, name: $0.key, record: $0.value) }
+            + writtenAlone.map { (kind: $0.key, name: "-", record: $0.value) }
+        for (kind, name, record) in all {
             let id = RecordID.fresh()
             let context = UnlockedVault.recordContext(vaultID: vault.vaultID, id: id)
             let sealed = record.withPlaintext { AEAD.seal($0, context: context.span.bytes, key: keys.record) }
             let hash = KeyedHash.hash(sealed.span.bytes, key: keys.recordHash)
             additions.append(
-                (Root.NewEntry(id: id, kind: .credential, name: name, sealedLength: sealed.count, hash: hash), sealed))
+                (Root.NewEntry(id: id, kind: kind, name: name, sealedLength: sealed.count, hash: hash), sealed))
         }
         return additions.sorted { $0.entry.id < $1.entry.id }
     }

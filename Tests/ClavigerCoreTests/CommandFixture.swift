@@ -7,7 +7,10 @@ struct CommandFixture {
     let folder = TemporaryFolder()
     var keyFile: String { folder.file("key") }
     var vault: String { folder.file(".local/share/claviger/vault") }
-    var environment: [String: String] { ["HOME": folder.path, "CLAVIGER_KEY_FILE": keyFile] }
+    var environment: [String: String] {
+        // No agent of this machine's is asked.
+        ["HOME": folder.path, "CLAVIGER_KEY_FILE": keyFile, "CLAVIGER_SOCKET": folder.file("none.sock")]
+    }
 
     /// With a vault already made.
     init() async throws {
@@ -35,12 +38,5 @@ struct CommandFixture {
         let result = await run("show", name, "--json")
         try #require(result.status == 0, "\(result.errors)")
         return try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
-    }
-}
-
-extension ProgramResult {
-    /// Whether it failed with this status, on standard error alone, in the house's form.
-    func refuses(_ status: Int32, _ words: String) -> Bool {
-        self.status == status && output.isEmpty && errors.hasPrefix("claviger: error: ") && errors.contains(words)
     }
 }

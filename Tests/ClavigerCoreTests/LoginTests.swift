@@ -6,7 +6,7 @@ import Testing
 
 extension CommandFixture {
     /// Adds a credential of the practice server whose refresh tokens rotate.
-    fileprivate func addLogin(_ server: PracticeServer, _ grant: String, _ more: [String] = [], refreshToken: String? = nil)
+    func addLogin(_ server: PracticeServer, _ grant: String, _ more: [String] = [], refreshToken: String? = nil)
         async throws
         -> ProgramResult
     {
@@ -23,7 +23,7 @@ extension CommandFixture {
     }
 
     /// A credential that is logged in, with its first refresh done.
-    fileprivate func loggedIn(_ server: PracticeServer) async throws {
+    func loggedIn(_ server: PracticeServer) async throws {
         let added = try await addLogin(server, "refresh-token", refreshToken: try await server.newLogin())
         try #require(added.status == 0, "\(added.errors)")
     }
@@ -225,6 +225,16 @@ extension CommandFixture {
 }
 
 /// What claviger exists for: with rotation and reuse detection on, no login is lost.
+private enum Strace {
+    static let program = "/usr/bin/strace"
+    static let isThere = geteuid() == 0 && FileManager.default.isExecutableFile(atPath: program)
+
+    /// Ends the process at the nth call of this name that one of its threads makes.
+    static func killing(at call: String, _ step: Int) -> [String] {
+        ["-qq", "-f", "-o", "/dev/null", "-e", "trace=\(call)", "-e", "inject=\(call):signal=KILL:when=\(step)"]
+    }
+}
+
 @Suite(.timeLimit(.minutes(10)), .serialized) struct NeverLoseALoginTests {
     /// How often a race is run; `CLAVIGER_TEST_ROUNDS=200 make test` runs it more often than patience allows each time.
     private static func rounds(_ usual: Int) -> Int {
@@ -268,6 +278,89 @@ extension CommandFixture {
             let next = await fixture.run("token", "a", "--fresh")
             #expect(next.status == 0, "\(next.errors)")
         }
+        #expect(try await server.reuses() == 0)
+    }
+
+    /// Killed at each step: strace ends the process at its first, second, third ... call of each kind that changes
+    /// anything, until there is no further one. Afterwards the login works each time.
+    @Test(.enabled(if: Strace.isThere, "make test installs strace, and root may use it"))
+    func killedAtEachStepUpToTheRequest() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        try await fixture.loggedIn(server)
+        try await server.request("POST", "/admin/grace/60000")
+        // One thread for all but the network, so that the calls of a kind are counted through.
+        let environment = fixture.environment.merging(["LIBDISPATCH_COOPERATIVE_POOL_STRICT": "1"]) { $1 }
+        var kills = 0
+        for call in ["fcntl", "fallocate", "write", "ftruncate", "fsync", "rename", "connect", "writev"] {
+            for step in 1...40 {
+                let result = await Program.run(
+                    Strace.program, Strace.killing(at: call, step) + [Program.core, "token", "a", "--fresh"],
+                    environment: environment)
+                guard result.status == 128 + SIGKILL else { break }
+                kills += 1
+                let next = await fixture.run("token", "a", "--fresh")
+                #expect(next.status == 0, "\(call) \(step): \(next.errors)")
+            }
+        }
+        // Fewer would mean that the steps are not reached any more.
+        #expect(kills > 20)
+        #expect(try await server.reuses() == 0)
+    }
+
+    /// The same from the moment on in which the request is with the server.
+    @Test(.enabled(if: Strace.isThere, "make test installs strace, and root may use it"))
+    func killedAtEachStepAfterTheRequest() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        try await fixture.loggedIn(server)
+        try await server.request("POST", "/admin/grace/60000")
+        var kills = 0
+        for call in ["openat", "fcntl", "write", "ftruncate", "fsync", "rename"] {
+            for step in 1...20 {
+                let before = try await server.counts().requests
+                try await server.fail(#"{"delay":400}"#)
+                let child = Program.spawn(
+                    Program.core, ["token", "a", "--fresh"], environment: fixture.environment, input: "/dev/null",
+                    output: "/dev/null", errors: "/dev/null")
+                while try await server.counts().requests == before { try await Task.sleep(for: .milliseconds(5)) }
+                async let traced = Program.run(Strace.program, Strace.killing(at: call, step) + ["-p", "\(child)"])
+                let status = await Program.wait(child)
+                _ = await traced
+                guard status == 128 + SIGKILL else { break }
+                kills += 1
+                let next = await fixture.run("token", "a", "--fresh")
+                #expect(next.status == 0, "\(call) \(step): \(next.errors)")
+            }
+        }
+        #expect(kills > 10)
+        #expect(try await server.reuses() == 0)
+    }
+
+    /// A process that was stopped with the lock in its hands keeps everybody waiting, and spends nothing of theirs.
+    @Test func aStoppedProcessHoldsTheLock() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        try await fixture.loggedIn(server)
+        let before = try await server.counts().requests
+        try await server.fail(#"{"delay":300}"#)
+        let stopped = Program.spawn(
+            Program.core, ["token", "a", "--fresh"], environment: fixture.environment, input: "/dev/null",
+            output: fixture.folder.file("stopped"), errors: "/dev/null")
+        while try await server.counts().requests == before { try await Task.sleep(for: .milliseconds(5)) }
+        kill(stopped, SIGSTOP)
+        // The cached token is handed out all the same: readers take no lock.
+        #expect(await fixture.run("token", "a").status == 0)
+        let waiting = Program.spawn(
+            Program.core, ["token", "a", "--fresh"], environment: fixture.environment, input: "/dev/null",
+            output: fixture.folder.file("waiting"), errors: "/dev/null")
+        try await Task.sleep(for: .milliseconds(500))
+        #expect(kill(waiting, 0) == 0)
+        #expect(try await server.counts().requests == before + 1)
+        kill(stopped, SIGCONT)
+        #expect(await Program.wait(stopped) == 0)
+        #expect(await Program.wait(waiting) == 0)
+        #expect(bytes(ofFile: fixture.folder.file("waiting")) == bytes(ofFile: fixture.folder.file("stopped")))
         #expect(try await server.reuses() == 0)
     }
 

@@ -3,6 +3,40 @@ import TestSupport
 import Testing
 
 /// Bad input: each refused with its own words and exit code, and nothing changed.
+@Suite struct ProviderVariableTests {
+    @Test func whatAProviderLeavesOpenIsGivenOrAskedFor() async throws {
+        let fixture = try await CommandFixture()
+        func add(_ more: String...) async -> ProgramResult {
+            await Program.run(
+                Program.claviger, ["add", "a", "--no-verify", "--client-id", "x", "--secret-file", "-"] + more,
+                environment: fixture.environment, input: "made-up")
+        }
+        #expect(await add("--provider", "entra").refuses(64, "needs to know the tenant's id or domain"))
+        #expect(await add("--provider", "entra", "--set", "tenant=a/b").refuses(64, "tenant must be one word or a host"))
+        #expect(await add("--provider", "entra", "--set", "tenant").refuses(64, "--set takes name=value"))
+        #expect(await add("--provider", "entra", "--set", "tenant=x", "--set", "t=x").refuses(64, "it has no variable"))
+        #expect(await add("--token-url", "https://x.example/t", "--set", "tenant=x").refuses(64, "--set belongs to --provider"))
+        let added = await add("--provider", "entra", "--set", "tenant=made-up.example")
+        #expect(added.status == 0, "\(added.errors)")
+        #expect(
+            try await fixture.show("a")["token_url"] as? String
+                == "https://login.microsoftonline.com/made-up.example/oauth2/v2.0/token")
+        // On a terminal it is asked for.
+        let terminal = PseudoTerminal(
+            Program.claviger,
+            [
+                "add", "b", "--provider", "auth0", "--no-verify", "--client-id", "x", "--secret-file",
+                fixture.folder.write("s", "made-up"),
+            ],
+            environment: fixture.environment, output: fixture.folder.file("out"))
+        #expect(try await terminal.expect("eu.auth0.com: ").contains("the Auth0 domain"))
+        terminal.type("made-up.example\n")
+        #expect(await terminal.wait() == 0)
+        #expect(try await fixture.show("b")["token_url"] as? String == "https://made-up.example/oauth/token")
+        #expect(await fixture.run("providers", "okta").output.contains("POST https://domain/oauth2/default/v1/token"))
+    }
+}
+
 @Suite struct VaultRefusalTests {
     @Test func noVault() async throws {
         let fixture = CommandFixture(withoutVault: ())

@@ -83,5 +83,6 @@ struct TLSTests {
             Program.claviger, ["add", "b", "--client-auth", "tls", "--secret-file", files.file("good.key")] + settings,
             environment: home)
         #expect(keyAlone.status == 78 && keyAlone.errors.contains("the client's certificate and its key can't be read"))
+        Proven.record(grant: "client-credentials", clientAuth: "tls", server: "OpenSSL")
     }
 }

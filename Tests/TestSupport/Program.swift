@@ -1,10 +1,27 @@
-public import Foundation
+import CLinux
+import Foundation
 
 /// What a program did.
 public struct ProgramResult: Sendable {
     public let status: Int32
     public let output: String
     public let errors: String
+}
+
+extension ProgramResult {
+    /// Whether it failed with this status, on standard error alone, in the house's form.
+    public func refuses(_ status: Int32, _ words: String) -> Bool {
+        self.status == status && output.isEmpty && errors.hasPrefix("claviger: error: ") && errors.contains(words)
+    }
+}
+
+/// Whether something becomes true within ten seconds.
+public func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
+    for _ in 0..<500 {
+        if try await condition() { return true }
+        try await Task.sleep(for: .milliseconds(20))
+    }
+    return false
 }
 
 /// The programs under test, and how to run them: in a session of their own (so without a terminal), with exactly the
@@ -57,10 +74,17 @@ public enum Program {
         }
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        // Servers run in this process, too, and their connections are not the child's to hold open.
+        _ = claviger_spawn_streams_only(&actions)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        posix_spawnattr_setflags(&attributes, 0x80 /* POSIX_SPAWN_SETSID */)
+        // The thread that spawns may block signals, and the network's library ignores SIGPIPE: neither is the child's.
+        var pipe = sigset_t()
+        sigemptyset(&pipe)
+        sigaddset(&pipe, SIGPIPE)
+        posix_spawnattr_setsigdefault(&attributes, &pipe)
+        posix_spawnattr_setflags(&attributes, 0x8C /* POSIX_SPAWN_SETSID, SETSIGMASK, SETSIGDEF */)
         let argv = ([path] + arguments).map { strdup($0) } + [nil]
         let variables = ["PATH": "/usr/bin:/bin"].merging(environment) { $1 }
         let envp = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]

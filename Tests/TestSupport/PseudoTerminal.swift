@@ -5,7 +5,7 @@ public final class PseudoTerminal: Sendable {
     private let master: Int32
     private let child: pid_t
 
-    public init(_ program: String, _ arguments: [String], environment: [String: String], output: String) {
+    public init(_ program: String, _ arguments: [String], environment: [String: String], output: String, columns: Int = 0) {
         // posix_openpt, unlockpt and ptsname, which Swift does not import.
         master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
         var unlock: Int32 = 0
@@ -13,6 +13,8 @@ public final class PseudoTerminal: Sendable {
         precondition(master >= 0 && ioctl(master, 0x4004_5431 /* TIOCSPTLCK */, &unlock) == 0)
         precondition(ioctl(master, 0x8004_5430 /* TIOCGPTN */, &number) == 0)
         let terminal = "/dev/pts/\(number)"
+        var size = winsize(ws_row: 50, ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
+        precondition(ioctl(master, UInt(TIOCSWINSZ), &size) == 0)
         _ = fcntl(master, F_SETFL, O_NONBLOCK)
         child = Program.spawn(
             program, arguments, environment: environment, input: terminal, output: output, errors: terminal)

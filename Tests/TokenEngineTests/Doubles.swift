@@ -112,6 +112,8 @@ final class ScriptedTransport: HTTPTransport {
         case token(String, expiresIn: Int? = 3600, refresh: String? = nil)
         case status(Int, String = "", retryAfter: String? = nil)
         case failure(TransportFailure)
+        /// A refusal that says what time it is.
+        case dated(Int, String, Date)
     }
 
     private let state: Mutex<(replies: [Reply], requests: [EndpointRequest])>
@@ -140,9 +142,23 @@ final class ScriptedTransport: HTTPTransport {
             var fields = HTTPFields()
             fields[.retryAfter] = retryAfter
             return EndpointAnswer(status: status, headerFields: fields, body: Array(body.utf8))
+        case .dated(let status, let body, let date):
+            var fields = HTTPFields()
+            fields[.date] = Self.date(date)
+            return EndpointAnswer(status: status, headerFields: fields, body: Array(body.utf8))
         case .failure(let failure):
             throw failure
         }
+    }
+}
+
+extension ScriptedTransport {
+    private static func date(_ date: Date) -> String {
+        let formatter = DateFormatter()
+        formatter.locale = Locale(identifier: "en_US_POSIX")
+        formatter.timeZone = TimeZone(identifier: "GMT")
+        formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+        return formatter.string(from: date)
     }
 }
 

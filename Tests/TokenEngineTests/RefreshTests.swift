@@ -1,6 +1,7 @@
 import Foundation
 import Sodium
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import OAuth
@@ -248,6 +249,243 @@ extension MemoryStore {
 }
 
 /// The decision alone: every state with every event.
+@Suite struct RaceTests {
+    /// A server whose refresh tokens rotate: one that comes twice is a reuse.
+    private final class RotatingServer: HTTPTransport {
+        private let state = Mutex((current: "first", requests: 0, reuses: 0))
+        var counts: (requests: Int, reuses: Int) { state.withLock { ($0.requests, $0.reuses) } }
+
+        func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
+            let sent = FormEncoding.decode(String(decoding: request.body, as: UTF8.self)).first { $0.name == "refresh_token" }?
+                .value
+            await Task.yield()
+            return state.withLock { state in
+                state.requests += 1
+                if sent != state.current { state.reuses += 1 }
+                state.current = "made-up-\(state.requests)"
+                let body = #"{"access_token":"token-\#(state.requests)","refresh_token":"\#(state.current)","expires_in":60}"#
+                return EndpointAnswer(status: 200, body: Array(body.utf8))
+            }
+        }
+    }
+
+    /// Time moves when told; who waits for a lock gives the others a moment.
+    private final class SteppedClock: WallClock {
+        private let time = Mutex(Date(timeIntervalSince1970: 1_000_000))
+        func now() -> Date { time.withLock { $0 } }
+        func advance(_ seconds: Double) { time.withLock { $0.addTimeInterval(seconds) } }
+        func sleep(seconds: Double) async throws { try await Task.sleep(for: .milliseconds(1)) }
+    }
+
+    /// Two brokers stand for two processes: they share the store and its lock, and nothing else.
+    @Test func thirtyTwoTasksAndOneRotatingRefreshToken() async throws {
+        let store = MemoryStore(["a": try loggedIn()])
+        let server = RotatingServer()
+        let clock = SteppedClock()
+        let brokers = (0..<2).map { _ in TokenBroker(store: store, transport: server, clock: clock, host: "here", jitter: { 1 }) }
+        for round in 1...200 {
+            let tokens = try await withThrowingTaskGroup(of: String.self) { group in
+                for caller in 0..<32 {
+                    group.addTask { try await brokers[caller % 2].token("a", TokenAsk()).token.revealed() }
+                }
+                return try await group.reduce(into: Set()) { $0.insert($1) }
+            }
+            #expect(tokens == ["token-\(round)"])
+            clock.advance(60)
+        }
+        #expect(server.counts.requests == 200)
+        #expect(server.counts.reuses == 0)
+    }
+}
+
+@Suite struct ServerClockTests {
+    private func signing() throws -> Credential {
+        try someCredential { $0.settings.clientAuthentication = .clientSecretJWT }
+    }
+
+    /// When the assertion in a body was issued, in seconds since 1970.
+    private func issued(_ body: String) throws -> Int {
+        let text = try #require(FormEncoding.decode(body).first { $0.name == "client_assertion" }?.value)
+        let part = String(text.split(separator: ".")[1]).replacing("-", with: "+").replacing("_", with: "/")
+        let bytes = Data(base64Encoded: part + String(repeating: "=", count: (4 - part.count % 4) % 4)) ?? Data()
+        let claims = try #require(JSONValue(parsing: Array(bytes))?.object)
+        guard case .integer(let seconds) = claims["iat"] else { throw CancellationError() }
+        return seconds
+    }
+
+    @Test func anAssertionOfAWrongClockIsDatedAnew() async throws {
+        let store = MemoryStore(["a": try signing()])
+        let theirs = now.addingTimeInterval(600)
+        let transport = ScriptedTransport(.dated(401, #"{"error":"invalid_client"}"#, theirs), .token("new"))
+        let broker = broker(store, transport)
+        #expect(try await broker.token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try transport.bodies.map(issued) == [1_000_000, 1_000_600])
+        // Learned: the next is right at once. What is stored is in our own time.
+        _ = try await broker.token("a", TokenAsk(mode: .fresh))
+        #expect(try issued(transport.bodies[2]) == 1_000_600)
+        #expect(store.peek("a").tokens.first?.sent == now)
+    }
+
+    @Test func aRefusalThatTheClockDoesNotExplainIsFinal() async throws {
+        let store = MemoryStore(["a": try signing()])
+        let refusal = ScriptedTransport.Reply.dated(401, #"{"error":"invalid_client"}"#, now.addingTimeInterval(600))
+        let transport = ScriptedTransport(refusal)
+        await #expect(throws: TokenFailure.keyPairRefused) { try await broker(store, transport).token("a", TokenAsk()) }
+        #expect(transport.requests == 2)
+        let right = ScriptedTransport(.dated(401, #"{"error":"invalid_client"}"#, now.addingTimeInterval(5)))
+        await #expect(throws: TokenFailure.keyPairRefused) { try await broker(store, right).token("a", TokenAsk()) }
+        #expect(right.requests == 1)
+    }
+
+    @Test func aWrongClockIsNoReasonToSendASecretTwice() async throws {
+        let store = MemoryStore(["a": try someCredential()])
+        let transport = ScriptedTransport(.dated(401, #"{"error":"invalid_client"}"#, now.addingTimeInterval(600)))
+        await #expect(throws: TokenFailure.keyPairRefused) { try await broker(store, transport).token("a", TokenAsk()) }
+        #expect(transport.requests == 1)
+    }
+}
+
+@Suite struct LoginWithoutRefreshTokenTests {
+    @Test(arguments: [true, false])
+    func itEndsWithItsTokenWhereThatIsExpected(_ isExpected: Bool) async throws {
+        var credential = try loggedIn()
+        credential.settings.noRefreshToken = isExpected ? true : nil
+        let grant = AuthorizationGrant.authorizationCode(
+            try Secret(utf8: "code"), redirectURI: "http://127.0.0.1", verifier: try Secret(utf8: "v"), nonce: nil)
+        let broker = broker(MemoryStore([:]), ScriptedTransport(.token("new")))
+        guard isExpected else {
+            await #expect(throws: TokenFailure.noRefreshToken) { try await broker.logIn(credential, with: grant) }
+            return
+        }
+        let proof = try await broker.logIn(credential, with: grant)
+        #expect(proof.login == nil)
+        #expect(proof.token.expires == now.addingTimeInterval(3600))
+    }
+}
+
+@Suite struct IDTokenTests {
+    private func answer(nonce: String?) -> ScriptedTransport {
+        func part(_ text: String) -> String { Base64URL.encode(Array(text.utf8)) }
+        let claims = nonce.map { #"{"nonce":"\#($0)"}"# } ?? "{}"
+        let token = [part(#"{"alg":"none"}"#), part(claims), part("")].joined(separator: ".")
+        return ScriptedTransport(
+            .status(200, #"{"access_token":"new","refresh_token":"first","expires_in":60,"id_token":"\#(token)"}"#))
+    }
+
+    private func logIn(_ transport: ScriptedTransport) async throws -> TokenBroker.Proof {
+        let grant = AuthorizationGrant.authorizationCode(
+            try Secret(utf8: "code"), redirectURI: "http://127.0.0.1", verifier: try Secret(utf8: "v"), nonce: "ours")
+        return try await broker(MemoryStore([:]), transport).logIn(try loggedIn(), with: grant)
+    }
+
+    @Test func anIDTokenMustCarryOurNonce() async throws {
+        #expect(try await logIn(answer(nonce: "ours")).token.token.revealed() == "new")
+        for other in ["another", nil] {
+            await #expect(throws: TokenFailure.unusableAnswer(reason: "an ID token that belongs to another login")) {
+                try await logIn(answer(nonce: other))
+            }
+        }
+    }
+
+    @Test func aServerThatSendsNoneIsLeftInPeace() async throws {
+        #expect(try await logIn(ScriptedTransport(.token("new", refresh: "first"))).token.token.revealed() == "new")
+    }
+}
+
+@Suite struct TokenExchangeTests {
+    private func exchanging(_ source: ExchangedToken.Source, actor: ExchangedToken.Source? = nil) throws -> Credential {
+        try someCredential {
+            $0.settings.grant = .tokenExchange
+            $0.settings.subject = ExchangedToken(source: source, type: ExchangedToken.registeredType("access_token"))
+            $0.settings.actor = actor.map { ExchangedToken(source: $0, type: ExchangedToken.registeredType("jwt")) }
+        }
+    }
+
+    /// RFC 8693 section 2.1.
+    @Test func theTokenOfAnotherCredentialIsExchanged() async throws {
+        let store = MemoryStore(["a": try exchanging(.credential(name: "b")), "b": try someCredential()])
+        let transport = ScriptedTransport(.token("subject"), .token("exchanged"))
+        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "exchanged")
+        #expect(
+            transport.bodies[1]
+                == "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=subject"
+                + "&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token")
+        // The subject's token was bought like any other, and is kept.
+        #expect(store.peek("b").tokens.first?.token.revealed() == "subject")
+    }
+
+    @Test func theActorsTokenGoesWithIt() async throws {
+        let store = MemoryStore([
+            "a": try exchanging(.credential(name: "b"), actor: .credential(name: "c")),
+            "b": try someCredential(try someToken("of-b")), "c": try someCredential(try someToken("of-c")),
+        ])
+        let transport = ScriptedTransport(.token("exchanged"))
+        _ = try await broker(store, transport).token("a", TokenAsk())
+        let parameters = FormEncoding.decode(transport.bodies[0])
+        #expect(parameters.contains(Parameter("subject_token", "of-b")))
+        #expect(parameters.contains(Parameter("actor_token", "of-c")))
+        #expect(parameters.contains(Parameter("actor_token_type", "urn:ietf:params:oauth:token-type:jwt")))
+    }
+
+    @Test func theFileIsReadForEachExchange() async throws {
+        let folder = TemporaryFolder()
+        let path = folder.write("token", "one\n")
+        let store = MemoryStore(["a": try exchanging(.file(path: path))])
+        let transport = ScriptedTransport(.token("exchanged"))
+        let broker = broker(store, transport)
+        _ = try await broker.token("a", TokenAsk())
+        _ = folder.write("token", "two")
+        _ = try await broker.token("a", TokenAsk(mode: .fresh))
+        #expect(transport.bodies.map { FormEncoding.decode($0)[1].value } == ["one", "two"])
+    }
+
+    @Test(arguments: ["", " \n", "two words", "a\u{1}b", String(repeating: "a", count: 1 << 17)])
+    func aFileWithoutOneTokenIsRefused(content: String) async throws {
+        let path = TemporaryFolder().write("token", content)
+        let store = MemoryStore(["a": try exchanging(.file(path: path))])
+        let transport = ScriptedTransport(.token("exchanged"))
+        await #expect(throws: TokenFailure.noSubject(.file(path: path))) {
+            try await broker(store, transport).token("a", TokenAsk())
+        }
+        #expect(transport.requests == 0)
+    }
+
+    @Test func noCircleOfExchangesIsWaitedFor() async throws {
+        let store = MemoryStore([
+            "a": try exchanging(.credential(name: "b")), "b": try exchanging(.credential(name: "a")),
+            "own": try exchanging(.credential(name: "own")), "lost": try exchanging(.credential(name: "nobody")),
+        ])
+        let broker = broker(store, ScriptedTransport(.token("new")))
+        for (name, failure) in [
+            ("a", SubjectFailure.exchange(name: "b")), ("own", .exchange(name: "own")), ("lost", .missing(name: "nobody")),
+        ] {
+            await #expect(throws: TokenFailure.noSubject(failure)) { try await broker.token(name, TokenAsk()) }
+        }
+    }
+
+    @Test func aSubjectThatIsNotTakenIsReplacedOnce() async throws {
+        let stored = try someCredential(try someToken("dead"))
+        let store = MemoryStore(["a": try exchanging(.credential(name: "b")), "b": stored])
+        let refusal = ScriptedTransport.Reply.status(400, #"{"error":"invalid_request"}"#)
+        let transport = ScriptedTransport(refusal, .token("alive"), .token("exchanged"))
+        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "exchanged")
+        #expect([0, 2].map { FormEncoding.decode(transport.bodies[$0])[1].value } == ["dead", "alive"])
+        let stubborn = ScriptedTransport(refusal, .token("alive"), refusal)
+        await #expect(throws: TokenFailure.refused(.registered("invalid_request"))) {
+            try await broker(store, stubborn).token("a", TokenAsk(mode: .fresh))
+        }
+        #expect(stubborn.requests == 3)
+    }
+
+    @Test func whyTheSubjectHasNoTokenIsSaid() async throws {
+        let store = MemoryStore(["a": try exchanging(.credential(name: "b")), "b": try someCredential()])
+        let transport = ScriptedTransport(.status(401, #"{"error":"invalid_client"}"#))
+        await #expect(throws: TokenFailure.noSubject(.failed(name: "b", .keyPairRefused))) {
+            try await broker(store, transport).token("a", TokenAsk())
+        }
+    }
+}
+
 @Suite struct ExhaustiveDecisionTests {
     private static let states = [
         "reading", "locking", "rereading", "lastLook", "forgetting", "journaling", "sending", "checking", "ending", "committing",
@@ -280,7 +518,7 @@ extension MemoryStore {
         let answers: [Exchange.Answer] = [
             .granted(granted), .refused(.oauth(.invalidClient)), .refused(.oauth(.invalidGrant)),
             .refused(.transient(status: 503, retryAfter: nil)), .refused(.unusable(reason: "")), .failed(aFailure),
-            .failed(aLostAnswer),
+            .failed(aLostAnswer), .misdated(.oauth(.invalidClient)),
         ]
         let events: [TokenAcquisition.Event] =
             stored.map { .stored($0) } + [.locked, .lockTimedOut, .waited, .written, .notWritten]

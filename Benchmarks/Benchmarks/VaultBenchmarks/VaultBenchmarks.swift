@@ -7,7 +7,7 @@ import TokenEngine
 import Vault
 
 /// Refuses: what is measured needs no network.
-private struct NoNetwork: HTTPTransport {
+struct NoNetwork: HTTPTransport {
     func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
         throw .configuration(reason: "no network in a benchmark")
     }
@@ -58,7 +58,7 @@ private struct SizedVault {
     func remove() { try? FileManager.default.removeItem(atPath: (path as NSString).deletingLastPathComponent) }
 }
 
-private func run(_ program: String, _ arguments: [String]) -> Int32 {
+func run(_ program: String, _ arguments: [String]) -> Int32 {
     let argv = ([program] + arguments).map { strdup($0) } + [nil]
     defer { argv.forEach { free($0) } }
     var actions = posix_spawn_file_actions_t()
@@ -112,7 +112,7 @@ let benchmarks: @Sendable () -> Void = {
         }
     }
 
-    Benchmark("decide on a cached token") { benchmark in
+    Benchmark("a cached token, out of the vault") { benchmark in
         let sized = try SizedVault(count: 10)
         let agent = LocalAgent(vault: try sized.open(), transport: NoNetwork())
         benchmark.startMeasurement()
@@ -120,6 +120,8 @@ let benchmarks: @Sendable () -> Void = {
         benchmark.stopMeasurement()
         sized.remove()
     }
+
+    engineBenchmarks(core: core)
 
     // The disk's part of a commit: what one file of this size costs to write and synchronise, here and now.
     for megabytes in [1, 10, 100] {

@@ -22,6 +22,12 @@ struct Add: AsyncParsableCommand {
         completion: .custom { _, _, _ in providerNames() })
     var provider: String?
 
+    @Option(
+        name: .customLong("set"),
+        help: ArgumentHelp(
+            "What the provider's addresses leave open, such as tenant=ID; asked for if not given.", valueName: "name=value"))
+    var values: [String] = []
+
     @Option(help: ArgumentHelp("A server that says itself where its endpoints are (RFC 8414).", valueName: "url"))
     var issuer: String?
 
@@ -40,6 +46,7 @@ struct Add: AsyncParsableCommand {
     func run() async throws {
         try CredentialName.validate(name)
         let provider = try provider.map(Providers.named)
+        if provider == nil, !values.isEmpty { throw Failure("--set belongs to --provider", .usage) }
         let document = try keyPair.from.map(KeyDocument.init)
         let settings = try await newSettings(provider, document)
         try await naming(name) {
@@ -79,7 +86,7 @@ struct Add: AsyncParsableCommand {
         } else if let issuer {
             settings = try await discover(issuer)
         } else if let provider {
-            settings = provider.settings
+            settings = try filled(provider)
         } else if let url = self.settings.tokenURL {
             settings = ClientSettings(tokenURL: try SettingsOptions.address("--token-url", url))
         } else {
@@ -89,6 +96,33 @@ struct Add: AsyncParsableCommand {
         }
         try self.settings.apply(to: &settings)
         return settings
+    }
+
+    /// The provider's settings, with what they leave open from the options, or asked for.
+    private func filled(_ provider: Provider) throws -> ClientSettings {
+        var given: [String: String] = [:]
+        for text in values {
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard parts.count == 2, !parts[0].isEmpty else { throw Failure("--set takes name=value", .usage) }
+            given[parts[0]] = parts[1]
+        }
+        for variable in provider.variables ?? [] where given[variable.name] == nil {
+            if variable.fallback != nil, !Terminal.isThere { continue }
+            let fallback = variable.fallback.map { " [\($0)]" } ?? ""
+            let answer = try Terminal.promptLine(
+                Terminal.plain("\(variable.title)\(fallback): "),
+                otherwise: Failure(
+                    "the provider needs to know \(Terminal.plain(variable.title))",
+                    hint: "use --set \(Terminal.plain(variable.name))=VALUE", .usage))
+            if !answer.isEmpty { given[variable.name] = answer }
+        }
+        do throws(CatalogueError) {
+            return try provider.settings(given)
+        } catch {
+            throw Failure(
+                "the provider \(Failure.quoted(provider.name)) can't be used: \(Terminal.plain(error.reason))",
+                hint: "use --set NAME=VALUE", .usage)
+        }
     }
 
     /// What the server says of itself; what was chosen of it is shown.

@@ -16,6 +16,10 @@ struct Edit: AsyncParsableCommand {
         case caFile = "ca-file"
         case revocationURL = "revocation-url"
         case introspectionURL = "introspection-url"
+        case authorizationParam = "authorization-param"
+        case redirectURI = "redirect-uri"
+        case actor
+        case noRefreshToken = "no-refresh-token"
     }
 
     @Argument(help: "The credential.")
@@ -64,6 +68,10 @@ extension Edit.Clearable {
         case .caFile: settings.certificateAuthority = nil
         case .revocationURL: settings.revocationURL = nil
         case .introspectionURL: settings.introspectionURL = nil
+        case .authorizationParam: settings.authorizationParameters = nil
+        case .redirectURI: settings.redirectURI = nil
+        case .actor: settings.actor = nil
+        case .noRefreshToken: settings.noRefreshToken = nil
         }
     }
 }

@@ -21,6 +21,9 @@ struct Login: AsyncParsableCommand {
     @Flag(help: "Open no browser: show the address.")
     var noBrowser = false
 
+    @Flag(name: .customLong("no-qr"), help: "Draw no QR code of the address for another device.")
+    var noQRCode = false
+
     @Flag(help: "Paste the code, or the whole address that the browser ends at.")
     var paste = false
 
@@ -76,7 +79,7 @@ struct Login: AsyncParsableCommand {
             let token = try SecretInput.file(refreshTokenFile, what: "refresh token")
             return try await agent.logIn(name, with: .refreshToken(token))
         }
-        if settings.grant == .deviceCode { return try await DeviceLogin(agent: agent, name: name).run() }
+        if settings.grant == .deviceCode { return try await DeviceLogin(agent: agent, name: name, drawsCode: !noQRCode).run() }
         guard settings.authorizationURL != nil else {
             guard settings.grant == .refreshToken else { throw TokenFailure.noSuchEndpoint }
             let token = try Terminal.promptSecret(

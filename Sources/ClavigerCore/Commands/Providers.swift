@@ -29,15 +29,14 @@ struct Providers: ParsableCommand {
             ].map(Terminal.plain)
         }
         try Terminal.output(Report.table([["NAME", "SERVICE", "GRANTS", "KEYS ARE MADE IN"]] + rows))
-        for provider in providers {
-            for note in provider.notes ?? [] { Terminal.note("\(Terminal.plain(provider.name)): \(Terminal.plain(note))") }
-        }
+        Terminal.note("claviger providers NAME shows all of one, and what to know of it")
     }
 
     /// What would be sent, with made-up words where secrets go.
     private func show(_ provider: Provider) throws {
         if json { return try Terminal.output(Report.json(provider)) }
-        let settings = provider.settings
+        let settings = try provider.settings(
+            Dictionary((provider.variables ?? []).map { ($0.name, $0.fallback ?? $0.name.uppercased()) }) { $1 })
         let client = ClientIdentity(
             id: "CLIENT-ID", secret: try Secret(utf8: "CLIENT-SECRET"), username: "USER", password: try Secret(utf8: "PASSWORD"))
         let grant: AuthorizationGrant =
@@ -45,11 +44,17 @@ struct Providers: ParsableCommand {
             case .clientCredentials: .clientCredentials
             case .password: .password
             case .jwtBearer: .jwtBearer(try Secret(utf8: "ASSERTION"))
+            case .tokenExchange: .tokenExchange(subject: try Secret(utf8: "SUBJECT-TOKEN"), actor: nil)
             case .authorizationCode, .refreshToken, .deviceCode: .refreshToken(try Secret(utf8: "REFRESH-TOKEN"))
             }
         let request = settings.tokenRequest(
             client, grant: grant, access: RequestedAccess(), clientAssertion: try Secret(utf8: "ASSERTION"))
         var lines = ["\(provider.title): \(provider.grants.map(\.option).joined(separator: ", "))"]
+        for variable in provider.variables ?? [] {
+            let fallback = variable.fallback.map { " (usually \($0))" } ?? ""
+            lines.append("--set \(variable.name)=...: \(variable.title)\(fallback)")
+        }
+        if let page = provider.documentation { lines.append("described at \(page)") }
         if let page = provider.keysPage { lines.append("keys are made in \(page)") }
         if let login = try settings.authorizationRequest(
             clientID: "CLIENT-ID", redirectURI: settings.redirectURI ?? "http://127.0.0.1:PORT/callback")

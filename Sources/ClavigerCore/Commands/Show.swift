@@ -13,7 +13,7 @@ struct Show: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
-        let summary = try await naming(name) { try await global.withAgent { try await $0.show(name) } }
+        let summary = try await naming(name) { try await global.withTokenAgent { try await $0.show(name) } }
         let now = Date()
         try Terminal.output(json ? Report.json(Report.Credential(summary, now: now)) : Report.text(summary, now: now))
     }

@@ -8,10 +8,6 @@ struct Token: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Print a valid access token, cached or new, and nothing else.")
 
-    enum Format: String, ExpressibleByArgument, CaseIterable {
-        case raw, json, header, curl
-    }
-
     @Argument(help: "The credential.")
     var name: String
 
@@ -33,8 +29,12 @@ struct Token: AsyncParsableCommand {
     @Option(help: ArgumentHelp("An audience to ask for instead of the credential's; may be repeated.", valueName: "audience"))
     var audience: [String] = []
 
-    @Option(help: "raw; json with type and expiry; header: a line for an HTTP client; curl: for curl --config -.")
-    var format: Format = .raw
+    @Option(
+        help: "raw; json with type and expiry; header and headers-json for HTTP clients; curl: for curl --config -; netrc; env.")
+    var format: TokenFormat = .raw
+
+    @Option(help: ArgumentHelp("What it is for: for the log.", valueName: "text"))
+    var reason: String?
 
     @OptionGroup var global: GlobalOptions
 
@@ -48,43 +48,7 @@ struct Token: AsyncParsableCommand {
             access: RequestedAccess(scopes: try scope.flatMap(SettingsOptions.scopes), audiences: audience),
             mode: rejected ? .rejected : fresh ? .fresh : .cached, minimumLifetime: minTTL)
         ask.takesOver = takeOver
-        let token = try await naming(name) { try await global.withAgent { try await $0.token(name, ask) } }
-        try Terminal.output(try text(token))
-    }
-
-    private func text(_ token: CachedToken) throws -> String {
-        let value = token.token.revealed()
-        switch format {
-        case .raw: return value
-        case .header: return "Authorization: Bearer \(value)"
-        case .curl:
-            return "header = \"Authorization: Bearer \(value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\""
-        case .json: return try Report.json(TokenDocument(token, now: Date()))
-        }
-    }
-}
-
-/// A token in the form of `--format json`, with the member names of RFC 6749 section 5.1.
-private struct TokenDocument: Encodable {
-    var accessToken: String
-    var tokenType: String
-    var expiresIn: Int?
-    var expiresAt: String?
-    var scope: String?
-
-    enum CodingKeys: String, CodingKey {
-        case scope
-        case accessToken = "access_token"
-        case tokenType = "token_type"
-        case expiresIn = "expires_in"
-        case expiresAt = "expires_at"
-    }
-
-    init(_ token: CachedToken, now: Date) {
-        accessToken = token.token.revealed()
-        tokenType = token.type
-        expiresIn = token.expires.map { max(0, Int($0.timeIntervalSince(now))) }
-        expiresAt = token.expires.map(Report.time)
-        scope = token.scopes?.joined(separator: " ")
+        let token = try await naming(name) { try await global.withTokenAgent(reason: reason) { try await $0.token(name, ask) } }
+        try Terminal.output(try format.text(token, of: name))
     }
 }

@@ -3,9 +3,8 @@ import FoundationEssentials
 import Glibc
 import HTTPTypes
 import HummingbirdCore
-import Logging
+import LocalServer
 import NIOCore
-import NIOPosix
 import OAuth
 import Sodium
 import Synchronization
@@ -57,22 +56,18 @@ struct BrowserLogin {
         var port = redirect.port
         for address in redirect.addresses {
             let (ports, continuation) = AsyncStream<Int>.makeStream()
-            // The server alone: the router above it would bring all of Foundation along.
-            let server = try HTTPServerBuilder.http1().buildServer(
-                configuration: ServerConfiguration(address: .hostname(address, port: port)),
-                eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
-                logger: Logger(label: "claviger") { _ in SwiftLogNoOpLogHandler() },
-                responder: { request, writer, _ in
+            let server = LocalServer { channel in
+                channel.eventLoop.makeSucceededFuture { request, writer, _ in
                     let (head, page) = await respond(to: request, visit)
                     try await writer.write(response: head, body: ResponseBody(byteBuffer: ByteBuffer(string: page.html)))
-                },
-                onServerRunning: { continuation.yield($0.localAddress?.port ?? 0) })
+                }
+            }
             let isFirst = address == redirect.addresses.first
             let wanted = port
             group.addTask {
                 defer { continuation.finish() }
                 do {
-                    try await server.run()
+                    try await server.run(on: .loopback(address, port: wanted)) { continuation.yield($0 ?? 0) }
                 } catch  where !isFirst || error is CancellationError {
                     // A machine without IPv6 still has the other.
                 } catch {

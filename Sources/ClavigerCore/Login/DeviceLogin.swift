@@ -7,12 +7,16 @@ import TokenEngine
 struct DeviceLogin {
     let agent: any CredentialAgent
     let name: String
+    let drawsCode: Bool
 
     func run() async throws -> CredentialSummary {
         let codes = try await agent.deviceCodes(name)
         Terminal.note("open \(Terminal.plain(codes.verificationURI)) on any device, and type:")
         Terminal.note("  " + Terminal.plain(codes.userCode))
         if let complete = codes.completeURI { Terminal.note("or open \(Terminal.plain(complete))") }
+        if drawsCode, let picture = QRCode(codes.completeURI ?? codes.verificationURI) {
+            _ = Terminal.draw(picture.drawing, columns: picture.columns)
+        }
         Terminal.note("waiting for \(Report.duration(Double(codes.expiresIn)))")
         var interval = codes.interval
         let end = Date().addingTimeInterval(Double(codes.expiresIn))

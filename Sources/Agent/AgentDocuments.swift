@@ -1,0 +1,85 @@
+public import FoundationEssentials
+import OAuth
+public import Sodium
+import TokenEngine
+
+/// JSON as the agent speaks it: times are RFC 3339 in UTC.
+enum AgentJSON {
+    static func encoder() -> JSONEncoder {
+        let encoder = JSONEncoder()
+        encoder.dateEncodingStrategy = .iso8601
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return encoder
+    }
+
+    static func decoder() -> JSONDecoder {
+        let decoder = JSONDecoder()
+        decoder.dateDecodingStrategy = .iso8601
+        return decoder
+    }
+}
+
+/// A token as the agent hands it out, with the member names of RFC 6749 section 5.1.
+struct TokenDocument: Codable {
+    var accessToken: String
+    var tokenType: String
+    /// Seconds from now.
+    var expiresIn: Int?
+    var expiresAt: Date?
+    var obtainedAt: Date
+    var scope: String?
+
+    enum CodingKeys: String, CodingKey {
+        case scope
+        case accessToken = "access_token"
+        case tokenType = "token_type"
+        case expiresIn = "expires_in"
+        case expiresAt = "expires_at"
+        case obtainedAt = "obtained_at"
+    }
+
+    func token(access: RequestedAccess) throws -> CachedToken {
+        CachedToken(
+            access: access, token: try Secret(utf8: accessToken), type: tokenType,
+            scopes: scope.map { $0.split(separator: " ").map(String.init) }, sent: obtainedAt, expires: expiresAt, extras: nil)
+    }
+}
+
+/// What an agent says of itself to anybody who may ask it.
+public struct AgentStatus: Codable, Equatable, Sendable {
+    public var locked: Bool
+    /// The vault's absolute path.
+    public var vault: String
+    public var pid: Int32
+    public var since: Date
+    /// When it will lock by itself, if ever.
+    public var locksAt: Date?
+
+    enum CodingKeys: String, CodingKey {
+        case locked, vault, pid, since
+        case locksAt = "locks_at"
+    }
+}
+
+/// What opens an agent's vault, and for how long.
+public struct UnlockRequest: Codable, Sendable {
+    /// One of these two.
+    var passphrase: String?
+    /// The 32 bytes of a key file, in base64.
+    var key: Data?
+    /// Seconds until it locks by itself, and seconds without a request until it does.
+    var ttl: Double?
+    var idle: Double?
+
+    public init(passphrase: Secret, ttl: Double?, idle: Double?) {
+        self.passphrase = passphrase.revealed()
+        self.ttl = ttl
+        self.idle = idle
+    }
+
+    public init(keyFile: Secret, ttl: Double?, idle: Double?) {
+        key = keyFile.withBytes { Data($0.array()) }
+        self.ttl = ttl
+        self.idle = idle
+    }
+}

@@ -1,0 +1,132 @@
+import FoundationEssentials
+import Glibc
+public import OAuth
+import Sodium
+public import TokenEngine
+import Vault
+
+/// Writes the log for many callers at once: what waits is written in one piece. Nobody goes on before the line that
+/// speaks of them is written.
+actor AuditWriter {
+    private let log: AuditLog
+    private var waiting: [(event: AuditEvent, continuation: CheckedContinuation<Void, any Error>)] = []
+    private var isWriting = false
+
+    init(log: AuditLog) { self.log = log }
+
+    /// - Throws: what `AuditLog.append` throws: the event must not happen then.
+    func write(_ event: AuditEvent) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            waiting.append((event, continuation))
+            guard !isWriting else { return }
+            isWriting = true
+            Task { await writeAll() }
+        }
+    }
+
+    private func writeAll() async {
+        while !waiting.isEmpty {
+            let batch = waiting
+            waiting = []
+            do {
+                try log.append(batch.map(\.event))
+                for entry in batch { entry.continuation.resume() }
+            } catch {
+                for entry in batch { entry.continuation.resume(throwing: error) }
+            }
+            // Whoever came meanwhile is let in.
+            await Task.yield()
+        }
+        isWriting = false
+    }
+}
+
+/// An agent in this process whose every deed is in the log before its result is known to anybody.
+public struct AuditedAgent: CredentialAgent {
+    private let agent: LocalAgent
+    private let log: AuditLog
+    private let clock: any WallClock
+    private let reason: String?
+
+    public init(_ agent: LocalAgent, log: AuditLog, clock: any WallClock = SystemClock(), reason: String? = nil) {
+        self.agent = agent
+        self.log = log
+        self.clock = clock
+        self.reason = reason
+    }
+
+    public func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
+        try await logged(.token, name, token: { $0.token.withBytes { $0.array() } }) { try await agent.token(name, ask) }
+    }
+
+    public func list() async throws -> [CredentialSummary] { try agent.list() }
+    public func show(_ name: String) async throws -> CredentialSummary { try agent.show(name) }
+
+    public func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialSummary {
+        try await logged(.add, name) { try await agent.add(name, credential, verify: verify) }
+    }
+
+    public func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialSummary {
+        try await logged(.rotate, name) { try await agent.rotate(name, rotation, verify: verify) }
+    }
+
+    public func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialSummary {
+        try await logged(.login, name) { try await agent.logIn(name, with: grant) }
+    }
+
+    public func deviceCodes(_ name: String) async throws -> DeviceCodes { try await agent.deviceCodes(name) }
+
+    public func revoke(_ name: String) async throws -> RevocationReport {
+        try await logged(.revoke, name) { try await agent.revoke(name) }
+    }
+
+    public func check(_ name: String) async throws -> CheckResult {
+        try await logged(.check, name) { try await agent.check(name) }
+    }
+
+    public func edit(
+        _ name: String, clientID: String, settings: ClientSettings, verify: Bool
+    ) async throws -> CredentialSummary {
+        try await logged(.edit, name) { try await agent.edit(name, clientID: clientID, settings: settings, verify: verify) }
+    }
+
+    public func rename(_ name: String, to newName: String) async throws {
+        try await logged(.rename, name) { try await agent.rename(name, to: newName) }
+    }
+
+    public func remove(_ name: String) async throws {
+        try await logged(.remove, name) { try await agent.remove(name) }
+    }
+
+    private func logged<R>(
+        _ kind: AuditEvent.Kind, _ name: String, token: (R) -> [UInt8]? = { _ in nil }, _ body: () async throws -> R
+    ) async throws -> R {
+        var event = AuditEvent(
+            time: clock.now(), event: kind, credential: name, outcome: "done", uid: getuid(), pid: getpid(), exe: nil)
+        event.reason = reason
+        do {
+            let result = try await body()
+            event.time = clock.now()
+            event.token = token(result).map(log.fingerprint)
+            try log.append([event])
+            return result
+        } catch let error as VaultError where error.isOfLog(log.path) {
+            throw error
+        } catch {
+            event.outcome = "failed"
+            try log.append([event])
+            throw error
+        }
+    }
+}
+
+extension VaultError {
+    /// Whether it speaks of the log: what can't be logged is not logged as having failed.
+    func isOfLog(_ log: String) -> Bool {
+        switch self {
+        case .diskFull(let path), .system(_, let path, _): path == log
+        case .damaged(.log, _): true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,192 @@
+import FoundationEssentials
+import Glibc
+import Sodium
+import Synchronization
+import TokenEngine
+import Vault
+
+/// The agent's vault: locked, or open for a while.
+final class AgentVault: Sendable {
+    /// Everything that exists only while the vault is open. When the last request in flight lets it go, the keys are
+    /// wiped.
+    final class Open: Sendable {
+        let vault: UnlockedVault
+        let agent: LocalAgent
+        let cache: TokenCache
+        let log: AuditLog
+        let writer: AuditWriter
+
+        init(vault: UnlockedVault, logPath: String, transport: any HTTPTransport, clock: any WallClock) {
+            self.vault = vault
+            agent = LocalAgent(vault: vault, transport: transport, clock: clock)
+            cache = TokenCache(vault: vault)
+            policies = Mutex((0, Policy()))
+            log = AuditLog(vault: vault, path: logPath)
+            writer = AuditWriter(log: log)
+        }
+
+        private let policies: Mutex<(generation: UInt64, policy: Policy)>
+
+        /// The policy as it is in the vault now.
+        func policy() throws -> Policy {
+            let generation = try vault.newestGeneration()
+            let known = policies.withLock { $0 }
+            if known.generation == generation { return known.policy }
+            let policy = try VaultPolicy(vault: vault).read()
+            policies.withLock { $0 = (generation, policy) }
+            return policy
+        }
+    }
+
+    fileprivate struct State {
+        var open: Open?
+        var locksAt: Date?
+        /// Seconds without a request.
+        var idle: Double?
+        var lastUse = Date.distantPast
+        var guesses = Guesses()
+    }
+
+    let path: String
+    let since: Date
+    private let memory: GenerationMemory?
+    private let transport: any HTTPTransport
+    private let clock: any WallClock
+    private let state = Mutex(State())
+
+    init(path: String, memory: GenerationMemory?, transport: any HTTPTransport, clock: any WallClock) {
+        self.path = path
+        self.memory = memory
+        self.transport = transport
+        self.clock = clock
+        since = clock.now()
+    }
+
+    // MARK: Opening
+
+    /// Opens the vault. Guesses are made one after the other, and wrong ones make the next wait longer.
+    /// - Throws: `AgentProblem`, `VaultError`, `SodiumError`.
+    func unlock(_ request: UnlockRequest) throws {
+        let wait = state.withLock { $0.guesses.begin(at: clock.now()) }
+        if let wait { throw AgentProblem.tooManyGuesses(seconds: wait) }
+        var isWrong = false
+        defer {
+            let now = clock.now()
+            state.withLock { $0.guesses.end(wasWrong: isWrong, at: now) }
+        }
+        let key: UnlockKey
+        if let passphrase = request.passphrase {
+            key = .passphrase(try Secret(utf8: passphrase))
+        } else if let bytes = request.key {
+            key = .keyFile(try Secret(copying: Array(bytes).span.bytes))
+        } else {
+            throw AgentProblem(title: "neither a passphrase nor a key was sent", status: 400, exit: 64)
+        }
+        do throws(VaultError) {
+            let vault = try LockedVault(path: path, memory: memory).unlock(with: key)
+            open(vault, ttl: request.ttl, idle: request.idle)
+        } catch {
+            isWrong = error == .wrongKey
+            throw error
+        }
+    }
+
+    /// - Parameters: seconds, both.
+    func open(_ vault: UnlockedVault, ttl: Double?, idle: Double?) {
+        let now = clock.now()
+        let next = Open(vault: vault, logPath: path + ".log", transport: transport, clock: clock)
+        let old = state.withLock { state in
+            defer {
+                state.open = next
+                state.locksAt = ttl.map { now.addingTimeInterval($0) }
+                state.idle = idle
+                state.lastUse = now
+            }
+            return state.open
+        }
+        old?.cache.wipe()
+    }
+
+    // MARK: Locking
+
+    /// Writes it down and seals the log. What can't be logged does not keep anybody from locking.
+    /// - Parameter caller: who asked for it; nil for the agent itself.
+    func lock(_ caller: Caller? = nil) {
+        let old = state.withLock { state in
+            defer { state.open = nil }
+            return state.open
+        }
+        guard let old else { return }
+        try? old.log.append([event(.lock, caller)])
+        try? old.log.seal()
+        old.cache.wipe()
+    }
+
+    private func event(_ kind: AuditEvent.Kind, _ caller: Caller?) -> AuditEvent {
+        AuditEvent(
+            time: clock.now(), event: kind, credential: nil, outcome: "done", uid: caller?.uid ?? getuid(),
+            pid: caller?.pid ?? getpid(), exe: caller?.exe)
+    }
+
+    /// Locks if the time is up, by the clock on the wall: a machine that slept has not stopped it.
+    func lockIfDue() {
+        let now = clock.now()
+        if state.withLock({ $0.open != nil && $0.isDue(at: now) }) { lock() }
+    }
+
+    /// - Parameter isUse: whether this counts against idleness.
+    /// - Throws: `AgentProblem.locked`.
+    func opened(isUse: Bool = true) throws -> Open {
+        lockIfDue()
+        let now = clock.now()
+        let open = state.withLock { state in
+            if isUse { state.lastUse = now }
+            return state.open
+        }
+        guard let open else { throw AgentProblem.locked }
+        return open
+    }
+
+    var status: AgentStatus {
+        lockIfDue()
+        return state.withLock { state in
+            AgentStatus(
+                locked: state.open == nil, vault: path, pid: getpid(), since: since,
+                locksAt: state.open == nil ? nil : state.dueAt)
+        }
+    }
+}
+
+extension AgentVault.State {
+    fileprivate var dueAt: Date? {
+        [locksAt, idle.map { lastUse.addingTimeInterval($0) }].compactMap { $0 }.min()
+    }
+
+    fileprivate func isDue(at now: Date) -> Bool {
+        // A clock that was set back would otherwise make an idle agent stay open.
+        if idle != nil, now < lastUse.addingTimeInterval(-60) { return true }
+        return dueAt.map { $0 <= now } ?? false
+    }
+}
+
+/// Who guesses passphrases waits longer with each wrong one, up to a minute.
+struct Guesses {
+    private var wrong = 0
+    private var nextAt = Date.distantPast
+    private var isGuessing = false
+
+    /// - Returns: the seconds to wait, or nil to go on.
+    mutating func begin(at now: Date) -> Int? {
+        if isGuessing { return 1 }
+        // A clock that was set back must not lock everybody out.
+        if now < nextAt, nextAt.timeIntervalSince(now) <= 60 { return Int(nextAt.timeIntervalSince(now).rounded(.up)) }
+        isGuessing = true
+        return nil
+    }
+
+    mutating func end(wasWrong: Bool, at now: Date) {
+        isGuessing = false
+        wrong = wasWrong ? wrong + 1 : 0
+        nextAt = wasWrong ? now.addingTimeInterval(Double(min(1 << (min(wrong, 7) - 1), 60))) : .distantPast
+    }
+}

@@ -1,0 +1,36 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import OAuth
+import TokenEngine
+
+struct Curl: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run curl with a credential's access token.",
+        discussion: """
+            The token goes to curl on a pipe, never among its arguments. What follows the address is curl's: claviger curl \
+            torq https://api.torq.io/public/v1alpha/users --silent.
+            """)
+
+    @Argument(help: "The credential.")
+    var name: String
+
+    @Argument(help: ArgumentHelp("The address: https, or http to this machine.", valueName: "url"))
+    var url: String
+
+    @Argument(parsing: .captureForPassthrough, help: "Further arguments of curl's.")
+    var arguments: [String] = []
+
+    func run() async throws {
+        let address = String(url.prefix { $0 != "#" })
+        _ = try SettingsOptions.address("curl", address)
+        let global = try GlobalOptions.fromEnvironment
+        let token = try await naming(name) { try await global.withTokenAgent { try await $0.token(name, TokenAsk()) } }
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw Failure.system("run curl", errno) }
+        // No token is longer than what a pipe takes without a reader.
+        try Terminal.write(Array((try TokenFormat.curl.text(token, of: name) + "\n").utf8), to: ends[1])
+        close(ends[1])
+        try ProcessState.become(["curl", "--config", "/dev/fd/\(ends[0])", url] + arguments)
+    }
+}

@@ -1,0 +1,75 @@
+import ArgumentParser
+import FoundationEssentials
+import TokenEngine
+
+struct Exec: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a command with access tokens in its environment.",
+        discussion: """
+            claviger exec torq qa -- ./job runs ./job with TORQ_ACCESS_TOKEN and QA_ACCESS_TOKEN in its environment, in the \
+            place of claviger: signals, terminal and exit status are its own. Nothing else of claviger's is in its \
+            environment.
+            """)
+
+    @Argument(help: ArgumentHelp("The credentials, then -- and the command.", valueName: "name ... -- command"))
+    var words: [String] = []
+
+    @Option(
+        name: .customLong("env"),
+        help: ArgumentHelp("Another variable for a credential's token; may be repeated.", valueName: "variable=name"))
+    var variables: [String] = []
+
+    @Option(help: ArgumentHelp("The least remaining lifetime in seconds.", valueName: "seconds"))
+    var minTTL: Int?
+
+    @Option(help: ArgumentHelp("What it is for: for the log.", valueName: "text"))
+    var reason: String?
+
+    @OptionGroup var global: GlobalOptions
+
+    /// What stands behind the terminator. The parser takes that for more of the same.
+    private var command: [String] {
+        Array(CommandLine.arguments.drop { $0 != "--" }.dropFirst())
+    }
+
+    private var names: [String] { words.dropLast(command.count) }
+
+    func validate() throws {
+        if let minTTL, minTTL < 0 { throw ValidationError("--min-ttl takes a number of seconds, not less than 0") }
+        if names.isEmpty, variables.isEmpty { throw ValidationError("no credential was named") }
+        if command.isEmpty { throw ValidationError("no command was given: write it behind --") }
+    }
+
+    func run() async throws {
+        let wanted = try wantedVariables()
+        let tokens = try await global.withTokenAgent(reason: reason) { agent in
+            var tokens: [String: String] = [:]
+            for (variable, name) in wanted {
+                let ask = TokenAsk(minimumLifetime: minTTL)
+                tokens[variable] = try await naming(name) { try await agent.token(name, ask).token.revealed() }
+            }
+            return tokens
+        }
+        try ProcessState.become(command, variables: tokens)
+    }
+
+    /// The credential behind each variable.
+    private func wantedVariables() throws -> [String: String] {
+        var wanted: [String: String] = [:]
+        func add(_ variable: String, _ name: String) throws {
+            guard wanted.updateValue(name, forKey: variable) == nil else {
+                throw Failure("the variable \(variable) is wanted twice", hint: "name another with --env VARIABLE=NAME", .usage)
+            }
+        }
+        for text in variables {
+            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2, parts[0].allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }),
+                parts[0].first?.isNumber == false
+            else { throw Failure("--env takes VARIABLE=NAME", .usage) }
+            try add(parts[0], parts[1])
+        }
+        let named = Set(wanted.values)
+        for name in names where !named.contains(name) { try add(TokenFormat.variable(name), name) }
+        return wanted
+    }
+}

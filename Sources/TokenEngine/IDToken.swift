@@ -1,0 +1,24 @@
+import FoundationEssentials
+import JWTKit
+import OAuth
+import Sodium
+
+/// The ID token that comes with a login where `openid` was asked for. It is only looked at for one thing: whether it
+/// belongs to the login that this process began. It came from the token endpoint itself, over TLS, which vouches for it
+/// instead of its signature (OpenID Connect Core 1.0 section 3.1.3.7, point 6).
+enum IDToken {
+    private struct Claims: JWTPayload {
+        var nonce: String?
+        func verify(using algorithm: some JWTAlgorithm) async throws {}
+    }
+
+    /// - Throws: `TokenFailure.unusableAnswer` if there is one, and it was made for another request. A server that takes
+    ///   `openid` for a word like any other sends none.
+    static func check(_ granted: TokenSet, nonce: String) async throws(TokenFailure) {
+        let members = granted.extras.flatMap { JSONValue(parsing: Array($0.revealed().utf8)) }?.object
+        guard let token = members?["id_token"]?.string else { return }
+        guard let claims = try? await JWTKeyCollection().unverified(token, as: Claims.self), claims.nonce == nonce else {
+            throw .unusableAnswer(reason: "an ID token that belongs to another login")
+        }
+    }
+}

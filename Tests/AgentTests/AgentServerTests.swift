@@ -1,0 +1,489 @@
+import AgentSocket
+import Foundation
+import LocalServer
+import OAuth
+import Sodium
+import Synchronization
+import TestSupport
+import Testing
+import TokenEngine
+import Vault
+
+@testable import Agent
+
+/// A clock that moves when told; nothing that sleeps by it wakes but by being cancelled.
+final class StillClock: WallClock {
+    private let time = Mutex(Date())
+    func now() -> Date { time.withLock { $0 } }
+    func advance(_ seconds: Double) { time.withLock { $0.addTimeInterval(seconds) } }
+    func sleep(seconds: Double) async throws { try await Task.sleep(for: .seconds(3600)) }
+}
+
+/// Grants a token for everything, and counts.
+final class GrantingServer: HTTPTransport {
+    private let state = Mutex((requests: 0, gate: Bool(false)))
+    let lifetime: Int
+    let delay: Duration
+
+    init(lifetime: Int = 3600, delay: Duration = .zero) {
+        self.lifetime = lifetime
+        self.delay = delay
+    }
+
+    var requests: Int { state.withLock { $0.requests } }
+
+    func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
+        let number = state.withLock { state in
+            state.requests += 1
+            return state.requests
+        }
+        if delay > .zero { try? await Task.sleep(for: delay) }
+        let body = #"{"access_token":"made-up-token-\#(number)","expires_in":\#(lifetime),"scope":"read"}"#
+        return EndpointAnswer(status: 200, body: Array(body.utf8))
+    }
+}
+
+/// An agent in this process, on a socket in a temporary folder, with a vault that holds the credentials `a` and `b`.
+final class AgentFixture: Sendable {
+    let folder = TemporaryFolder()
+    let clock = StillClock()
+    let server: GrantingServer
+    let key: Secret
+    let vault: UnlockedVault
+    let agent: AgentServer
+    let socket: AgentSocket
+    private let running: Task<Void, any Error>
+
+    init(server: GrantingServer = GrantingServer(), limits: LocalServer.Limits = .init(), unlocked: Bool = true) async throws {
+        self.server = server
+        key = Secret(try SecretBytes.random(count: 32))
+        let path = folder.file("vault")
+        vault = try LockedVault.create(at: path, keys: [(.keyFile(key), "")], memory: nil)
+        let local = LocalAgent(vault: vault, transport: server)
+        for name in ["a", "b"] { _ = try await local.add(name, try Self.credential(), verify: false) }
+        let agent = AgentServer(vault: path, memory: nil, transport: server, clock: clock, limits: limits) { error in
+            if case VaultError.noSuchCredential = error {
+                return AgentProblem(title: "no such credential", status: 404, exit: 66)
+            }
+            return AgentProblem(title: "\(error)", status: 500, exit: 70)
+        }
+        self.agent = agent
+        if unlocked { agent.open(try LockedVault(path: path, memory: nil).unlock(with: .keyFile(key))) }
+        let socket = AgentSocket(path: folder.file("s"))
+        self.socket = socket
+        let (ready, continuation) = AsyncStream<Void>.makeStream()
+        running = Task {
+            defer { continuation.finish() }
+            try await agent.run(on: .path(socket.path)) { continuation.finish() }
+        }
+        for await _ in ready {}
+    }
+
+    deinit { agent.shutDown() }
+
+    static func credential() throws -> NewCredential {
+        let settings = ClientSettings(clientAuthentication: .post, tokenURL: try EndpointURL("https://example.com/token"))
+        return NewCredential(
+            provider: nil, settings: settings, client: ClientIdentity(id: "id", secret: try Secret(utf8: "made-up-secret")))
+    }
+
+    var client: AgentClient { AgentClient(socket: socket) }
+    func ended() async throws { try await running.value }
+
+    /// One exchange, as whatever program might make it.
+    func ask(
+        _ method: String, _ target: String, headers: [String] = [], body: String = ""
+    ) async throws -> (status: Int, body: String) {
+        let socket = socket
+        let result = await offThePool { Result { try socket.exchange(method, target, headers: headers, body: Array(body.utf8)) } }
+        let answer = try result.get()
+        return (answer.status, String(decoding: answer.body, as: UTF8.self))
+    }
+
+    /// Bytes as they are, over a connection of its own; what comes back until the other side closes it.
+    func raw(_ bytes: [UInt8], closing: Bool = true) async -> String {
+        await offThePool { self.exchange(bytes, closing: closing) }
+    }
+
+    private func exchange(_ bytes: [UInt8], closing: Bool) -> String {
+        let descriptor = connected()
+        defer { close(descriptor) }
+        _ = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+        if closing { shutdown(descriptor, Int32(SHUT_WR)) }
+        var answer: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 { answer += buffer[..<count] }
+        return String(decoding: answer, as: UTF8.self)
+    }
+
+    func connected() -> Int32 {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: socket.path.utf8) }
+        let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        precondition(status == 0, "\(errno) \(descriptor) \(socket.path)")
+        return descriptor
+    }
+}
+
+/// Runs what blocks where it blocks nobody: the agent under test needs the threads of the pool.
+func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
+    await withCheckedContinuation { continuation in
+        Thread.detachNewThread { continuation.resume(returning: body()) }
+    }
+}
+
+/// Both kinds of agent do the same.
+@Suite(.timeLimit(.minutes(3))) struct TokenAgentTests {
+    enum Kind: CaseIterable { case local, client }
+
+    private func agent(_ kind: Kind) async throws -> (any TokenAgent, AgentFixture) {
+        let fixture = try await AgentFixture()
+        switch kind {
+        case .local: return (LocalAgent(vault: fixture.vault, transport: fixture.server), fixture)
+        case .client: return (fixture.client, fixture)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func aTokenIsAcquiredOnceAndThenHandedOut(_ kind: Kind) async throws {
+        let (agent, fixture) = try await agent(kind)
+        let first = try await agent.token("a", TokenAsk())
+        #expect(first.token.revealed() == "made-up-token-1")
+        #expect(first.type == "Bearer" && first.scopes == ["read"])
+        #expect(first.lifetime == 3600)
+        #expect(try await agent.token("a", TokenAsk()).token.equals(first.token))
+        #expect(fixture.server.requests == 1)
+    }
+
+    @Test(arguments: Kind.allCases)
+    func theAskIsHeard(_ kind: Kind) async throws {
+        let (agent, fixture) = try await agent(kind)
+        defer { withExtendedLifetime(fixture) {} }
+        func token(_ ask: TokenAsk) async throws -> String { try await agent.token("a", ask).token.revealed() }
+        #expect(try await token(TokenAsk()) == "made-up-token-1")
+        #expect(try await token(TokenAsk(mode: .fresh)) == "made-up-token-2")
+        #expect(try await token(TokenAsk(mode: .rejected)) == "made-up-token-3")
+        #expect(try await token(TokenAsk()) == "made-up-token-3")
+        let access = RequestedAccess(scopes: ["x", "y"], audiences: ["https://api.example/?a=b&c"])
+        #expect(try await token(TokenAsk(access: access)) == "made-up-token-4")
+        #expect(try await token(TokenAsk(access: access)) == "made-up-token-4")
+        #expect(try await token(TokenAsk(minimumLifetime: 3590)) == "made-up-token-3")
+    }
+
+    @Test(arguments: Kind.allCases)
+    func listAndShowSayTheSame(_ kind: Kind) async throws {
+        let (agent, fixture) = try await agent(kind)
+        defer { withExtendedLifetime(fixture) {} }
+        _ = try await agent.token("b", TokenAsk())
+        #expect(try await agent.list().map(\.name) == ["a", "b"])
+        let shown = try await agent.show("b")
+        #expect(shown.clientID == "id" && shown.tokens.count == 1)
+        #expect(try await agent.list().last == shown)
+        #expect(shown.settings.tokenURL.description == "https://example.com/token")
+    }
+
+    @Test(arguments: Kind.allCases)
+    func whatIsNotThereIsRefused(_ kind: Kind) async throws {
+        let (agent, fixture) = try await agent(kind)
+        defer { withExtendedLifetime(fixture) {} }
+        for name in ["nobody", "a b/c", "ü", ".."] {
+            await #expect(throws: (any Error).self) { try await agent.token(name, TokenAsk()) }
+            await #expect(throws: (any Error).self) { try await agent.show(name) }
+        }
+    }
+}
+
+@Suite(.timeLimit(.minutes(3))) struct AgentServerTests {
+    @Test func aTokenComesInTheFormThatIsAskedFor() async throws {
+        let fixture = try await AgentFixture()
+        #expect(try await fixture.ask("GET", "/v1/tokens/a", headers: ["Accept: text/plain"]) == (200, "made-up-token-1"))
+        let (status, body) = try await fixture.ask("GET", "/v1/tokens/a?min_ttl=10")
+        #expect(status == 200)
+        let members = try #require(try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any])
+        #expect(Set(members.keys) == ["access_token", "token_type", "expires_in", "expires_at", "obtained_at", "scope"])
+    }
+
+    /// Not for any request, and for no parameter of one.
+    @Test func noAnswerHoldsASecret() async throws {
+        let fixture = try await AgentFixture()
+        for target in ["/v1/credentials", "/v1/credentials/a", "/v1/status", "/v1/tokens/a", "/v1/secrets/a", "/", "/v1"] {
+            for method in ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"] where !(method == "HEAD") {
+                #expect(try await !fixture.ask(method, target).body.contains("made-up-secret"), "\(method) \(target)")
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("/v1/tokens/a?min_ttl=x", 400), ("/v1/tokens/a?min_ttl=-1", 400), ("/v1/tokens/a?nonsense=1", 400),
+        ("/v1/tokens/a?scope=%22", 400), ("/v1/tokens/", 400), ("/v1/tokens/%FF", 400), ("/v1/tokens/%zz", 400),
+        ("/v1/tokens/" + String(repeating: "a", count: 600), 400),
+        ("/v1/tokens/nobody", 404), ("/v1/tokens/../credentials/a", 404), ("/v1/tokens/a/b", 404), ("/v2/tokens/a", 404),
+        ("/", 404),
+    ])
+    func badRequestsAreRefused(_ target: String, _ status: Int) async throws {
+        let fixture = try await AgentFixture()
+        let answer = try await fixture.ask("GET", target)
+        #expect(answer.status == status, "\(answer.body)")
+        #expect(answer.body.contains(#""title":"#))
+        #expect(fixture.server.requests == 0)
+    }
+
+    @Test func aLockedAgentHandsOutNothing() async throws {
+        let fixture = try await AgentFixture()
+        _ = try await fixture.client.token("a", TokenAsk())
+        try await fixture.client.lock()
+        for target in ["/v1/tokens/a", "/v1/credentials", "/v1/credentials/a"] {
+            #expect(try await fixture.ask("GET", target).status == 423)
+        }
+        #expect(try await fixture.client.status().locked)
+        try await fixture.client.unlock(UnlockRequest(keyFile: fixture.key, ttl: nil, idle: nil))
+        #expect(try await fixture.client.token("a", TokenAsk()).token.revealed() == "made-up-token-1")
+    }
+
+    @Test func itLocksWhenItsTimeIsUp() async throws {
+        let fixture = try await AgentFixture(unlocked: false)
+        try await fixture.client.unlock(UnlockRequest(keyFile: fixture.key, ttl: 3600, idle: 600))
+        for _ in 0..<5 {
+            fixture.clock.advance(599)
+            #expect(try await fixture.ask("GET", "/v1/tokens/a").status == 200)
+        }
+        // Nobody asked for ten minutes; a status is no use of it.
+        fixture.clock.advance(300)
+        #expect(try await fixture.client.status().locked == false)
+        fixture.clock.advance(300)
+        #expect(try await fixture.ask("GET", "/v1/tokens/a").status == 423)
+        // However much it is used, its life ends: also if the machine slept through the end.
+        try await fixture.client.unlock(UnlockRequest(keyFile: fixture.key, ttl: 3600, idle: nil))
+        fixture.clock.advance(86_400)
+        #expect(try await fixture.ask("GET", "/v1/tokens/a").status == 423)
+    }
+
+    @Test func wrongKeysCostTime() async throws {
+        let fixture = try await AgentFixture(unlocked: false)
+        let wrong = Secret(try SecretBytes.random(count: 32))
+        func unlock(_ key: Secret) async -> Int? {
+            do {
+                try await fixture.client.unlock(UnlockRequest(keyFile: key, ttl: nil, idle: nil))
+                return nil
+            } catch {
+                return (error as? AgentProblem)?.status
+            }
+        }
+        for wait in [1.0, 2, 4, 8, 16, 32, 60, 60] {
+            #expect(await unlock(wrong) == 500)
+            #expect(await unlock(fixture.key) == 429)
+            fixture.clock.advance(wait - 0.5)
+            #expect(await unlock(fixture.key) == 429)
+            fixture.clock.advance(1)
+        }
+        #expect(await unlock(fixture.key) == nil)
+        #expect(await unlock(wrong) == 500)
+        fixture.clock.advance(1)
+        #expect(await unlock(fixture.key) == nil)
+    }
+
+    @Test(arguments: ["", "{", #"{"ttl":1}"#, #"{"key":"AAAA"}"#, String(repeating: "a", count: 100_000)])
+    func whatIsNoKeyUnlocksNothing(_ body: String) async throws {
+        let fixture = try await AgentFixture(unlocked: false)
+        #expect(try await fixture.ask("POST", "/v1/unlock", body: body).status >= 400)
+        #expect(try await fixture.client.status().locked)
+    }
+
+    @Test func theVaultThatIsMeantMustBeTheOne() async throws {
+        let fixture = try await AgentFixture()
+        let other = AgentClient(socket: fixture.socket, vault: "/another")
+        await #expect(throws: AgentProblem.otherVault) { try await other.token("a", TokenAsk()) }
+        let same = AgentClient(socket: fixture.socket, vault: fixture.folder.file("vault"))
+        #expect(try await same.token("a", TokenAsk()).token.revealed() == "made-up-token-1")
+    }
+
+    /// A commit by another process is seen by the very next request.
+    @Test func anotherProcessesCommitIsSeenAtOnce() async throws {
+        let fixture = try await AgentFixture()
+        #expect(try await fixture.ask("GET", "/v1/tokens/a", headers: ["Accept: text/plain"]).body == "made-up-token-1")
+        let other = LocalAgent(
+            vault: try LockedVault(path: fixture.folder.file("vault"), memory: nil).unlock(with: .keyFile(fixture.key)),
+            transport: fixture.server)
+        let pair = ClientIdentity(id: "id-2", secret: try Secret(utf8: "made-up-secret-2"))
+        _ = try await other.rotate("a", .to(pair), verify: true)
+        #expect(try await fixture.ask("GET", "/v1/tokens/a", headers: ["Accept: text/plain"]).body == "made-up-token-2")
+        #expect(try await fixture.client.show("a").clientID == "id-2")
+        // What was not changed is still handed out from memory.
+        try await other.remove("a")
+        #expect(try await fixture.ask("GET", "/v1/tokens/a").status == 404)
+        _ = try await other.add("a", AgentFixture.credential(), verify: false)
+        #expect(try await fixture.ask("GET", "/v1/tokens/a", headers: ["Accept: text/plain"]).body == "made-up-token-3")
+    }
+
+    @Test func aVaultThatIsGoneOrAnotherIsNotServed() async throws {
+        let fixture = try await AgentFixture()
+        let path = fixture.folder.file("vault")
+        _ = try await fixture.client.token("a", TokenAsk())
+        rename(path, path + ".away")
+        #expect(try await fixture.ask("GET", "/v1/tokens/a").status == 500)
+        _ = try LockedVault.create(at: path, keys: [(.keyFile(fixture.key), "")], memory: nil)
+        #expect(try await fixture.ask("GET", "/v1/tokens/a").body.contains("is that of another vault"))
+        rename(path + ".away", path)
+        #expect(try await fixture.ask("GET", "/v1/tokens/a").status == 200)
+    }
+
+    @Test func aThousandCallersShareOneRequest() async throws {
+        let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(200)))
+        let tokens = try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<1000 {
+                group.addTask { try await fixture.ask("GET", "/v1/tokens/a", headers: ["Accept: text/plain"]).body }
+            }
+            return try await group.reduce(into: Set()) { $0.insert($1) }
+        }
+        #expect(tokens == ["made-up-token-1"])
+        #expect(fixture.server.requests == 1)
+    }
+
+    @Test func itEndsWhenItIsTold() async throws {
+        let fixture = try await AgentFixture()
+        try await fixture.client.shutDown()
+        try await fixture.ended()
+        await #expect(throws: AgentSocket.Failure.self) { try await fixture.ask("GET", "/v1/status") }
+    }
+}
+
+/// Callers that do what no caller should: nothing crashes, nobody else is disturbed.
+@Suite(.timeLimit(.minutes(3))) struct HostileCallerTests {
+    private func isWell(_ fixture: AgentFixture) async throws -> Bool {
+        try await fixture.ask("GET", "/v1/tokens/a", headers: ["Accept: text/plain"]).body.hasPrefix("made-up-token")
+    }
+
+    @Test(arguments: [
+        "", "\r\n\r\n", "GET", "GET / HTTP/1.1\r\n", "GET / HTTP/9.9\r\n\r\n", "\u{0}\u{1}\u{2}\u{3}",
+        "GET /v1/tokens/a HTTP/1.1\r\n\r\n",
+        "POST /v1/unlock HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{}",
+        "POST /v1/unlock HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        "POST /v1/unlock HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n",
+        "GET /v1/tokens/a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    ])
+    func halfRequests(_ text: String) async throws {
+        let fixture = try await AgentFixture()
+        _ = await fixture.raw(Array(text.utf8))
+        #expect(try await isWell(fixture))
+    }
+
+    @Test func headersWithoutEnd() async throws {
+        let fixture = try await AgentFixture()
+        let answer = await fixture.raw(Array(("GET / HTTP/1.1\r\nX: " + String(repeating: "a", count: 200_000)).utf8))
+        #expect(!answer.contains("200"))
+        let many = (0..<1000).map { "X\($0): a\r\n" }.joined()
+        #expect(await !fixture.raw(Array(("GET /v1/status HTTP/1.1\r\nHost: a\r\n" + many + "\r\n").utf8)).contains(" 200 "))
+        #expect(try await isWell(fixture))
+    }
+
+    @Test func aGigabyteOfBody() async throws {
+        let fixture = try await AgentFixture()
+        let sent = await offThePool {
+            let descriptor = fixture.connected()
+            defer { close(descriptor) }
+            let head = Array("POST /v1/unlock HTTP/1.1\r\nHost: a\r\nContent-Length: 1073741824\r\n\r\n".utf8)
+            _ = send(descriptor, head, head.count, Int32(MSG_NOSIGNAL))
+            let part = [UInt8](repeating: 97, count: 1 << 16)
+            var sent = 0
+            // It stops reading, or closes, long before.
+            while sent < 1 << 30 {
+                let count = send(descriptor, part, part.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+                if count < 0 && errno == EAGAIN {
+                    var poll = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                    if Glibc.poll(&poll, 1, 500) == 0 { break }
+                    continue
+                }
+                if count <= 0 { break }
+                sent += count
+            }
+            return sent
+        }
+        #expect(sent < 64 << 20)
+        #expect(try await isWell(fixture))
+    }
+
+    @Test func aThousandPipelinedRequests() async throws {
+        let fixture = try await AgentFixture()
+        let request = "GET /v1/tokens/a HTTP/1.1\r\nHost: a\r\nAccept: text/plain\r\n\r\n"
+        let answer = await fixture.raw(Array(String(repeating: request, count: 1000).utf8))
+        #expect(answer.components(separatedBy: "HTTP/1.1 200 OK").count == 1001)
+        #expect(fixture.server.requests == 1)
+    }
+
+    @Test func twoThousandIdleConnections() async throws {
+        let fixture = try await AgentFixture()
+        let connections = await offThePool { (0..<2000).map { _ in fixture.connected() } }
+        defer { connections.forEach { close($0) } }
+        #expect(try await isWell(fixture))
+    }
+
+    @Test func moreConnectionsThanThereMayBe() async throws {
+        var limits = LocalServer.Limits()
+        limits.connections = 20
+        limits.idle = 600
+        let fixture = try await AgentFixture(limits: limits)
+        let connections = await offThePool { (0..<20).map { _ in fixture.connected() } }
+        // Once these are all noticed the next is closed at once; and when they go, there is room again.
+        func becomes(_ wanted: Bool) async throws -> Bool {
+            for _ in 0..<500 {
+                if ((try? await isWell(fixture)) == true) == wanted { return true }
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            return false
+        }
+        #expect(try await becomes(false))
+        connections.forEach { close($0) }
+        #expect(try await becomes(true))
+    }
+
+    @Test func whoSaysNothingIsSentAway() async throws {
+        var limits = LocalServer.Limits()
+        limits.idle = 1
+        let fixture = try await AgentFixture(limits: limits)
+        // Each ends by itself; else the time limit of this test ends it.
+        #expect(await fixture.raw([], closing: false) == "")
+        _ = await fixture.raw(Array("GET /v1/st".utf8), closing: false)
+    }
+
+    /// Whatever a connection is in the middle of when the agent ends, it is served or closed.
+    @Test func connectionsThatAreMadeWhileItEnds() async throws {
+        for _ in 0..<30 {
+            let fixture = try await AgentFixture()
+            let socket = fixture.socket
+            async let served = withTaskGroup(of: Int.self) { group in
+                for _ in 0..<8 {
+                    group.addTask {
+                        await offThePool {
+                            var served = 0
+                            while (try? socket.exchange("GET", "/v1/tokens/a"))?.status == 200 { served += 1 }
+                            return served
+                        }
+                    }
+                }
+                return await group.reduce(0, +)
+            }
+            #expect(try await eventually { fixture.server.requests > 0 })
+            fixture.agent.shutDown()
+            try await fixture.ended()
+            _ = await served
+            #expect(throws: AgentSocket.Failure.self) { try socket.exchange("GET", "/v1/status") }
+        }
+    }
+
+    @Test func callersThatDieInTheMiddle() async throws {
+        let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(50)))
+        for _ in 0..<50 {
+            let descriptor = await offThePool { fixture.connected() }
+            let request = Array("GET /v1/tokens/b?fresh=1 HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+            _ = send(descriptor, request, request.count, Int32(MSG_NOSIGNAL))
+            close(descriptor)
+        }
+        #expect(try await isWell(fixture))
+    }
+}

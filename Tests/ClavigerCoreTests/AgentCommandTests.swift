@@ -1,0 +1,271 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// A home with a vault, and an agent that ends with it.
+struct AgentHome {
+    let fixture: CommandFixture
+    let server: PracticeServer
+    private let keeper: Keeper
+
+    /// Ends the agent, however the test ends.
+    private final class Keeper: Sendable {
+        let socket: String
+        init(socket: String) { self.socket = socket }
+        deinit {
+            let status = try? AgentHome.pid(socket)
+            if let status { kill(status, SIGKILL) }
+        }
+    }
+
+    init() async throws {
+        fixture = try await CommandFixture()
+        server = try await PracticeServer()
+        _ = try await fixture.addTorq(server)
+        keeper = Keeper(socket: fixture.folder.file("a.sock"))
+    }
+
+    var socket: String { fixture.folder.file("a.sock") }
+    /// What a caller has: the socket, and no key.
+    var caller: [String: String] { ["HOME": fixture.folder.path, "CLAVIGER_SOCKET": socket] }
+    var admin: [String: String] { fixture.environment.merging(caller) { $1 } }
+
+    func run(_ arguments: String..., as environment: [String: String]? = nil) async -> ProgramResult {
+        await Program.run(Program.claviger, arguments, environment: environment ?? caller)
+    }
+
+    func unlock(_ more: String...) async throws {
+        let result = await Program.run(Program.claviger, ["unlock"] + more, environment: admin)
+        try #require(result.status == 0, "\(result.errors)")
+    }
+
+    var pid: pid_t { get throws { try Self.pid(socket) } }
+
+    private static func pid(_ socket: String) throws -> pid_t {
+        let pipe = Pipe()
+        let curl = Process()
+        curl.executableURL = URL(fileURLWithPath: "/usr/bin/curl")
+        curl.arguments = ["-s", "--unix-socket", socket, "http://agent/v1/status"]
+        curl.standardOutput = pipe
+        try curl.run()
+        let data = pipe.fileHandleForReading.readDataToEndOfFile()
+        curl.waitUntilExit()
+        let status = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        return pid_t(try #require(status["pid"] as? Int))
+    }
+}
+
+@Suite(.timeLimit(.minutes(2))) struct AgentCommandTests {
+    @Test func fromUnlockToLock() async throws {
+        let home = try await AgentHome()
+        #expect(await home.run("token", "torq").refuses(77, "the vault is locked"))
+        try await home.unlock("--ttl", "1h")
+        let token = await home.run("token", "torq")
+        #expect(token.status == 0, "\(token.errors)")
+        #expect(try await home.server.isAccepted(token.output.trimmingCharacters(in: .newlines)))
+        #expect(await home.run("token", "torq", "--min-ttl", "60").output == token.output)
+        #expect(await home.run("token", "torq", "--format", "json").output.contains("access_token"))
+        #expect(await home.run("list").output.contains("torq"))
+        #expect(await home.run("show", "torq").output.contains("never shown"))
+        #expect(await home.run("token", "tork").refuses(66, "there is no credential “tork”"))
+        #expect(await home.run("token", "tork").errors.contains("did you mean “torq”?"))
+        // Without the vault's key nothing can be changed, agent or not.
+        #expect(await home.run("rename", "torq", "other").status == 77)
+        #expect(await home.run("lock").status == 0)
+        #expect(await home.run("token", "torq").refuses(77, "the agent is locked"))
+        // A key that is at hand still works, without the agent.
+        #expect(await home.run("token", "torq", as: home.admin).output == token.output)
+        try await home.unlock()
+        #expect(await home.run("token", "torq").output == token.output)
+        #expect(await home.run("agent", "stop").status == 0)
+        #expect(await home.run("lock").refuses(69, "no agent runs"))
+        #expect(!FileManager.default.fileExists(atPath: home.socket))
+    }
+
+    /// The thin front answers by itself: there is no core beside this one.
+    @Test func theThinFrontNeedsNoCoreForACachedToken() async throws {
+        let home = try await AgentHome()
+        try await home.unlock()
+        let alone = home.fixture.folder.file("claviger")
+        try FileManager.default.copyItem(atPath: Program.claviger, toPath: alone)
+        let token = await Program.run(alone, ["token", "torq"], environment: home.caller)
+        #expect(token.status == 0)
+        #expect(try await home.server.isAccepted(token.output.trimmingCharacters(in: .newlines)))
+        #expect(await Program.run(alone, ["list"], environment: home.caller).status == 78)
+    }
+
+    @Test func oneAgentForEachSocket() async throws {
+        let home = try await AgentHome()
+        try await home.unlock()
+        let second = await home.run("agent", "--foreground", as: home.admin)
+        #expect(second.refuses(73, "another agent listens on"))
+        // One that was killed leaves its socket behind, which the next one takes.
+        kill(try home.pid, SIGKILL)
+        try await home.unlock()
+        #expect(await home.run("token", "torq").status == 0)
+    }
+
+    @Test func signalsLockAndEndIt() async throws {
+        let home = try await AgentHome()
+        try await home.unlock()
+        let pid = try home.pid
+        kill(pid, SIGUSR1)
+        #expect(try await eventually { await home.run("token", "torq").refuses(77, "the agent is locked") })
+        kill(pid, SIGTERM)
+        #expect(try await eventually { kill(pid, 0) != 0 })
+    }
+
+    @Test func aShellFindsItsAgent() async throws {
+        let home = try await AgentHome()
+        let script = "eval \"$('\(Program.claviger)' agent --shell)\"; exec '\(Program.claviger)' token torq"
+        let result = await Program.run("/bin/sh", ["-c", script], environment: home.admin)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try await home.server.isAccepted(result.output.trimmingCharacters(in: .newlines)))
+    }
+
+    @Test func aPassphraseIsAskedFor() async throws {
+        let home = try await AgentHome()
+        let vault = home.fixture.folder.file("other")
+        let passphrase = home.fixture.folder.write("passphrase", "made up passphrase")
+        let environment = home.caller.merging(["CLAVIGER_VAULT": vault]) { $1 }
+        let made = await home.run("init", as: environment.merging(["CLAVIGER_PASSPHRASE_FILE": passphrase]) { $1 })
+        try #require(made.status == 0, "\(made.errors)")
+        func unlock(_ typed: String) async throws -> (status: Int32, screen: String) {
+            let terminal = PseudoTerminal(
+                Program.claviger, ["unlock"], environment: environment, output: home.fixture.folder.file("out"))
+            _ = try await terminal.expect("passphrase of")
+            terminal.type(typed + "\n")
+            return (await terminal.wait(), try await terminal.expect("unlocked"))
+        }
+        let wrong = try await unlock("made up wrong")
+        #expect(wrong.status == 77 && wrong.screen.contains("does not open the vault"))
+        let soon = try await unlock("made up passphrase")
+        // Unless this machine is so slow that the second has passed.
+        #expect(soon.status == 0 || soon.status == 75 && soon.screen.contains("wrong too often"))
+        for _ in 0..<30 {
+            if try await unlock("made up passphrase").status == 0 { break }
+            try await Task.sleep(for: .milliseconds(200))
+        }
+        #expect(await home.run("list", as: environment).status == 0)
+        // This agent serves that vault, not another.
+        #expect(await home.run("list", "--vault", home.fixture.vault).refuses(78, "serves another vault"))
+    }
+
+    @Test func theLogTellsWhoHadWhat() async throws {
+        let home = try await AgentHome()
+        try await home.unlock()
+        #expect(await home.run("token", "torq", "--reason", "made-up reason").status == 0)
+        #expect(await home.run("token", "tork").status == 66)
+        let shown = await home.run("log", as: home.admin)
+        let lines = shown.output.split(separator: "\n").map(String.init)
+        #expect(lines.count == 4, "\(shown.output)")
+        #expect(lines[0].contains("add  torq  done") && lines[1].contains("unlock  done"))
+        #expect(lines[2].contains("token  torq  done") && lines[2].contains("claviger") && lines[2].hasSuffix("“made-up reason”"))
+        #expect(lines[3].contains("token  tork  failed"))
+        #expect(await home.run("log", "--json", as: home.admin).output.contains(#""event":"unlock""#))
+        #expect(await home.run("log", "--since", "1h", as: home.admin).output == shown.output)
+        #expect(await home.run("log", "--since", "2999-01-01T00:00:00Z", as: home.admin).output.isEmpty)
+        #expect(await home.run("log", "--since", "yesterday", as: home.admin).refuses(64, "--since takes"))
+        #expect(await home.run("log", "--verify", as: home.admin).errors.contains("the log is whole: 4 lines"))
+        let path = home.fixture.vault + ".log"
+        let text = String(decoding: bytes(ofFile: path), as: UTF8.self)
+        try text.replacingOccurrences(of: "tork", with: "torq").write(toFile: path, atomically: false, encoding: .utf8)
+        #expect(await home.run("log", "--verify", as: home.admin).refuses(65, "line 4 of"))
+    }
+
+    /// The whole of its memory is looked through: what Swift, the heap, the buffers and TLS may have left behind.
+    @Test(.enabled(if: geteuid() == 0, "needs root, to read another process's memory"))
+    func noSecretIsInTheAgentsMemory() async throws {
+        let home = try await AgentHome()
+        let folder = home.fixture.folder
+        try await home.fixture.loggedIn(home.server)
+        let keys = try await home.server.newKeys("qa")
+        let qa = ["--provider", "qa", "--token-url", home.server.address + "/qa/oauth2/token/", "--from", "-"]
+        let added = await Program.run(Program.claviger, ["add", "qa"] + qa, environment: home.admin, input: keys.json)
+        try #require(added.status == 0, "\(added.errors)")
+        try await home.unlock()
+        for name in ["qa", "a", "qa", "a"] { #expect(await home.run("token", name, "--fresh").status == 0) }
+        let document = try await home.server.request("GET", "/admin/logins").body
+        let refreshTokens = try #require(
+            try JSONDecoder().decode([String: [String]].self, from: Data(document.utf8))["refresh_tokens"])
+        #expect(refreshTokens.count > 3)
+        let key = String(decoding: bytes(ofFile: folder.file("key")), as: UTF8.self).trimmingCharacters(in: .newlines)
+        let pid = try home.pid
+        func found(_ texts: [String]) async throws -> [Int] {
+            let script = Program.root + "/Tests/ClavigerCoreTests/memory_scan.py"
+            let scan = await Program.run(
+                "/usr/bin/env", ["python3", script, "\(pid)"], input: texts.joined(separator: "\n"))
+            try #require(scan.status == 0, "\(scan.errors)")
+            return scan.output.split(separator: "\n").compactMap { Int($0) }
+        }
+        let secrets = [key, keys.secret] + refreshTokens
+        // The scan finds what is there: the vault's path.
+        #expect(try await found([home.fixture.vault]) == [0])
+        // When nothing is in flight any more, nothing is found even while it is unlocked: connections are kept for a
+        // moment, and their buffers with them.
+        #expect(try await eventually { try await found(secrets) == [] })
+        #expect(await home.run("lock").status == 0)
+        let whileLocked = try await found(secrets)
+        #expect(whileLocked == [])
+    }
+
+    /// Killed while it refreshes a login: whoever comes next finds it alive.
+    @Test func killedWhileItRefreshes() async throws {
+        let home = try await AgentHome()
+        try await home.fixture.loggedIn(home.server)
+        try await home.server.request("POST", "/admin/grace/60000")
+        try await home.unlock()
+        let pid = try home.pid
+        let before = try await home.server.counts().requests
+        try await home.server.fail(#"{"delay":10000}"#)
+        async let caller = home.run("token", "a", "--fresh")
+        while try await home.server.counts().requests == before { try await Task.sleep(for: .milliseconds(5)) }
+        kill(pid, SIGKILL)
+        #expect(await caller.status != 0)
+        try await home.unlock()
+        #expect(await home.run("token", "a", "--fresh").status == 0)
+        #expect(try await home.server.reuses() == 0)
+    }
+
+    @Test func whatCannotBeASocketIsRefused() async throws {
+        let home = try await AgentHome()
+        let long = "/tmp/" + String(repeating: "a", count: 120)
+        #expect(await home.run("agent", "--socket", long, as: home.admin).refuses(64, "longer than 107 bytes"))
+        #expect(await home.run("agent", "--socket", "a.sock", as: home.admin).refuses(64, "an absolute path"))
+        let nowhere = home.admin.merging(["CLAVIGER_VAULT": "/nowhere/vault"]) { $1 }
+        #expect(await home.run("agent", "--foreground", as: nowhere).refuses(66, "there is no vault"))
+        for span in ["0", "-1", "1x", "h", ""] {
+            #expect(await home.run("unlock", "--ttl", span, as: home.admin).status == 64, "\(span)")
+        }
+    }
+
+    /// Somebody else's socket is not believed, whatever it answers.
+    @Test(.enabled(if: geteuid() == 0, "needs root, to be somebody else"))
+    func strangersAreNotAsked() async throws {
+        let home = try await AgentHome()
+        chmod(home.fixture.folder.path, 0o777)
+        let script = """
+            import os, socket
+            os.setgid(65534); os.setuid(65534)
+            s = socket.socket(socket.AF_UNIX); s.bind("\(home.socket)"); s.listen()
+            print("ready", flush=True)
+            while True:
+                c, _ = s.accept()
+                try:
+                    c.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 9\\r\\n\\r\\nmade-upon")
+                    c.close()
+                except OSError:
+                    pass
+            """
+        let stranger = try await PracticeServer(program: "/usr/bin/env", arguments: ["python3", "-c", script])
+        defer { withExtendedLifetime(stranger) {} }
+        #expect(stranger.address == "ready")
+        let refused = await home.run("token", "torq")
+        #expect(refused.status == 77 && !refused.output.contains("made-upon"))
+        #expect(refused.errors.contains("somebody else (user 65534) listens on"))
+        #expect(await home.run("lock").refuses(77, "somebody else (user 65534)"))
+        // With a key at hand, the vault itself is asked.
+        let token = await home.run("token", "torq", as: home.admin)
+        #expect(token.status == 0 && token.errors.contains("is not asked"))
+    }
+}

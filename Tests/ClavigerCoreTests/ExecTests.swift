@@ -1,0 +1,88 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct ExecTests {
+    private func fixture() async throws -> (CommandFixture, PracticeServer, token: String) {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        _ = try await fixture.addTorq(server, "torq-eu")
+        _ = try await fixture.addTorq(server, "2nd")
+        let token = await fixture.run("token", "torq-eu").output.trimmingCharacters(in: .newlines)
+        return (fixture, server, token)
+    }
+
+    @Test func aCommandHasTheTokensAndNothingElseOfOurs() async throws {
+        let (fixture, server, token) = try await fixture()
+        defer { withExtendedLifetime(server) {} }
+        let result = await fixture.run(
+            "exec", "torq-eu", "2nd", "--env", "MINE=torq-eu", "--", "/bin/sh", "-c",
+            #"echo "$MINE ${#_2ND_ACCESS_TOKEN}"; env | grep -c ^CLAVIGER; umask; ulimit -c; ls /proc/self/fd | wc -l"#)
+        let shell = await Program.run("/bin/sh", ["-c", "umask; ulimit -c"])
+        let lines = result.output.split(separator: "\n").map(String.init)
+        #expect(lines.first == "\(token) 36", "\(result.errors)")
+        #expect(lines[1] == "0")
+        #expect(Array(lines[2...3]) == shell.output.split(separator: "\n").map(String.init))
+        // The three streams, and what ls itself opens.
+        #expect(lines[4] == "4")
+    }
+
+    @Test func itEndsAsTheCommandDoes() async throws {
+        let (fixture, server, _) = try await fixture()
+        defer { withExtendedLifetime(server) {} }
+        #expect(await fixture.run("exec", "torq-eu", "--", "/bin/sh", "-c", "exit 42").status == 42)
+        #expect(await fixture.run("exec", "torq-eu", "--", "/bin/sh", "-c", "kill -TERM $$").status == 128 + SIGTERM)
+        #expect(await fixture.run("exec", "torq-eu", "--", "/bin/sh", "-c", "kill -PIPE $$").status == 128 + SIGPIPE)
+        #expect(await fixture.run("exec", "torq-eu", "--", "/bin/sh", "-c", "echo $0", "--version").output == "--version\n")
+        #expect(await fixture.run("exec", "torq-eu", "--", "/bin/cat", input: "through").output == "through")
+    }
+
+    @Test func whatCannotBeRunIsSaid() async throws {
+        let (fixture, server, token) = try await fixture()
+        defer { withExtendedLifetime(server) {} }
+        #expect(await fixture.run("exec", "torq-eu", "--", "made-up-command").refuses(127, "cannot run made-up-command"))
+        #expect(await fixture.run("exec", "torq-eu", "--", "/dev/null").refuses(126, "cannot run /dev/null"))
+        #expect(await fixture.run("exec", "torq-eu").refuses(64, "no command was given"))
+        #expect(await fixture.run("exec", "--", "true").refuses(64, "no credential was named"))
+        #expect(await fixture.run("exec", "nobody", "--", "/bin/sh", "-c", "echo ran").refuses(66, "no credential “nobody”"))
+        for variable in ["X", "=torq-eu", "1X=torq-eu", "A-B=torq-eu"] {
+            #expect(await fixture.run("exec", "--env", variable, "--", "true").refuses(64, "--env takes VARIABLE=NAME"))
+        }
+        let twice = await fixture.run("exec", "--env", "X=torq-eu", "--env", "X=2nd", "--", "true")
+        #expect(twice.refuses(64, "wanted twice") && !twice.errors.contains(token))
+    }
+
+    @Test func curlHasTheTokenOnAPipe() async throws {
+        let (fixture, server, token) = try await fixture()
+        let welcome = await fixture.run("curl", "torq-eu", server.address + "/api", "--silent", "--show-error")
+        #expect(welcome.status == 0 && welcome.output.contains("welcome"), "\(welcome.errors)")
+        // A curl of our own shows what it was given.
+        let folder = TemporaryFolder()
+        chmod(folder.write("curl", "#!/bin/sh\necho \"$@\"; cat \"$2\"; env | grep -c ^CLAVIGER\n"), 0o700)
+        let environment = fixture.environment.merging(["PATH": folder.path + ":/usr/bin:/bin"]) { $1 }
+        let seen = await fixture.run("curl", "torq-eu", "https://api.example/x", "-d", "a b", environment: environment)
+        let lines = seen.output.split(separator: "\n").map(String.init)
+        #expect(lines.first.map { $0.hasPrefix("--config /dev/fd/") && $0.hasSuffix("https://api.example/x -d a b") } == true)
+        #expect(!lines[0].contains(token))
+        #expect(lines[1] == "header = \"Authorization: Bearer \(token)\"")
+        #expect(lines[2] == "0")
+        #expect(await fixture.run("curl", "torq-eu", "http://api.example/x").refuses(64, "in the clear"))
+        #expect(await fixture.run("curl", "torq-eu", "--silent").status == 64)
+    }
+
+    @Test func everyFormat() async throws {
+        let (fixture, server, token) = try await fixture()
+        defer { withExtendedLifetime(server) {} }
+        let expected = [
+            "raw": token, "header": "Authorization: Bearer \(token)",
+            "headers-json": "{\n  \"Authorization\" : \"Bearer \(token)\"\n}",
+            "curl": "header = \"Authorization: Bearer \(token)\"", "netrc": "default login oauth2 password \(token)",
+            "env": "export TORQ_EU_ACCESS_TOKEN='\(token)'",
+        ]
+        for (format, text) in expected {
+            #expect(await fixture.run("token", "torq-eu", "--format", format).output == text + "\n", "\(format)")
+        }
+        let shell = "eval \"$('\(Program.claviger)' token torq-eu --format env)\"; echo \"$TORQ_EU_ACCESS_TOKEN\""
+        #expect(await Program.run("/bin/sh", ["-c", shell], environment: fixture.environment).output == token + "\n")
+    }
+}
