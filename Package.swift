@@ -88,10 +88,18 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ], swiftSettings: house),
+        .target(
+            name: "Proxy",
+            dependencies: [
+                "Agent", "TokenEngine", "OAuth", "Sodium", "LocalServer",
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ], swiftSettings: house),
         .executableTarget(
             name: "ClavigerCore",
             dependencies: [
-                "Agent", "AgentSocket", "LocalServer", "CLinux", "CQRencode",
+                "Agent", "AgentSocket", "LocalServer", "Proxy", "CLinux", "CQRencode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -130,13 +138,16 @@ let package = Package(
 
             swiftSettings: house),
         .testTarget(
+            name: "ProxyTests",
+            dependencies: ["Proxy", "OAuth", .product(name: "HTTPTypes", package: "swift-http-types")], swiftSettings: house),
+        .testTarget(
             name: "ClavigerCoreTests", dependencies: ["Claviger", "ClavigerCore", "ClavigerSandbox", "TestSupport"],
             exclude: ["memory_scan.py"], swiftSettings: house),
         .testTarget(
             name: "IntegrationTests", dependencies: ["Claviger", "ClavigerCore", "ClavigerSandbox", "TestSupport"],
             exclude: [
                 "requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py", "jwt_server.py",
-                "mtls_server.py", "authlib_server.py", "qr_reader.py", "openapi_check.py",
+                "mtls_server.py", "api_server.py", "api_client.py", "authlib_server.py", "qr_reader.py", "openapi_check.py",
             ],
             swiftSettings: house),
     ]

@@ -345,8 +345,8 @@ extension ClientSettings {
 
     fileprivate func differsInTokenRequests(from other: ClientSettings) -> Bool {
         var (a, b) = (self, other)
-        (a.revocationURL, a.introspectionURL) = (nil, nil)
-        (b.revocationURL, b.introspectionURL) = (nil, nil)
+        (a.revocationURL, a.introspectionURL, a.apiURL) = (nil, nil, nil)
+        (b.revocationURL, b.introspectionURL, b.apiURL) = (nil, nil, nil)
         return a != b
     }
 }

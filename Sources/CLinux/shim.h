@@ -2,11 +2,14 @@
 #ifndef CLAVIGER_CLINUX_SHIM_H
 #define CLAVIGER_CLINUX_SHIM_H
 
+#include <errno.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /// prctl(2): no core dump, no ptrace and no /proc/PID/mem for other processes of the same user.
@@ -46,6 +49,35 @@ struct claviger_groups {
 static inline int claviger_get_peer(int descriptor, struct claviger_peer *peer) {
     socklen_t length = sizeof *peer;
     return getsockopt(descriptor, SOL_SOCKET, CLAVIGER_SO_PEERCRED, peer, &length);
+}
+
+/// Starts a program that is nobody's child: whoever waits for all of its own children never waits for this one.
+/// It has every open file that is not closed at exec(2), and no signal blocked. Returns 0, or -1 with errno.
+static inline int claviger_spawn_orphan(const char *path, char *const argv[], char *const envp[]) {
+    // Between fork and exec nothing but system calls: other threads may hold any lock.
+    pid_t child = fork();
+    if (child == 0) {
+        pid_t orphan = fork();
+        if (orphan == 0) {
+            sigset_t none;
+            sigemptyset(&none);
+            sigprocmask(SIG_SETMASK, &none, (sigset_t *)0);
+            execve(path, argv, envp);
+            _exit(127);
+        }
+        _exit(orphan < 0 ? 1 : 0);
+    }
+    if (child < 0) return -1;
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR) return -1;
+    if (status != 0) errno = EAGAIN;
+    return status == 0 ? 0 : -1;
+}
+
+/// pidfd_open(2): becomes readable when the process has ended. Returns a descriptor, closed at exec(2), or -1 with errno.
+static inline int claviger_pidfd_open(pid_t pid) {
+    return (int)syscall(434 /* SYS_pidfd_open on every architecture */, pid, 0u);
 }
 
 #endif

@@ -115,9 +115,7 @@ struct AgentProcess {
         if socket == AgentSocket.systemPath { chmod(socket, 0o666) }
         guard isDetached else { return Terminal.note("listening on \(Terminal.plain(socket))") }
         try? Terminal.write([UInt8(ascii: "+")], to: STDOUT_FILENO)
-        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
-        for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] { dup2(null, stream) }
-        close(null)
+        ProcessState.letGoOfStreams()
     }
 
     /// One agent for each socket: whoever holds the lock beside it may replace a socket that an ended agent left.

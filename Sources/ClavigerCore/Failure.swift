@@ -117,6 +117,11 @@ extension Failure {
         "no client id was given, and there is no terminal to ask for it", hint: "use --client-id ID, or --from FILE", .usage)
     static let noTerminalToConfirm = Failure(
         "this needs a yes, and there is no terminal to ask for it", hint: "use --yes", .usage)
+    static func noAPIAddress(_ name: String) -> Failure {
+        Failure(
+            "it is not known where the API of \(quoted(name)) is",
+            hint: "say so with claviger edit \(Terminal.plain(name)) --api-url URL", .configuration)
+    }
     static let nothingChanged = Failure("nothing was changed", .tryAgain)
 
     static func noPrivateKey(_ place: String) -> Failure {

@@ -31,6 +31,13 @@ enum ProcessState {
         pthread_sigmask(SIG_BLOCK, nil, &signals)
     }
 
+    /// Whoever waits for the end of our streams has it now.
+    static func letGoOfStreams() {
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] { dup2(null, stream) }
+        close(null)
+    }
+
     /// Becomes another program, which is found in `$PATH`; nothing of ours stays in its environment.
     /// - Parameter variables: what it is given besides.
     /// - Throws: a failure if it can't be started.

@@ -46,6 +46,7 @@ enum Report {
         var tokenURL: String
         var revocationURL: String?
         var introspectionURL: String?
+        var apiURL: String?
         var scopes: [String]
         var audiences: [String]
         var resources: [String]
@@ -77,6 +78,7 @@ enum Report {
             case tokenURL = "token_url"
             case revocationURL = "revocation_url"
             case introspectionURL = "introspection_url"
+            case apiURL = "api_url"
             case paramsIn = "params_in"
             case ownCA = "own_ca"
             case keyPairSince = "key_pair_since"
@@ -105,6 +107,7 @@ enum Report {
             tokenURL = settings.tokenURL.description
             revocationURL = settings.revocationURL?.description
             introspectionURL = settings.introspectionURL?.description
+            apiURL = settings.apiURL?.description
             scopes = settings.scopes
             audiences = settings.audiences
             resources = settings.resources
@@ -218,6 +221,7 @@ enum Report {
         if let user = summary.username { rows.append(("user name", user)) }
         if let url = settings.revocationURL { rows.append(("revocation url", url.description)) }
         if let url = settings.introspectionURL { rows.append(("introspection url", url.description)) }
+        if let url = settings.apiURL { rows.append(("api url", url.description)) }
         for (label, values) in [
             ("scopes", settings.scopes), ("audiences", settings.audiences), ("resources", settings.resources),
             ("parameters", settings.parameters.map { "\($0.name)=\($0.value)" }),

@@ -40,6 +40,9 @@ struct SettingsOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The introspection endpoint (RFC 7662).", valueName: "url"))
     var introspectionURL: String?
 
+    @Option(help: ArgumentHelp("The address below which the service's API lies, for exec --proxy.", valueName: "url"))
+    var apiURL: String?
+
     @Option(help: ArgumentHelp("A scope to ask for; may be repeated.", valueName: "scope"))
     var scope: [String] = []
 
@@ -109,7 +112,7 @@ struct SettingsOptions: ParsableArguments {
     /// Whether any option was given.
     var isEmpty: Bool {
         grant == nil && clientID == nil && clientAuth == nil && tokenURL == nil && revocationURL == nil
-            && introspectionURL == nil && placement == nil && caFile == nil
+            && introspectionURL == nil && apiURL == nil && placement == nil && caFile == nil
             && authorizationURL == nil && deviceURL == nil && keyID == nil && redirectURI == nil
             && scopeSeparator == nil && !noRefreshToken
             && [subject, subjectFile, subjectType, actor, actorFile, actorType].allSatisfy { $0 == nil }
@@ -124,6 +127,7 @@ struct SettingsOptions: ParsableArguments {
         if let tokenURL { settings.tokenURL = try Self.address("--token-url", tokenURL) }
         if let revocationURL { settings.revocationURL = try Self.address("--revocation-url", revocationURL) }
         if let introspectionURL { settings.introspectionURL = try Self.address("--introspection-url", introspectionURL) }
+        if let apiURL { settings.apiURL = try Self.apiAddress(apiURL) }
         if !scope.isEmpty { settings.scopes = try scope.flatMap(Self.scopes) }
         if !audience.isEmpty { settings.audiences = audience }
         if !resource.isEmpty { settings.resources = resource }
@@ -191,6 +195,12 @@ struct SettingsOptions: ParsableArguments {
         } catch {
             throw Failure.address(option, error)
         }
+    }
+
+    private static func apiAddress(_ text: String) throws -> EndpointURL {
+        let url = try address("--api-url", text)
+        guard url.query == nil else { throw Failure("the address of --api-url can't have a query", .usage) }
+        return url
     }
 
     /// A redirect address may be of any scheme (RFC 8252 section 7.1); it only has to be one.

@@ -28,9 +28,9 @@ enum TokenFormat: String, ExpressibleByArgument, CaseIterable {
     }
 
     /// `TORQ_ACCESS_TOKEN` for `torq`: upper case, with `_` for what no variable's name may have.
-    static func variable(_ name: String) -> String {
+    static func variable(_ name: String, _ ending: String = "ACCESS_TOKEN") -> String {
         let word = String(name.uppercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
-        return (word.first?.isNumber == true ? "_" : "") + word + "_ACCESS_TOKEN"
+        return (word.first?.isNumber == true ? "_" : "") + word + "_" + ending
     }
 }
 

@@ -85,6 +85,8 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var tokenURL: EndpointURL
     public var revocationURL: EndpointURL?
     public var introspectionURL: EndpointURL?
+    /// The address below which the service's own API lies: the only place where a token may be sent for somebody.
+    public var apiURL: EndpointURL?
     public var scopes: [String]
     public var audiences: [String]
     public var resources: [String]
@@ -148,6 +150,7 @@ public struct ClientSettings: Codable, Equatable, Sendable {
         case tokenURL = "token_url"
         case revocationURL = "revocation_url"
         case introspectionURL = "introspection_url"
+        case apiURL = "api_url"
         case certificateAuthority = "certificate_authority"
         case tokenLifetime = "token_lifetime"
         case authorizationURL = "authorization_url"

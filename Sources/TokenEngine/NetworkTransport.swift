@@ -19,11 +19,20 @@ public final class NetworkTransport: HTTPTransport {
         /// One request from its first byte to its answer's last.
         public var total = Duration.seconds(30)
         public var body = 1 << 20
+        /// A connection's buffer holds the last answer, with the tokens in it, for as long as it is kept.
+        public var idle = Duration.milliseconds(500)
         public init() {}
+
+        /// For whatever an API may take its time with.
+        public static var patient: Limits {
+            var limits = Limits()
+            (limits.read, limits.total, limits.idle) = (.seconds(3600), .seconds(30 * 86_400), .seconds(30))
+            return limits
+        }
     }
 
-    private let limits: Limits
-    private let proxies: ProxySettings
+    let limits: Limits
+    let proxies: ProxySettings
     /// One client for each proxy, and one that goes straight; made when first needed, since a cached token needs none.
     private let clients = Mutex<[ProxySettings.Proxy?: HTTPClient]>([:])
 
@@ -48,12 +57,10 @@ public final class NetworkTransport: HTTPTransport {
         let prepared = try prepare(request, address)
         do {
             let response = try await client.execute(prepared, deadline: .now() + limits.total.amount)
-            var fields = HTTPFields()
-            for (name, value) in response.headers {
-                if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
-            }
             let body = try await response.body.collect(upTo: limits.body)
-            return EndpointAnswer(status: Int(response.status.code), headerFields: fields, body: Array(body.readableBytesView))
+            return EndpointAnswer(
+                status: Int(response.status.code), headerFields: Self.fields(response.headers),
+                body: Array(body.readableBytesView))
         } catch {
             throw Self.failure(error, host: url.host)
         }
@@ -64,13 +71,26 @@ public final class NetworkTransport: HTTPTransport {
         prepared.method = HTTPMethod(rawValue: request.head.method.rawValue)
         for field in request.head.headerFields { prepared.headers.add(name: field.name.rawName, value: field.value) }
         prepared.body = .bytes(request.body)
-        if request.certificateAuthority != nil || request.clientCertificate != nil {
-            var configuration = TLSConfiguration.makeClientConfiguration()
-            if let authority = request.certificateAuthority { try Self.trust(authority, in: &configuration) }
-            if let certificate = request.clientCertificate { try Self.present(certificate, in: &configuration) }
-            prepared.tlsConfiguration = configuration
-        }
+        prepared.tlsConfiguration = try Self.tls(
+            authority: request.certificateAuthority, clientCertificate: request.clientCertificate)
         return prepared
+    }
+
+    /// Nil for the usual.
+    static func tls(authority: String?, clientCertificate: Secret?) throws(TransportFailure) -> TLSConfiguration? {
+        guard authority != nil || clientCertificate != nil else { return nil }
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        if let authority { try trust(authority, in: &configuration) }
+        if let clientCertificate { try present(clientCertificate, in: &configuration) }
+        return configuration
+    }
+
+    static func fields(_ headers: HTTPHeaders) -> HTTPFields {
+        var fields = HTTPFields()
+        for (name, value) in headers {
+            if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
+        }
+        return fields
     }
 
     private static func trust(_ pem: String, in configuration: inout TLSConfiguration) throws(TransportFailure) {
@@ -89,7 +109,7 @@ public final class NetworkTransport: HTTPTransport {
         configuration.privateKey = .privateKey(key)
     }
 
-    private func client(through proxy: ProxySettings.Proxy?) -> HTTPClient {
+    func client(through proxy: ProxySettings.Proxy?) -> HTTPClient {
         clients.withLock { clients in
             if let client = clients[proxy] { return client }
             var configuration = HTTPClient.Configuration(
@@ -98,8 +118,7 @@ public final class NetworkTransport: HTTPTransport {
                 proxy: proxy.map(Self.proxy))
             configuration.httpVersion = .http1Only
             configuration.connectionPool.retryConnectionEstablishment = false
-            // A connection's buffer holds the last answer, with the tokens in it, for as long as it is kept.
-            configuration.connectionPool.idleTimeout = .milliseconds(500)
+            configuration.connectionPool.idleTimeout = limits.idle.amount
             // The usual 8 would make many credentials of one server wait for each other.
             configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
             let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
@@ -116,7 +135,7 @@ public final class NetworkTransport: HTTPTransport {
     }
 
     /// Errors in our own words: those of the libraries may quote what was sent or received.
-    private static func failure(_ error: any Error, host: String) -> TransportFailure {
+    static func failure(_ error: any Error, host: String) -> TransportFailure {
         switch error {
         case is NIOTooManyBytesError:
             return .answerTooLarge(host: host)
@@ -158,7 +177,7 @@ public final class NetworkTransport: HTTPTransport {
 }
 
 extension Duration {
-    fileprivate var amount: TimeAmount {
+    var amount: TimeAmount {
         .nanoseconds(components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000)
     }
 }

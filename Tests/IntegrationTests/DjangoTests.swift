@@ -25,6 +25,9 @@ struct Certificates {
 
     var authority: String { folder.file("ca.pem") }
 
+    /// A certificate and its key.
+    func pair(_ name: String) -> [String] { [folder.file("\(name).pem"), folder.file("\(name).key")] }
+
     func arguments(_ name: String) -> [String] {
         ["--certificate", folder.file("\(name).pem"), "--private-key", folder.file("\(name).key")]
     }
@@ -39,7 +42,7 @@ struct DjangoServer {
 
     init(certificates: Certificates? = nil) async throws {
         self.certificates = certificates
-        let files = certificates.map { [$0.folder.file("good.pem"), $0.folder.file("good.key")] } ?? []
+        let files = certificates?.pair("good") ?? []
         server = try await PracticeServer(
             program: Python.program, arguments: [Python.script("django_server.py"), folder.path] + files)
     }

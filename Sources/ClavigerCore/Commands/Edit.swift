@@ -16,6 +16,7 @@ struct Edit: AsyncParsableCommand {
         case caFile = "ca-file"
         case revocationURL = "revocation-url"
         case introspectionURL = "introspection-url"
+        case apiURL = "api-url"
         case authorizationParam = "authorization-param"
         case redirectURI = "redirect-uri"
         case actor
@@ -68,6 +69,7 @@ extension Edit.Clearable {
         case .caFile: settings.certificateAuthority = nil
         case .revocationURL: settings.revocationURL = nil
         case .introspectionURL: settings.introspectionURL = nil
+        case .apiURL: settings.apiURL = nil
         case .authorizationParam: settings.authorizationParameters = nil
         case .redirectURI: settings.redirectURI = nil
         case .actor: settings.actor = nil

@@ -4,19 +4,24 @@ import TokenEngine
 
 struct Exec: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Run a command with access tokens in its environment.",
+        abstract: "Run a command with access tokens in its environment, or behind a proxy.",
         discussion: """
             claviger exec torq qa -- ./job runs ./job with TORQ_ACCESS_TOKEN and QA_ACCESS_TOKEN in its environment, in the \
             place of claviger: signals, terminal and exit status are its own. Nothing else of claviger's is in its \
-            environment.
+            environment. With --proxy the command never has a token: it gets TORQ_BASE_URL, an address on this machine \
+            behind which every request is sent to the credential's API with the token added, for as long as the command \
+            runs.
             """)
 
     @Argument(help: ArgumentHelp("The credentials, then -- and the command.", valueName: "name ... -- command"))
     var words: [String] = []
 
+    @Flag(help: "Give the command the address of a proxy that adds the token, and not the token.")
+    var proxy = false
+
     @Option(
         name: .customLong("env"),
-        help: ArgumentHelp("Another variable for a credential's token; may be repeated.", valueName: "variable=name"))
+        help: ArgumentHelp("Another variable for a credential; may be repeated.", valueName: "variable=name"))
     var variables: [String] = []
 
     @Option(help: ArgumentHelp("The least remaining lifetime in seconds.", valueName: "seconds"))
@@ -24,6 +29,9 @@ struct Exec: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("What it is for: for the log.", valueName: "text"))
     var reason: String?
+
+    @Option(help: .private)
+    var proxyFor: ProxyProcess.Descriptors?
 
     @OptionGroup var global: GlobalOptions
 
@@ -42,6 +50,11 @@ struct Exec: AsyncParsableCommand {
 
     func run() async throws {
         let wanted = try wantedVariables()
+        if let proxyFor {
+            try await ProxyProcess(descriptors: proxyFor).serve(wanted, minimumLifetime: minTTL, reason: reason, global: global)
+            return
+        }
+        if proxy { try ProcessState.become(command, variables: ProxyProcess.start()) }
         let tokens = try await global.withTokenAgent(reason: reason) { agent in
             var tokens: [String: String] = [:]
             for (variable, name) in wanted {
@@ -69,7 +82,9 @@ struct Exec: AsyncParsableCommand {
             try add(parts[0], parts[1])
         }
         let named = Set(wanted.values)
-        for name in names where !named.contains(name) { try add(TokenFormat.variable(name), name) }
+        for name in names where !named.contains(name) {
+            try add(TokenFormat.variable(name, proxy ? "BASE_URL" : "ACCESS_TOKEN"), name)
+        }
         return wanted
     }
 }

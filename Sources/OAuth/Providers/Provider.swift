@@ -60,6 +60,7 @@ public struct Provider: Codable, Equatable, Sendable {
     public var tokenURL: Template
     public var revocationURL: Template?
     public var introspectionURL: Template?
+    public var apiURL: Template?
     public var grants: [GrantType]
     public var clientAuthentication: ClientAuthentication?
     public var scopes: [String]?
@@ -90,6 +91,7 @@ public struct Provider: Codable, Equatable, Sendable {
         case tokenURL = "token_url"
         case revocationURL = "revocation_url"
         case introspectionURL = "introspection_url"
+        case apiURL = "api_url"
         case clientAuthentication = "client_authentication"
         case tokenLifetime = "token_lifetime"
         case oldPairDiesAtOnce = "old_pair_dies_at_once"
@@ -122,6 +124,7 @@ public struct Provider: Codable, Equatable, Sendable {
             tokenURL: tokenURL)
         settings.revocationURL = try address(.revocationURL, revocationURL)
         settings.introspectionURL = try address(.introspectionURL, introspectionURL)
+        settings.apiURL = try address(.apiURL, apiURL)
         settings.scopes = scopes ?? []
         settings.parameters = (parameters ?? []).map { Parameter($0.name, Template(text: $0.value).filled(values)) }
         settings.headers = headers ?? []

@@ -1,0 +1,178 @@
+public import Agent
+import FoundationEssentials
+import HTTPTypes
+import HummingbirdCore
+import LocalServer
+import NIOCore
+public import OAuth
+import Sodium
+public import TokenEngine
+
+/// An API on a loopback port, with the token added here: whoever calls it never holds one.
+///
+/// Each credential has a path of its own that nobody can guess; what stands behind that path goes to the credential's API
+/// address, over TLS, and nowhere else.
+public final class CredentialProxy: Sendable {
+    /// A credential, and where its token may go.
+    struct Target: Sendable {
+        let name: String
+        let api: EndpointURL
+        let certificateAuthority: String?
+        let secret: [UInt8]
+        let token: TokenHolder
+    }
+
+    private let targets: [Target]
+    private let upstream: NetworkTransport
+    private let describe: @Sendable (any Error) -> String
+
+    /// A body up to this size in bytes is kept until its answer is there, so that it can be sent again.
+    static let replayLimit = 1 << 20
+
+    /// - Parameters:
+    ///   - credentials: each with an API address, or it is left out.
+    ///   - minimumLifetime: of the tokens, in seconds.
+    ///   - describe: puts an error in words.
+    /// - Throws: `SodiumError` if there is no memory.
+    public init(
+        _ credentials: [CredentialSummary], minimumLifetime: Int?, agent: any TokenAgent, upstream: NetworkTransport,
+        describe: @escaping @Sendable (any Error) -> String
+    ) throws {
+        targets = try credentials.compactMap { credential -> Target? in
+            guard let api = credential.settings.apiURL else { return nil }
+            let secret = try Secret(SecretBytes.random(count: 32)).withBytes { Array(Hex.encode($0).utf8) }
+            return Target(
+                name: credential.name, api: api, certificateAuthority: credential.settings.certificateAuthority, secret: secret,
+                token: TokenHolder(credential.name, minimumLifetime: minimumLifetime, agent: agent))
+        }
+        self.upstream = upstream
+        self.describe = describe
+    }
+
+    /// Serves until the task is cancelled.
+    /// - Parameter onReady: is given the base address of each credential, by name, once there is one.
+    /// - Throws: what the agent throws if there is no token for one of them, and what NIO throws if it can't listen.
+    public func run(onReady: @Sendable ([String: String]) throws -> Void) async throws {
+        for target in targets { _ = try await target.token.current() }
+        var limits = LocalServer.Limits()
+        limits.header = 64 << 10
+        let (ports, continuation) = AsyncStream<Int>.makeStream()
+        let server = LocalServer(limits: limits) { channel in
+            channel.eventLoop.makeSucceededFuture { request, writer, channel in
+                try await self.respond(to: request, writer, at: channel.localAddress?.port ?? 0)
+            }
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                defer { continuation.finish() }
+                try await server.run(on: .loopback("127.0.0.1", port: 0)) { continuation.yield($0 ?? 0) }
+            }
+            for await port in ports {
+                try onReady(Dictionary(targets.map { ($0.name, base(of: $0, port)) }) { $1 })
+                break
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func base(of target: Target, _ port: Int) -> String {
+        "http://127.0.0.1:\(port)/" + String(decoding: target.secret, as: UTF8.self)
+    }
+
+    // MARK: One request
+
+    private func respond(to request: Request, _ writer: consuming ResponseWriter, at port: Int) async throws {
+        let sent = request.head.path ?? ""
+        let split = sent.utf8.dropFirst().prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+        guard sent.hasPrefix("/"), let target = target(Array(split)) else {
+            return try await refuse(404, "there is nothing here", writer)
+        }
+        let rest = String(sent.dropFirst(1 + split.count))
+        guard let url = ProxyRules.upstream(rest, below: target.api) else {
+            return try await refuse(400, "this path does not stay below the API's address", writer)
+        }
+        guard request.method != .connect, request.method != .trace else {
+            return try await refuse(405, "the method \(request.method) is not passed on", writer)
+        }
+        let base = base(of: target, port)
+        let answer: StreamedAnswer
+        do {
+            answer = try await exchange(request, target, url)
+        } catch {
+            return try await refuse(502, "\(target.name): \(describe(error))", writer)
+        }
+        try await pass(answer, writer, url, target, base)
+    }
+
+    /// In the same time for every path.
+    private func target(_ secret: [UInt8]) -> Target? {
+        targets.filter { target in
+            target.secret.count == secret.count && zip(target.secret, secret).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
+        }.first
+    }
+
+    private func exchange(_ request: Request, _ target: Target, _ url: EndpointURL) async throws -> StreamedAnswer {
+        let body = try await body(of: request)
+        let token = try await target.token.current()
+        func send(_ token: TokenHolder.Held) async throws -> StreamedAnswer {
+            var fields = ProxyRules.passedOn(request.headers, droppingLength: true)
+            fields[.authorization] = token.authorization
+            return try await upstream.stream(
+                StreamedRequest(
+                    method: request.method, url: url, headerFields: fields, body: body,
+                    certificateAuthority: target.certificateAuthority))
+        }
+        let answer = try await send(token)
+        guard answer.status == 401 else { return answer }
+        // The next request has another token in any case; this one can have it only if its body is still here.
+        let replacement = try? await target.token.replacement(for: token)
+        guard let replacement, case .whole = body else { return answer }
+        return try await send(replacement)
+    }
+
+    private func body(of request: Request) async throws -> StreamedRequest.Body {
+        let length = request.headers[.contentLength].flatMap { Int($0) }
+        if length == nil, request.headers[.transferEncoding] == nil { return .whole(ByteBuffer()) }
+        guard let length, length <= Self.replayLimit else { return .pieces(request.body, length: length) }
+        return .whole(try await request.body.collect(upTo: Self.replayLimit))
+    }
+
+    private func pass(
+        _ answer: StreamedAnswer, _ writer: consuming ResponseWriter, _ url: EndpointURL, _ target: Target, _ base: String
+    ) async throws {
+        var fields = ProxyRules.passedOn(answer.headerFields, droppingLength: false)
+        if let location = fields[.location] {
+            guard let inside = ProxyRules.location(location, from: url, below: target.api, as: base) else {
+                return try await refuse(502, "\(target.name): the server redirects to another place, which was stopped", writer)
+            }
+            fields[.location] = inside
+        }
+        if let links = fields[ProxyRules.link] { fields[ProxyRules.link] = ProxyRules.links(links, below: target.api, as: base) }
+        let body = answer.body
+        let length = fields[.contentLength].flatMap { Int($0) }
+        let head = HTTPResponse(status: .init(code: answer.status), headerFields: fields)
+        try await writer.write(
+            response: head,
+            body: ResponseBody(contentLength: length) { writer in
+                for try await piece in body { try await writer.write(piece) }
+                try await writer.finish(nil)
+            })
+    }
+
+    /// An answer of our own (RFC 9457), which says whose it is.
+    private func refuse(_ status: Int, _ title: String, _ writer: consuming ResponseWriter) async throws {
+        struct Problem: Encodable {
+            let title: String
+            let status: Int
+            let source = "claviger"
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let body = Array(try encoder.encode(Problem(title: title, status: status)))
+        // What is left of the request's body is not waited for.
+        var fields: HTTPFields = [.contentType: "application/problem+json", .connection: "close"]
+        fields[.contentLength] = "\(body.count)"
+        let head = HTTPResponse(status: .init(code: status), headerFields: fields)
+        try await writer.write(response: head, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+    }
+}

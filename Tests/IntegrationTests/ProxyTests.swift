@@ -1,0 +1,87 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `exec --proxy` with Python's HTTP on both sides of it.
+@Suite(.enabled(if: Python.isThere, "make test makes the virtual environment that this needs"), .timeLimit(.minutes(3)))
+struct ProxyTests {
+    private struct Fixture {
+        let folder = TemporaryFolder()
+        let certificates: Certificates
+        let server: PracticeServer
+        let api: PracticeServer
+        var environment: [String: String] {
+            ["HOME": folder.path, "CLAVIGER_KEY_FILE": folder.file("key"), "CLAVIGER_SOCKET": folder.file("a.sock")]
+        }
+
+        init() async throws {
+            certificates = try await Certificates()
+            server = try await PracticeServer()
+            api = try await PracticeServer(
+                program: Python.program, arguments: [Python.script("api_server.py")] + certificates.pair("good"))
+            try #require(await run("init").status == 0)
+            let added = await run(
+                "add", "api", "--provider", "torq", "--token-url", server.address + "/torq/v1/auth/token", "--api-url",
+                api.address + "/v1", "--ca-file", certificates.authority, "--from", "-",
+                input: try await server.newKeys("torq").json)
+            try #require(added.status == 0, "\(added.errors)")
+        }
+
+        func run(_ arguments: String..., input: String? = nil, as environment: [String: String]? = nil) async -> ProgramResult {
+            await Program.run(Program.claviger, arguments, environment: environment ?? self.environment, input: input)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func aJobThatNeverHasAToken(_ throughAnAgent: Bool) async throws {
+        let fixture = try await Fixture()
+        var caller = fixture.environment
+        if throughAnAgent {
+            try #require(await fixture.run("unlock").status == 0)
+            // Who has no key gets the proxy's tokens from the agent.
+            caller["CLAVIGER_KEY_FILE"] = nil
+        }
+        let job = await fixture.run("exec", "--proxy", "api", "--", Python.program, Python.script("api_client.py"), as: caller)
+        #expect(job.status == 0, "\(job.output) \(job.errors)")
+        #expect(job.output == "\n" && job.errors.isEmpty)
+        if throughAnAgent { #expect(await fixture.run("agent", "stop").status == 0) }
+    }
+
+    @Test func itLivesAsLongAsTheCommand() async throws {
+        let fixture = try await Fixture()
+        let script = "echo $API_BASE_URL $$; kill -KILL $$"
+        let job = await fixture.run("exec", "--proxy", "api", "--", "/bin/sh", "-c", script)
+        #expect(job.status == 128 + SIGKILL)
+        let address = try #require(job.output.split(separator: " ").first.map(String.init))
+        let port = try #require(address.split(separator: ":").last?.split(separator: "/").first.map(String.init))
+        #expect(
+            try await eventually {
+                await Program.run("/usr/bin/curl", ["-s", "http://127.0.0.1:\(port)/"]).status == 7
+            })
+        // Whoever waits for all of its children is not kept waiting by the proxy, which is none.
+        let waiting =
+            #"import os; os.fork() or os._exit(0); os.wait()\#ntry: os.wait()\#nexcept ChildProcessError: print("none")"#
+        #expect(await fixture.run("exec", "--proxy", "api", "--", Python.program, "-c", waiting).output == "none\n")
+        #expect(await fixture.run("exec", "--proxy", "api", "--", "/bin/sh", "-c", "exit 42").status == 42)
+        #expect(
+            await fixture.run("exec", "--proxy", "api", "--env", "MINE=api", "--", "/usr/bin/env").output.contains(
+                "MINE=http://127"))
+    }
+
+    @Test func whatIsMissingIsSaidBeforeTheCommandRuns() async throws {
+        let fixture = try await Fixture()
+        let command = ["--", "/bin/echo", "ran"]
+        func exec(_ arguments: String..., as environment: [String: String]? = nil) async -> ProgramResult {
+            await Program.run(Program.claviger, ["exec"] + arguments + command, environment: environment ?? fixture.environment)
+        }
+        #expect(await exec("--proxy", "nobody").refuses(66, "no credential “nobody”"))
+        #expect(await exec("--proxy", "api", as: ["HOME": fixture.folder.path]).refuses(77, "the vault is locked"))
+        try await fixture.server.fail(#"{"status":401,"body":"{\"error\":\"invalid_client\"}"}"#)
+        _ = await fixture.run("revoke", "api")
+        #expect(await exec("--proxy", "api").refuses(77, "invalid_client"))
+        #expect(await fixture.run("edit", "api", "--api-url", "http://api.example.com").refuses(64, "--api-url"))
+        #expect(await fixture.run("edit", "api", "--api-url", "https://api.example.com/?a=b").refuses(64, "can't have a query"))
+        #expect(await fixture.run("edit", "api", "--clear", "api-url").status == 0)
+        #expect(await exec("--proxy", "api").refuses(78, "it is not known where the API of “api” is"))
+    }
+}
