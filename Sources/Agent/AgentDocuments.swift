@@ -54,10 +54,28 @@ public struct AgentStatus: Codable, Equatable, Sendable {
     public var since: Date
     /// When it will lock by itself, if ever.
     public var locksAt: Date?
+    /// What it could not keep fresh; for its own user and root, while it is unlocked.
+    public var failures: [RefreshFailure]?
 
     enum CodingKeys: String, CodingKey {
-        case locked, vault, pid, since
+        case locked, vault, pid, since, failures
         case locksAt = "locks_at"
+    }
+}
+
+/// Something that an agent tries to keep fresh, and can't at the moment.
+public struct RefreshFailure: Codable, Equatable, Sendable {
+    public var credential: String
+    /// What went wrong, and what to do, in words.
+    public var title: String
+    public var hint: String?
+    public var since: Date
+    /// Whether trying again will not help.
+    public var needsPerson: Bool
+
+    enum CodingKeys: String, CodingKey {
+        case credential, title, hint, since
+        case needsPerson = "needs_person"
     }
 }
 

@@ -7,7 +7,7 @@ public import Vault
 /// What happened, for the log. There is no member for a secret; a token is named by a short keyed hash.
 public struct AuditEvent: Codable, Equatable, Sendable {
     public enum Kind: String, Codable, Sendable {
-        case token, add, check, login, rotate, revoke, edit, rename, remove, allow, deny, unlock, lock
+        case token, refresh, add, check, login, rotate, revoke, edit, rename, remove, allow, deny, unlock, lock
         /// The first line of a file that goes on where another ended.
         case rotated
     }

@@ -10,6 +10,7 @@ struct AgentProcess {
     let global: GlobalOptions
     let socket: String
     let times: LockTimes
+    let keeping: KeepingOptions
     let isDetached: Bool
 
     /// Where to listen.
@@ -42,13 +43,17 @@ struct AgentProcess {
     /// Starts the agent as a process of its own, and waits until it listens.
     /// - Parameter isLocked: start it locked although there is a key.
     /// - Throws: a failure; what went wrong has been written to standard error by the agent itself.
-    static func start(global: GlobalOptions, socket: String, times: LockTimes, isLocked: Bool = false) throws {
+    static func start(
+        global: GlobalOptions, socket: String, times: LockTimes, keeping: KeepingOptions? = nil, isLocked: Bool = false
+    ) throws {
         var arguments = [
             "/proc/self/exe", "agent", "run", "--detached", "--socket", socket, "--vault", try global.absoluteVaultPath(),
         ]
         if let file = global.keyFile { arguments += ["--key-file", file] }
         if let ttl = times.ttl { arguments += ["--ttl", "\(Int(ttl.seconds))"] }
         if let idle = times.idle { arguments += ["--idle", "\(Int(idle.seconds))"] }
+        if keeping?.keepFresh == true { arguments.append("--keep-fresh") }
+        for sink in keeping?.sink ?? [] { arguments += ["--sink", sink.text] }
         var pipes: [Int32] = [0, 0]
         guard pipe(&pipes) == 0 else { throw Failure.system("start the agent", errno) }
         for end in pipes { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -91,14 +96,20 @@ struct AgentProcess {
         let lock = try takeSocket()
         defer { close(lock) }
         let unlocked = global.hasStoredKey ? try global.unlock() : nil
+        var refresh = try keeping.settings()
+        // Who has it in the foreground, as systemd has, reads of what goes wrong.
+        if !isDetached { refresh.report = { Terminal.note(Terminal.plain($0)) } }
+        let settings = refresh
         try await GlobalOptions.withTransport { transport in
-            let server = AgentServer(vault: path, memory: GlobalOptions.memory(), transport: transport) { error in
+            let server = AgentServer(
+                vault: path, memory: GlobalOptions.memory(), transport: transport, refresh: settings
+            ) { error in
                 let failure = Failure(error)
                 return AgentProblem(
                     title: failure.message, hint: failure.hint, status: AgentProblem.status(forExit: failure.status.rawValue),
                     exit: failure.status.rawValue)
             }
-            if let unlocked { server.open(unlocked, ttl: times.ttl?.seconds, idle: times.idle?.seconds) }
+            if let unlocked { try server.open(unlocked, ttl: times.ttl?.seconds, idle: times.idle?.seconds) }
             let signals = watchSignals(server)
             defer { withExtendedLifetime(signals) {} }
             if let inherited = Self.inheritedSocket {

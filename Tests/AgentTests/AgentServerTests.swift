@@ -21,7 +21,7 @@ final class StillClock: WallClock {
 
 /// Grants a token for everything, and counts.
 final class GrantingServer: HTTPTransport {
-    private let state = Mutex((requests: 0, gate: Bool(false)))
+    private let state = Mutex((requests: 0, refusal: EndpointAnswer?.none))
     let lifetime: Int
     let delay: Duration
 
@@ -32,11 +32,17 @@ final class GrantingServer: HTTPTransport {
 
     var requests: Int { state.withLock { $0.requests } }
 
+    /// What it says instead from now on; nil for tokens again.
+    func refuse(_ status: Int?, _ body: String = "{}") {
+        state.withLock { $0.refusal = status.map { EndpointAnswer(status: $0, body: Array(body.utf8)) } }
+    }
+
     func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
-        let number = state.withLock { state in
+        let (number, refusal) = state.withLock { state in
             state.requests += 1
-            return state.requests
+            return (state.requests, state.refusal)
         }
+        if let refusal { return refusal }
         if delay > .zero { try? await Task.sleep(for: delay) }
         let body = #"{"access_token":"made-up-token-\#(number)","expires_in":\#(lifetime),"scope":"read"}"#
         return EndpointAnswer(status: 200, body: Array(body.utf8))
@@ -54,21 +60,26 @@ final class AgentFixture: Sendable {
     let socket: AgentSocket
     private let running: Task<Void, any Error>
 
-    init(server: GrantingServer = GrantingServer(), limits: LocalServer.Limits = .init(), unlocked: Bool = true) async throws {
+    init(
+        server: GrantingServer = GrantingServer(), limits: LocalServer.Limits = .init(), unlocked: Bool = true,
+        refresh: RefreshSettings = RefreshSettings()
+    ) async throws {
         self.server = server
         key = Secret(try SecretBytes.random(count: 32))
         let path = folder.file("vault")
         vault = try LockedVault.create(at: path, keys: [(.keyFile(key), "")], memory: nil)
         let local = LocalAgent(vault: vault, transport: server)
         for name in ["a", "b"] { _ = try await local.add(name, try Self.credential(), verify: false) }
-        let agent = AgentServer(vault: path, memory: nil, transport: server, clock: clock, limits: limits) { error in
+        let agent = AgentServer(vault: path, memory: nil, transport: server, clock: clock, limits: limits, refresh: refresh) {
+            error in
             if case VaultError.noSuchCredential = error {
                 return AgentProblem(title: "no such credential", status: 404, exit: 66)
             }
+            if case TokenFailure.keyPairRefused = error { return AgentProblem(title: "refused", status: 403, exit: 77) }
             return AgentProblem(title: "\(error)", status: 500, exit: 70)
         }
         self.agent = agent
-        if unlocked { agent.open(try LockedVault(path: path, memory: nil).unlock(with: .keyFile(key))) }
+        if unlocked { try agent.open(try LockedVault(path: path, memory: nil).unlock(with: .keyFile(key))) }
         let socket = AgentSocket(path: folder.file("s"))
         self.socket = socket
         let (ready, continuation) = AsyncStream<Void>.makeStream()

@@ -131,16 +131,16 @@ import Vault
         _ = try? await fixture.client.token("nobody", TokenAsk())
         try await fixture.client.lock()
         let events = try AuditFiles.lines(fixture.folder.file("vault.log")).compactMap(AuditEvent.init(line:))
-        #expect(events.map(\.event) == [.token, .token, .token, .token, .token, .lock])
-        #expect(events.map(\.outcome) == ["done", "done", "done", "done", "failed", "done"])
-        #expect(events[3].reason == "a made-up reason: ü")
-        #expect(events[3].pid == getpid() && events[3].uid == getuid() && events[3].exe?.isEmpty == false)
+        #expect(events.map(\.event) == [.unlock, .token, .token, .token, .token, .token, .lock])
+        #expect(events.map(\.outcome) == ["done", "done", "done", "done", "done", "failed", "done"])
+        #expect(events[4].reason == "a made-up reason: ü")
+        #expect(events[4].pid == getpid() && events[4].uid == getuid() && events[4].exe?.isEmpty == false)
         // A token is named, always by the same name, and is not in the log itself.
-        #expect(events[0].token?.count == 16 && events[0].token == events[3].token)
+        #expect(events[1].token?.count == 16 && events[1].token == events[4].token)
         #expect(fixture.folder.filesHolding(token.token.revealed()) == [])
         let log = AuditLog(vault: fixture.vault, path: fixture.folder.file("vault.log"))
         // Locking has sealed the head.
-        #expect(try log.verify() == (6, 6))
+        #expect(try log.verify() == (7, 7))
     }
 
     /// Fail closed: what can't be logged does not happen.
@@ -178,6 +178,6 @@ import Vault
             try await group.waitForAll()
         }
         let log = AuditLog(vault: fixture.vault, path: fixture.folder.file("vault.log"))
-        #expect(try log.verify().lines == 320)
+        #expect(try log.verify().lines == 321)
     }
 }

@@ -115,6 +115,32 @@ struct AgentHome {
         #expect(try await eventually { kill(pid, 0) != 0 })
     }
 
+    @Test func aFileWithAValidToken() async throws {
+        let home = try await AgentHome()
+        let file = home.fixture.folder.file("token,x")
+        let started = await home.run("agent", "--sink", "torq=\(file),format=header", "--keep-fresh", as: home.admin)
+        #expect(started.status == 0, "\(started.errors)")
+        let token = await home.run("token", "torq").output.trimmingCharacters(in: .newlines)
+        #expect(try await eventually { String(decoding: bytes(ofFile: file), as: UTF8.self) == "Authorization: Bearer \(token)" })
+        #expect(await home.run("log", as: home.admin).output.contains("sink " + file))
+    }
+
+    @Test(arguments: ["torq", "torq=", "=/tmp/x", "torq=here", "torq=/tmp/", "torq=/tmp/x,format=made-up"])
+    func aSinkThatIsNone(_ sink: String) async throws {
+        let home = try await AgentHome()
+        #expect(await home.run("agent", "--sink", sink, as: home.admin).refuses(64, "invalid for '--sink"))
+    }
+
+    @Test func sinksThatCannotBe() async throws {
+        let home = try await AgentHome()
+        let nobody = await home.run("agent", "--sink", "torq=/tmp/x,owner=made-up-user", as: home.admin)
+        #expect(nobody.refuses(64, "there is no user “made-up-user”"))
+        let group = await home.run("agent", "--sink", "torq=/tmp/x,owner=root:made-up-group", as: home.admin)
+        #expect(group.refuses(64, "there is no group “made-up-group”"))
+        let twice = await home.run("agent", "--sink", "torq=/tmp/x", "--sink", "qa=/tmp/x", as: home.admin)
+        #expect(twice.refuses(64, "one file can't be the sink of two"))
+    }
+
     @Test func aShellFindsItsAgent() async throws {
         let home = try await AgentHome()
         let script = "eval \"$('\(Program.claviger)' agent --shell)\"; exec '\(Program.claviger)' token torq"

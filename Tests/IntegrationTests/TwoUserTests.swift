@@ -129,6 +129,7 @@ struct TwoUserTests {
             ["/usr/bin/curl", "-s", "--unix-socket", Machine.folder + "/agent.sock", "http://agent/v1/status"])
         let document = try #require(try JSONSerialization.jsonObject(with: Data(status.output.utf8)) as? [String: Any])
         let pid = try #require(document["pid"] as? Int)
+        #expect(document["failures"] == nil)
         let vault = machine.home.file("keeper/.local/share/claviger/vault")
         #expect(FileManager.default.fileExists(atPath: vault))
         for path in [

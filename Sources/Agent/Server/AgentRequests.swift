@@ -75,7 +75,9 @@ struct AgentRequests: Sendable {
             guard try caller.isOwner || !open.policy().rules(for: name, caller).isEmpty else { throw AgentProblem.denied }
             return try json(try open.agent.show(name))
         case (.get, "v1", "status", 2):
-            return try json(vault.status)
+            var status = vault.status
+            if caller.isOwner { status.failures = (try? vault.opened(isUse: false))?.refresher.failures }
+            return try json(status)
         case (.post, "v1", "lock", 2):
             try owner(caller)
             vault.lock(caller)
@@ -146,7 +148,7 @@ struct AgentRequests: Sendable {
         if let cached = try open.cache.handout(name, ask, at: clock.now()) {
             handout = cached
         } else {
-            handout = try open.cache.keep(try await open.agent.token(name, ask), of: name)
+            handout = try open.cache.keep(try await open.agent.token(name, ask), of: name, asked: clock.now())
         }
         if let longestLife {
             let life = handout.expires.map { $0.timeIntervalSince(handout.sent) } ?? .infinity

@@ -18,10 +18,13 @@ public final class AgentServer: Sendable {
     ///   - describe: puts an error in words.
     public init(
         vault path: String, memory: GenerationMemory?, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
-        limits: LocalServer.Limits = .init(), describe: @escaping @Sendable (any Error) -> AgentProblem
+        limits: LocalServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings(),
+        describe: @escaping @Sendable (any Error) -> AgentProblem
     ) {
         self.clock = clock
-        vault = AgentVault(path: path, memory: memory, transport: transport, clock: clock)
+        var refresh = refresh
+        refresh.describe = describe
+        vault = AgentVault(path: path, memory: memory, transport: transport, clock: clock, refresh: refresh)
         let requests = AgentRequests(vault: vault, clock: clock, describe: describe)
         let stop = stop
         server = LocalServer(limits: limits, stop: stop) { channel in
@@ -32,8 +35,10 @@ public final class AgentServer: Sendable {
 
     /// Opens the vault from the start.
     /// - Parameters: seconds, both.
-    public func open(_ unlocked: UnlockedVault, ttl: Double? = nil, idle: Double? = nil) {
+    /// - Throws: what the log throws if it can't be written.
+    public func open(_ unlocked: UnlockedVault, ttl: Double? = nil, idle: Double? = nil) throws {
         vault.open(unlocked, ttl: ttl, idle: idle)
+        try vault.opened().log.append([vault.event(.unlock, nil)])
     }
 
     public func lock() { vault.lock() }
@@ -45,6 +50,7 @@ public final class AgentServer: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.lockWhenDue() }
             group.addTask { await self.sealTheLog() }
+            group.addTask { await self.keepFresh() }
             defer { group.cancelAll() }
             try await server.run(on: socket) { _ in onReady() }
         }
@@ -79,6 +85,21 @@ public final class AgentServer: Sendable {
             try? await clock.sleep(seconds: 60)
             try? vault.opened(isUse: false).log.seal()
         }
+    }
+
+    /// One pass does not wait for the one before: a slow server keeps nobody else's tokens from being renewed.
+    private func keepFresh() async {
+        await withDiscardingTaskGroup { group in
+            while !Task.isCancelled {
+                try? await clock.sleep(seconds: 1)
+                group.addTask { await self.refresh() }
+            }
+        }
+    }
+
+    /// Renews what is due now, and returns when that is done.
+    func refresh() async {
+        await (try? vault.opened(isUse: false))?.refresher.run()
     }
 
     private func lockWhenDue() async {

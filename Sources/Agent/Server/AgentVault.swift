@@ -15,14 +15,19 @@ final class AgentVault: Sendable {
         let cache: TokenCache
         let log: AuditLog
         let writer: AuditWriter
+        let refresher: Refresher
 
-        init(vault: UnlockedVault, logPath: String, transport: any HTTPTransport, clock: any WallClock) {
+        init(
+            vault: UnlockedVault, logPath: String, transport: any HTTPTransport, clock: any WallClock, refresh: RefreshSettings
+        ) {
             self.vault = vault
             agent = LocalAgent(vault: vault, transport: transport, clock: clock)
             cache = TokenCache(vault: vault)
             policies = Mutex((0, Policy()))
             log = AuditLog(vault: vault, path: logPath)
             writer = AuditWriter(log: log)
+            refresher = Refresher(
+                agent: agent, cache: cache, vault: vault, log: log, writer: writer, clock: clock, settings: refresh)
         }
 
         private let policies: Mutex<(generation: UInt64, policy: Policy)>
@@ -52,10 +57,14 @@ final class AgentVault: Sendable {
     private let memory: GenerationMemory?
     private let transport: any HTTPTransport
     private let clock: any WallClock
+    private let refresh: RefreshSettings
     private let state = Mutex(State())
 
-    init(path: String, memory: GenerationMemory?, transport: any HTTPTransport, clock: any WallClock) {
+    init(
+        path: String, memory: GenerationMemory?, transport: any HTTPTransport, clock: any WallClock, refresh: RefreshSettings
+    ) {
         self.path = path
+        self.refresh = refresh
         self.memory = memory
         self.transport = transport
         self.clock = clock
@@ -94,7 +103,7 @@ final class AgentVault: Sendable {
     /// - Parameters: seconds, both.
     func open(_ vault: UnlockedVault, ttl: Double?, idle: Double?) {
         let now = clock.now()
-        let next = Open(vault: vault, logPath: path + ".log", transport: transport, clock: clock)
+        let next = Open(vault: vault, logPath: path + ".log", transport: transport, clock: clock, refresh: refresh)
         let old = state.withLock { state in
             defer {
                 state.open = next
@@ -122,7 +131,7 @@ final class AgentVault: Sendable {
         old.cache.wipe()
     }
 
-    private func event(_ kind: AuditEvent.Kind, _ caller: Caller?) -> AuditEvent {
+    func event(_ kind: AuditEvent.Kind, _ caller: Caller?) -> AuditEvent {
         AuditEvent(
             time: clock.now(), event: kind, credential: nil, outcome: "done", uid: caller?.uid ?? getuid(),
             pid: caller?.pid ?? getpid(), exe: caller?.exe)

@@ -38,10 +38,32 @@ final class TokenCache: Sendable {
         var generation: UInt64
     }
 
+    /// When a token is to be renewed before somebody has to wait for it.
+    private struct Plan {
+        var sent: Date?
+        var expires: Date?
+        var renewAt: Date
+        var lastAsked: Date
+        var isBusy = false
+    }
+
+    /// A token that is to be renewed now.
+    struct Due {
+        let name: String
+        let access: RequestedAccess
+        let sent: Date?
+        let expires: Date?
+    }
+
+    private struct State {
+        var entries: [Key: Entry] = [:]
+        var plans: [Key: Plan] = [:]
+    }
+
     /// One caller must not fill the memory with ever new scopes.
     static let maximumEntries = 20_000
 
-    private let entries = Mutex<[Key: Entry]>([:])
+    private let state = Mutex(State())
     private let vault: UnlockedVault
 
     init(vault: UnlockedVault) { self.vault = vault }
@@ -52,7 +74,11 @@ final class TokenCache: Sendable {
         guard ask.mode == .cached else { return nil }
         let generation = try vault.newestGeneration()
         let key = Key(name: name, access: ask.access)
-        guard var entry = entries.withLock({ $0[key] }) else { return nil }
+        let known = state.withLock { state in
+            state.plans[key]?.lastAsked = now
+            return state.entries[key]
+        }
+        guard var entry = known else { return nil }
         if entry.generation != generation {
             guard try vault.recordID(of: name) == entry.record else {
                 forget(key)
@@ -60,22 +86,28 @@ final class TokenCache: Sendable {
             }
             entry.generation = generation
             let checked = entry
-            entries.withLock { $0[key] = checked }
+            state.withLock { $0.entries[key] = checked }
         }
         guard Freshness.isGood(sent: entry.handout.sent, expires: entry.handout.expires, for: ask, at: now) else { return nil }
         return entry.handout
     }
 
-    func keep(_ token: CachedToken, of name: String) throws -> Handout {
+    /// - Parameter asked: when somebody asked for it; nil where nobody did.
+    func keep(_ token: CachedToken, of name: String, asked: Date? = nil) throws -> Handout {
         let handout = Handout(token)
         let generation = try vault.newestGeneration()
         // Another process may have changed the credential since: only what stands in this very record is kept.
         if let record = try vault.recordID(of: name), try isStored(token, name), try vault.recordID(of: name) == record {
             let entry = Entry(handout: handout, record: record, generation: generation)
             let key = Key(name: name, access: token.access)
-            entries.withLock { entries in
-                if entries.count >= Self.maximumEntries, entries[key] == nil, let any = entries.keys.first { entries[any] = nil }
-                entries[key] = entry
+            state.withLock { state in
+                if state.entries.count >= Self.maximumEntries, state.entries[key] == nil, let any = state.entries.keys.first {
+                    (state.entries[any], state.plans[any]) = (nil, nil)
+                }
+                state.entries[key] = entry
+                let lastAsked = asked ?? state.plans[key]?.lastAsked ?? .distantPast
+                state.plans[key] = Plan(
+                    sent: handout.sent, expires: handout.expires, renewAt: Self.renewal(of: handout), lastAsked: lastAsked)
             }
         }
         return handout
@@ -87,17 +119,65 @@ final class TokenCache: Sendable {
     }
 
     private func forget(_ key: Key) {
-        entries.withLock { entries in
-            entries[key]?.handout.token.wipe()
-            entries[key] = nil
+        state.withLock { state in
+            state.entries[key]?.handout.token.wipe()
+            state.entries[key] = nil
+        }
+    }
+
+    // MARK: Renewal
+
+    /// In the last quarter of its life, before anybody is refused it, and each at a moment of its own.
+    private static func renewal(of handout: Handout) -> Date {
+        guard let expires = handout.expires else { return .distantFuture }
+        return handout.sent.addingTimeInterval(expires.timeIntervalSince(handout.sent) * Double.random(in: 0.75...0.88))
+    }
+
+    /// Takes what is to be renewed now; each must come back by `renewed` or `giveUp`.
+    /// - Parameters:
+    ///   - interest: seconds after which a token that nobody asked for is not renewed any more.
+    ///   - limit: how many may be taken and not yet back.
+    func due(at now: Date, since interest: Double, atMost limit: Int) -> [Due] {
+        state.withLock { state in
+            var room = limit - state.plans.values.count { $0.isBusy }
+            var due: [Due] = []
+            for (key, plan) in state.plans where !plan.isBusy && plan.renewAt <= now {
+                if now.timeIntervalSince(plan.lastAsked) > interest {
+                    state.plans[key] = nil
+                } else if room > 0 {
+                    state.plans[key]?.isBusy = true
+                    due.append(Due(name: key.name, access: key.access, sent: plan.sent, expires: plan.expires))
+                    room -= 1
+                }
+            }
+            return due
+        }
+    }
+
+    /// - Parameter seconds: until the next try; nil if there is a new token, whose time is known.
+    func renewed(_ due: Due, at now: Date, tryAgainIn seconds: Double? = nil) {
+        state.withLock { state in
+            let key = Key(name: due.name, access: due.access)
+            state.plans[key]?.isBusy = false
+            if let seconds { state.plans[key]?.renewAt = now.addingTimeInterval(seconds) }
+        }
+    }
+
+    func giveUp(_ due: Due) { state.withLock { $0.plans[Key(name: due.name, access: due.access)] = nil } }
+
+    /// Has a token acquired for a credential that nobody has asked for.
+    func takeUp(_ name: String, at now: Date) {
+        state.withLock { state in
+            let key = Key(name: name, access: RequestedAccess())
+            if state.plans[key] == nil { state.plans[key] = Plan(renewAt: now, lastAsked: .distantPast) }
         }
     }
 
     /// Wipes all of them.
     func wipe() {
-        entries.withLock { entries in
-            for key in entries.keys { entries[key]?.handout.token.wipe() }
-            entries = [:]
+        state.withLock { state in
+            for key in state.entries.keys { state.entries[key]?.handout.token.wipe() }
+            state = State()
         }
     }
 }

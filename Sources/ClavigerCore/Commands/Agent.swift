@@ -2,6 +2,7 @@ import Agent
 import AgentSocket
 import ArgumentParser
 import FoundationEssentials
+import Glibc
 import TokenEngine
 
 struct AgentCommand: AsyncParsableCommand {
@@ -31,16 +32,21 @@ struct AgentCommand: AsyncParsableCommand {
         @Flag(help: .private)
         var detached = false
 
+        @OptionGroup var keeping: KeepingOptions
         @OptionGroup var times: LockTimes
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
             let socket = try AgentProcess.socket(socket)
+            // What is wrong with a sink is better said here than in the background.
+            _ = try keeping.settings()
             if foreground || detached || AgentProcess.inheritedSocket != nil {
-                try await AgentProcess(global: global, socket: socket, times: times, isDetached: detached).serve()
+                try await AgentProcess(
+                    global: global, socket: socket, times: times, keeping: keeping, isDetached: detached
+                ).serve()
                 return
             }
-            try AgentProcess.start(global: global, socket: socket, times: times)
+            try AgentProcess.start(global: global, socket: socket, times: times, keeping: keeping)
             if shell {
                 try Terminal.output("CLAVIGER_SOCKET='\(socket.replacing("'", with: "'\\''"))'; export CLAVIGER_SOCKET;")
             } else {
@@ -56,6 +62,77 @@ struct AgentCommand: AsyncParsableCommand {
             try await AgentProcess.client().shutDown()
             Terminal.note("the agent has ended")
         }
+    }
+}
+
+/// What an agent keeps fresh by itself.
+struct KeepingOptions: ParsableArguments {
+    @Flag(help: "Keep tokens valid of credentials, too, that nobody has asked for in a day.")
+    var keepFresh = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Keep a file with a credential's token in it; may be repeated.", valueName: "name=path[,format=f][,owner=user]"))
+    var sink: [SinkOption] = []
+
+    /// - Throws: a failure for an owner that there is not.
+    func settings() throws -> RefreshSettings {
+        var settings = RefreshSettings()
+        settings.keepsAllFresh = keepFresh
+        settings.sinks = try sink.map { try $0.sink() }
+        let paths = settings.sinks.map(\.path)
+        guard Set(paths).count == paths.count else { throw Failure("one file can't be the sink of two credentials", .usage) }
+        return settings
+    }
+}
+
+/// `torq=/run/app/token,format=header,owner=app:web`.
+struct SinkOption: ExpressibleByArgument {
+    let text: String
+    private let name: String
+    private let path: String
+    private var format = TokenFormat.raw
+    private var owner: String?
+
+    init?(argument: String) {
+        text = argument
+        guard let equals = argument.firstIndex(of: "=") else { return nil }
+        name = String(argument[..<equals])
+        var rest = argument[argument.index(after: equals)...]
+        while let comma = rest.lastIndex(of: ",") {
+            let setting = rest[rest.index(after: comma)...]
+            if setting.hasPrefix("format=") {
+                guard let format = TokenFormat(rawValue: String(setting.dropFirst(7))) else { return nil }
+                self.format = format
+            } else if setting.hasPrefix("owner="), setting.count > 6 {
+                owner = String(setting.dropFirst(6))
+            } else {
+                break
+            }
+            rest = rest[..<comma]
+        }
+        path = String(rest)
+        guard !name.isEmpty, path.hasPrefix("/"), !path.hasSuffix("/") else { return nil }
+    }
+
+    /// - Throws: a failure for an owner that there is not.
+    func sink() throws -> TokenSink {
+        let (format, name) = (format, name)
+        return TokenSink(credential: name, path: path, owner: try owner.map(Self.account)) { token in
+            Array(try format.text(token, of: name).utf8)
+        }
+    }
+
+    /// A user, with a group of that user's or another.
+    private static func account(_ text: String) throws -> (uid: UInt32, gid: UInt32) {
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard let user = getpwnam(parts[0]) else { throw Failure("there is no user \(Failure.quoted(parts[0]))", .usage) }
+        var account = (uid: user.pointee.pw_uid, gid: user.pointee.pw_gid)
+        if parts.count == 2 {
+            guard let group = getgrnam(parts[1]) else { throw Failure("there is no group \(Failure.quoted(parts[1]))", .usage) }
+            account.gid = group.pointee.gr_gid
+        }
+        return account
     }
 }
 

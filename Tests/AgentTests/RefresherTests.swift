@@ -1,0 +1,199 @@
+import Foundation
+import OAuth
+import Synchronization
+import TestSupport
+import Testing
+import TokenEngine
+import Vault
+
+@testable import Agent
+
+@Suite(.timeLimit(.minutes(2))) struct RefresherTests {
+    /// What an agent told of, one after the other.
+    private final class Reports: Sendable {
+        private let all = Mutex<[String]>([])
+        var lines: [String] { all.withLock { $0 } }
+        func add(_ line: String) { all.withLock { $0.append(line) } }
+    }
+
+    /// Forty more credentials, each with a token.
+    private func askForForty(_ fixture: AgentFixture) async throws {
+        let local = LocalAgent(vault: fixture.vault, transport: fixture.server)
+        for number in 0..<40 {
+            _ = try await local.add("c\(number)", try AgentFixture.credential(), verify: false)
+            _ = try await token(fixture, "c\(number)")
+        }
+    }
+
+    private func token(_ fixture: AgentFixture, _ name: String = "a") async throws -> String {
+        let answer = try await fixture.ask("GET", "/v1/tokens/\(name)", headers: ["Accept: text/plain"])
+        #expect(answer.status == 200, "\(answer.body)")
+        return answer.body
+    }
+
+    private func failures(_ fixture: AgentFixture) async throws -> [RefreshFailure] {
+        try await fixture.client.status().failures ?? []
+    }
+
+    @Test func aTokenIsRenewedBeforeAnybodyWaitsForIt() async throws {
+        let fixture = try await AgentFixture()
+        let first = try await token(fixture)
+        fixture.clock.advance(3600 * 0.74)
+        await fixture.agent.refresh()
+        #expect(fixture.server.requests == 1)
+        fixture.clock.advance(3600 * 0.15)
+        await fixture.agent.refresh()
+        #expect(fixture.server.requests == 2)
+        // Once is enough; and who asks now has the new one at once.
+        await fixture.agent.refresh()
+        #expect(try await token(fixture) != first)
+        #expect(fixture.server.requests == 2)
+        let events = try AuditFiles.lines(fixture.folder.file("vault.log")).compactMap(AuditEvent.init).dropFirst()
+        #expect(events.map(\.event) == [.token, .refresh, .token])
+        #expect(events[2].outcome == "done" && events[2].token == events[3].token)
+    }
+
+    @Test func whatWasBoughtTogetherDoesNotComeBackTogether() async throws {
+        let fixture = try await AgentFixture()
+        try await askForForty(fixture)
+        #expect(fixture.server.requests == 40)
+        func renewed() async -> Int {
+            for _ in 0..<4 { await fixture.agent.refresh() }
+            return fixture.server.requests - 40
+        }
+        fixture.clock.advance(3600 * 0.815)
+        #expect((1..<40).contains(await renewed()))
+        fixture.clock.advance(3600 * 0.07)
+        #expect(await renewed() == 40)
+    }
+
+    @Test func noMoreServersAreAskedAtOnceThanMayBe() async throws {
+        let fixture = try await AgentFixture()
+        try await askForForty(fixture)
+        fixture.clock.advance(3600 * 0.89)
+        await fixture.agent.refresh()
+        #expect(fixture.server.requests == 40 + Refresher.width)
+    }
+
+    @Test func whatNobodyAskedForInADayIsLeftAlone() async throws {
+        for keepsAll in [false, true] {
+            var settings = RefreshSettings()
+            settings.keepsAllFresh = keepsAll
+            let fixture = try await AgentFixture(server: GrantingServer(lifetime: 7 * 86_400), refresh: settings)
+            _ = try await token(fixture)
+            // With it, the other credential gets a token before anybody asks.
+            await fixture.agent.refresh()
+            #expect(fixture.server.requests == (keepsAll ? 2 : 1))
+            fixture.clock.advance(7 * 86_400 * 0.89)
+            await fixture.agent.refresh()
+            #expect(fixture.server.requests == (keepsAll ? 4 : 1))
+        }
+    }
+
+    @Test func aTokenThatCannotBeRenewedIsHandedOutWhileItIsValid() async throws {
+        let reports = Reports()
+        var settings = RefreshSettings()
+        settings.report = { reports.add($0) }
+        let fixture = try await AgentFixture(refresh: settings)
+        let first = try await token(fixture)
+        fixture.server.refuse(200, "<html>")
+        fixture.clock.advance(3600 * 0.89)
+        await fixture.agent.refresh()
+        let tries = fixture.server.requests
+        #expect(tries == 2)
+        #expect(try await token(fixture) == first)
+        let failure = try #require(try await failures(fixture).first)
+        #expect(failure.credential == "a" && !failure.needsPerson)
+        // Not again in the same moment; but soon, and with no second report.
+        await fixture.agent.refresh()
+        #expect(fixture.server.requests == tries)
+        fixture.clock.advance(75)
+        await fixture.agent.refresh()
+        #expect(fixture.server.requests > tries)
+        #expect(reports.lines.count == 1 && reports.lines[0].hasPrefix("the token of a could not be renewed"))
+        fixture.server.refuse(nil)
+        fixture.clock.advance(75)
+        await fixture.agent.refresh()
+        #expect(try await token(fixture) != first)
+        #expect(try await failures(fixture).isEmpty)
+    }
+
+    @Test func whatNeedsAPersonIsTriedOnceAnHour() async throws {
+        let fixture = try await AgentFixture(server: GrantingServer(lifetime: 86_400))
+        _ = try await token(fixture)
+        fixture.server.refuse(401, #"{"error":"invalid_client"}"#)
+        fixture.clock.advance(86_400 * 0.885)
+        await fixture.agent.refresh()
+        let tries = fixture.server.requests
+        #expect(try await failures(fixture).map(\.needsPerson) == [true])
+        fixture.clock.advance(2000)
+        await fixture.agent.refresh()
+        #expect(fixture.server.requests == tries)
+        #expect(try await fixture.ask("GET", "/v1/status").body.contains(#""needs_person":true"#))
+    }
+
+    @Test func aRemovedCredentialIsForgotten() async throws {
+        let fixture = try await AgentFixture()
+        _ = try await token(fixture)
+        try await LocalAgent(vault: fixture.vault, transport: fixture.server).remove("a")
+        fixture.clock.advance(3600 * 0.89)
+        await fixture.agent.refresh()
+        #expect(fixture.server.requests == 1)
+        #expect(try await failures(fixture).isEmpty)
+    }
+
+    @Test func aSinkHoldsAValidToken() async throws {
+        let folder = TemporaryFolder()
+        var settings = RefreshSettings()
+        let owner: (uid: UInt32, gid: UInt32)? = geteuid() == 0 ? (65_534, 65_534) : nil
+        settings.sinks = [
+            TokenSink(credential: "a", path: folder.file("token"), owner: owner) { token in
+                Array("is \(token.token.revealed())".utf8)
+            }
+        ]
+        let fixture = try await AgentFixture(refresh: settings)
+        func content() -> String { String(decoding: bytes(ofFile: folder.file("token")), as: UTF8.self) }
+        await fixture.agent.refresh()
+        #expect(content() == "is made-up-token-1")
+        var status = stat()
+        #expect(stat(folder.file("token"), &status) == 0 && status.st_mode & 0o7777 == 0o600)
+        #expect(status.st_uid == owner?.uid ?? geteuid())
+        // A file that goes away comes back; one that is good is left alone.
+        let inode = status.st_ino
+        await fixture.agent.refresh()
+        #expect(stat(folder.file("token"), &status) == 0 && status.st_ino == inode)
+        unlink(folder.file("token"))
+        await fixture.agent.refresh()
+        #expect(content() == "is made-up-token-1")
+        // Renewed before its end, it is replaced in one step.
+        fixture.clock.advance(3600 * 0.89)
+        await fixture.agent.refresh()
+        await fixture.agent.refresh()
+        #expect(content() == "is made-up-token-2")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["token"])
+        let events = try AuditFiles.lines(fixture.folder.file("vault.log")).compactMap(AuditEvent.init).dropFirst()
+        #expect(events.first?.reason == "sink " + folder.file("token"))
+        // Nothing is written while the vault is locked.
+        fixture.agent.lock()
+        unlink(folder.file("token"))
+        await fixture.agent.refresh()
+        #expect(content() == "")
+    }
+
+    @Test func aSinkThatCannotBeWrittenIsReported() async throws {
+        let folder = TemporaryFolder()
+        let reports = Reports()
+        var settings = RefreshSettings()
+        settings.report = { reports.add($0) }
+        settings.sinks = [TokenSink(credential: "a", path: folder.file("none/token")) { _ in [] }]
+        let fixture = try await AgentFixture(refresh: settings)
+        await fixture.agent.refresh()
+        #expect(reports.lines.count == 1 && reports.lines[0].contains("none/token could not be written"))
+        #expect(try await failures(fixture).count == 1)
+        mkdir(folder.file("none"), 0o700)
+        fixture.clock.advance(60)
+        await fixture.agent.refresh()
+        #expect(FileManager.default.fileExists(atPath: folder.file("none/token")))
+        #expect(try await failures(fixture).isEmpty)
+    }
+}
