@@ -8,6 +8,9 @@ public import Vault
 public struct AuditEvent: Codable, Equatable, Sendable {
     public enum Kind: String, Codable, Sendable {
         case token, refresh, add, check, login, rotate, revoke, edit, rename, remove, allow, deny, unlock, lock
+        case keyAdd = "key_add"
+        case keyRemove = "key_remove"
+        case keyReplace = "key_replace"
         /// The first line of a file that goes on where another ended.
         case rotated
     }

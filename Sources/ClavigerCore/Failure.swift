@@ -56,6 +56,7 @@ struct Failure: Error {
             self.init(
                 Terminal.plain(error.title), hint: error.hint.map(Terminal.plain), ExitStatus(rawValue: error.exit) ?? .software)
         case let error as AgentSocket.Failure: self.init(socket: error)
+        case let error as KeySlotError: self.init(keySlot: error)
         case is SodiumError: self.init(vault: .memory)
         case is CancellationError: self = .interrupted
         default: self.init(parsing: error)
@@ -99,6 +100,8 @@ extension Failure {
     static let noPassphraseForInit = Failure(
         "no key was named, and there is no terminal to ask for a new passphrase",
         hint: "use --key-file, $CLAVIGER_PASSPHRASE_FILE or $CLAVIGER_PASSPHRASE_COMMAND", .usage)
+    static let noNewPassphrase = Failure(
+        "there is no terminal to ask for a new passphrase", hint: "use --new-passphrase-file FILE, or a pipe and -", .usage)
     static let passphraseCommandFailed = Failure(
         "$CLAVIGER_PASSPHRASE_COMMAND failed", hint: "run the command by hand to see why", .configuration)
     static let passphrasesDiffer = Failure("the two passphrases are not the same", hint: "try again", .usage)
@@ -117,6 +120,19 @@ extension Failure {
         "no client id was given, and there is no terminal to ask for it", hint: "use --client-id ID, or --from FILE", .usage)
     static let noTerminalToConfirm = Failure(
         "this needs a yes, and there is no terminal to ask for it", hint: "use --yes", .usage)
+    private init(keySlot error: KeySlotError) {
+        let hint = "claviger key list shows them"
+        switch error {
+        case .noSuchKey(let id): self.init("no key of the vault has an id like \(Self.quoted(id))", hint: hint, .noInput)
+        case .ambiguous(let id): self.init("several keys' ids begin with \(Self.quoted(id))", hint: hint, .usage)
+        case .lastKey:
+            self.init(
+                "the vault was opened with the very key that is to go", hint: "open it with another one; \(hint)", .usage)
+        case .tooMany(let limit): self.init("the vault has \(limit) keys already, and no room for more", hint: hint, .usage)
+        case .labelTooLong(let limit): self.init("a label may be no longer than \(limit) bytes", .usage)
+        }
+    }
+
     static func noAPIAddress(_ name: String) -> Failure {
         Failure(
             "it is not known where the API of \(quoted(name)) is",

@@ -59,15 +59,24 @@ struct GlobalOptions: ParsableArguments {
     }
 
     /// Opens the vault with the first key that is there: a key file, a passphrase from a file, from a command, or typed.
-    func unlock() throws -> UnlockedVault {
+    func unlock() throws -> UnlockedVault { try unlockWithKey().vault }
+
+    /// The same, with the key that has opened it.
+    func unlockWithKey() throws -> (vault: UnlockedVault, key: UnlockKey) {
         let path = try vaultPath()
-        if acceptOlderVault {
-            // Remembering starts anew from the state that is accepted now.
-            let opened = try LockedVault(path: path, memory: nil).unlock(with: key(for: path))
-            Self.memory().map { opened.remember(in: $0) }
-            return opened
-        }
-        return try LockedVault(path: path, memory: Self.memory()).unlock(with: key(for: path))
+        let locked = try LockedVault(path: path, memory: acceptOlderVault ? nil : Self.memory())
+        let key = try key(for: path)
+        let opened = try locked.unlock(with: key)
+        // Remembering starts anew from the state that is accepted now.
+        if acceptOlderVault { Self.memory().map { opened.remember(in: $0) } }
+        return (opened, key)
+    }
+
+    /// Writes into the log what was done with the vault itself.
+    func record(_ kind: AuditEvent.Kind, in vault: UnlockedVault) throws {
+        let event = AuditEvent(
+            time: Date(), event: kind, credential: nil, outcome: "done", uid: getuid(), pid: getpid(), exe: nil)
+        try AuditLog(vault: vault, path: auditLogPath()).append([event])
     }
 
     /// The vault's path as every process would name it.

@@ -45,9 +45,10 @@ struct Claviger: AsyncParsableCommand {
             """,
         version: "claviger 0.1.0",
         subcommands: [
-            Init.self, Add.self, List.self, Show.self, Login.self, Token.self, Check.self, Rotate.self, Revoke.self, Edit.self,
+            Init.self, Add.self, List.self, Show.self, Status.self, Login.self, Token.self, Check.self, Rotate.self, Revoke.self,
+            Edit.self,
             Rename.self,
             Remove.self, Providers.self, AgentCommand.self, Unlock.self, Lock.self, Exec.self, Curl.self, Allow.self, Deny.self,
-            PolicyCommand.self, Log.self,
+            PolicyCommand.self, Log.self, KeyCommand.self, Passwd.self,
         ])
 }

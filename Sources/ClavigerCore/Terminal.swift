@@ -61,6 +61,14 @@ enum Terminal {
         }
     }
 
+    /// Asks twice for a passphrase that the vault is to open with.
+    static func promptNewPassphrase(_ path: String, otherwise: Failure) throws -> Secret {
+        let first = try promptSecret("new passphrase for \(plain(path)): ", otherwise: otherwise)
+        let second = try promptSecret("the same again: ", otherwise: otherwise)
+        guard first.equals(second) else { throw Failure.passphrasesDiffer }
+        return first
+    }
+
     /// Asks for something that may be seen.
     static func promptLine(_ question: String, otherwise: Failure) throws -> String {
         try withTerminal(otherwise) { terminal in

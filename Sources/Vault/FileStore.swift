@@ -44,13 +44,14 @@ struct FileStore: VaultStore {
             try file.endHere()
             try checkStillCurrent(previous)
             try file.synchronise()
-            if let previous { try keep(previous) }
+            if let previous, !commit.forgetsPrevious { try keep(previous) }
             try File.rename(temporary, to: path)
         } catch {
             File.remove(temporary)
             if case .diskFull = error { throw .diskFull(path: path) }
             throw error
         }
+        if commit.forgetsPrevious { File.remove(previousPath) }
         try File.synchroniseFolder(folder)
     }
 

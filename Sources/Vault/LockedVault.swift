@@ -77,7 +77,8 @@ extension LockedVault {
         let header = Header(vaultID: vaultID, slots: slots).serialised(key: subkeys.header)
         let root = Root.serialise(generation: 1, committed: now, slotNotes: notes, count: 0, entries: [])
         let sealed = UnlockedVault.sealRoot(root, header: header, keys: subkeys)
-        try store.commit(VaultCommit(header: header, sealedRoot: sealed, records: []), replacing: nil, in: nil)
+        try store.commit(
+            VaultCommit(header: header, sealedRoot: sealed, records: [], forgetsPrevious: false), replacing: nil, in: nil)
         return try UnlockedVault(store: store, keys: subkeys, memory: memory, vaultID: vaultID)
     }
 }

@@ -104,6 +104,8 @@ public final class UnlockedVault: Sendable {
     }
 
     /// The newest state: read anew only if another process has committed.
+    func currentState() throws(VaultError) -> State { try refreshed() }
+
     private func refreshed() throws(VaultError) -> State {
         let state = current.withLock { $0 }
         if try store.isCurrent(state.snapshot) { return state }
@@ -202,12 +204,19 @@ public final class UnlockedVault: Sendable {
         let added = transaction.sealedAdditions(keys: keys)
         let merged = try MergedRecords(root: state.root, dropped: transaction.dropped, added: added)
         let root = Root.serialise(
-            generation: state.root.generation + 1, committed: UInt64(time(nil)), slotNotes: state.root.slotNotes,
-            count: merged.placements.count, entries: merged.entryBytes)
-        let header = state.snapshot.header
+            generation: state.root.generation + 1, committed: UInt64(time(nil)),
+            slotNotes: transaction.slots?.notes ?? state.root.slotNotes, count: merged.placements.count,
+            entries: merged.entryBytes)
+        let header: [UInt8]
+        if let slots = transaction.slots?.slots {
+            header = Header(vaultID: vaultID, slots: slots).serialised(key: keys.header)
+        } else {
+            header = state.snapshot.header
+        }
         try store.commit(
             VaultCommit(
-                header: header, sealedRoot: Self.sealRoot(root, header: header, keys: keys), records: merged.placements),
+                header: header, sealedRoot: Self.sealRoot(root, header: header, keys: keys), records: merged.placements,
+                forgetsPrevious: transaction.forgetsPrevious),
             replacing: state.snapshot, in: room)
         let committed = try Self.load(store, keys: keys, memory: memory, vaultID: vaultID)
         current.withLock { $0 = committed }

@@ -42,6 +42,8 @@ struct VaultCommit {
     let sealedRoot: [UInt8]
     /// The records in the root's order.
     let records: [Placement]
+    /// Whether no way back may be kept: the previous state opens with a key that this one does not open with.
+    let forgetsPrevious: Bool
 }
 
 /// Room on the disk for one commit; freed when nobody refers to it any more.

@@ -7,13 +7,26 @@ public struct VaultTransaction {
     private(set) var dropped: Set<RecordID> = []
     private var written: [String: Record] = [:]
     private var writtenAlone: [RecordKind: Record] = [:]
+    /// The ways to open the vault, if they change.
+    private(set) var slots: (slots: [Slot], notes: [Root.SlotNote])?
+    private(set) var forgetsPrevious = false
 
     init(vault: UnlockedVault, state: UnlockedVault.State) {
         self.vault = vault
         self.state = state
     }
 
-    var isEmpty: Bool { dropped.isEmpty && written.isEmpty && writtenAlone.isEmpty }
+    var isEmpty: Bool { dropped.isEmpty && written.isEmpty && writtenAlone.isEmpty && slots == nil }
+
+    /// Changes the ways to open the vault.
+    mutating func change(
+        forgetsPrevious: Bool = false, _ body: (inout [Slot], inout [Root.SlotNote]) throws -> Void
+    ) throws {
+        var (slots, notes) = (try Header(parsing: state.snapshot.header).slots, state.root.slotNotes)
+        try body(&slots, &notes)
+        self.slots = (slots, notes)
+        self.forgetsPrevious = forgetsPrevious
+    }
 
     private func stored(_ name: String) -> RootEntry? {
         guard let index = state.root.index(of: name, kind: .credential) else { return nil }

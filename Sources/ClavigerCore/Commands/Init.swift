@@ -28,18 +28,11 @@ struct Init: ParsableCommand {
         if let passphrase = try GlobalOptions.storedPassphrase() {
             keys.append((.passphrase(passphrase), "passphrase"))
         } else if keys.isEmpty {
-            keys.append((.passphrase(try newPassphrase(path)), "passphrase"))
+            keys.append((.passphrase(try Terminal.promptNewPassphrase(path, otherwise: .noPassphraseForInit)), "passphrase"))
         }
         _ = try LockedVault.create(at: path, keys: keys, memory: GlobalOptions.memory())
         if let madeKeyFile { Terminal.note("made the key file \(madeKeyFile); whoever can read it can open the vault") }
         Terminal.note("made the vault \(path); it opens with \(keys.map { "the " + $0.label }.joined(separator: " or "))")
         Terminal.note("nobody can open it without: keep a copy in a safe place")
-    }
-
-    private func newPassphrase(_ path: String) throws -> Secret {
-        let first = try Terminal.promptSecret("new passphrase for \(path): ", otherwise: .noPassphraseForInit)
-        let second = try Terminal.promptSecret("the same again: ", otherwise: .noPassphraseForInit)
-        guard first.equals(second) else { throw Failure.passphrasesDiffer }
-        return first
     }
 }

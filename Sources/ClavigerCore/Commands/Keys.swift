@@ -1,0 +1,183 @@
+import Agent
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import Sodium
+import Vault
+
+struct KeyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "key",
+        abstract: "List, add and remove the passphrases and key files that open the vault.",
+        subcommands: [ListKeys.self, AddKey.self, RemoveKey.self])
+
+    struct ListKeys: ParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List what opens the vault.")
+
+        @Flag(help: "Print JSON.")
+        var json = false
+
+        @OptionGroup var global: GlobalOptions
+
+        func run() throws {
+            let slots = try global.unlock().keySlots()
+            if json { return try Terminal.output(Report.json(slots.map(SlotReport.init))) }
+            let rows = slots.map { slot in
+                [
+                    slot.id.prefix(8).description, slot.kind.words,
+                    slot.created.map { Report.time(Date(timeIntervalSince1970: Double($0))) } ?? "unknown",
+                    Terminal.plain(slot.label),
+                ]
+            }
+            try Terminal.output(Report.table([["ID", "KIND", "SINCE", "LABEL"]] + rows))
+        }
+    }
+
+    struct AddKey: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "add",
+            abstract: "Let another passphrase or key file open the vault.",
+            discussion: """
+                The vault is opened with one of its keys first. The new passphrase is asked for twice, unless it comes from \
+                --new-passphrase-file.
+                """)
+
+        @OptionGroup var new: NewKeyOptions
+
+        @Option(help: ArgumentHelp("What the list calls it.", valueName: "text"))
+        var label: String?
+
+        @OptionGroup var global: GlobalOptions
+
+        func run() throws {
+            let (vault, key) = try global.unlockWithKey()
+            let (added, kind) = try new.key(global)
+            guard try vault.keySlots(openedBy: added).isEmpty else {
+                throw Failure("this \(kind) opens the vault already", .usage)
+            }
+            try vault.addKey(added, label: label ?? kind, with: key)
+            try global.record(.keyAdd, in: vault)
+            Terminal.note("the vault opens with the new \(kind), too")
+        }
+    }
+
+    struct RemoveKey: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "remove",
+            abstract: "Let a passphrase or key file open the vault no longer.",
+            discussion: """
+                The vault has to be opened with another of its keys. Who had the removed one and a copy of the vault's file \
+                can still open that copy, and what the copy's key opens: see claviger-security(7).
+                """)
+
+        @Argument(help: "The key's id, or how that begins.")
+        var id: String
+
+        @OptionGroup var global: GlobalOptions
+
+        func run() throws {
+            let (vault, key) = try global.unlockWithKey()
+            try vault.removeKey(id, with: key)
+            try global.record(.keyRemove, in: vault)
+            Terminal.note("the vault does not open with it any more; an agent that has it open goes on until it is locked")
+        }
+    }
+}
+
+struct Passwd: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "passwd",
+        abstract: "Change the vault's passphrase.",
+        discussion: """
+            The old one is asked for, or comes from the usual places; with a key file instead, the vault's only passphrase is \
+            replaced. The new one is asked for twice, unless it comes from --new-passphrase-file.
+            """)
+
+    @Option(
+        help: ArgumentHelp("Take the new passphrase from a file, or from standard input (-).", valueName: "file"),
+        completion: .file())
+    var newPassphraseFile: String?
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() throws {
+        let (vault, key) = try global.unlockWithKey()
+        let slot = try replaced(in: vault, key)
+        let new = try NewKeyOptions.passphrase(newPassphraseFile, global)
+        try vault.replaceKey(slot.id, by: .passphrase(new), with: key)
+        try global.record(.keyReplace, in: vault)
+        Terminal.note("the vault has a new passphrase")
+    }
+
+    private func replaced(in vault: UnlockedVault, _ key: UnlockKey) throws -> KeySlot {
+        if case .passphrase = key, let slot = try vault.keySlots(openedBy: key).first { return slot }
+        let slots = try vault.keySlots().filter { $0.kind == .passphrase }
+        guard let slot = slots.first else {
+            throw Failure("the vault opens with no passphrase", hint: "claviger key add gives it one", .usage)
+        }
+        guard slots.count == 1 else {
+            throw Failure(
+                "the vault opens with several passphrases, and none was given",
+                hint: "open it with the one to change, or use claviger key remove and claviger key add", .usage)
+        }
+        return slot
+    }
+}
+
+/// A key that the vault is to open with.
+struct NewKeyOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("A key file, which is made if it is not there.", valueName: "path"), completion: .file())
+    var newKeyFile: String?
+
+    @Option(
+        help: ArgumentHelp("Take the new passphrase from a file, or from standard input (-).", valueName: "file"),
+        completion: .file())
+    var newPassphraseFile: String?
+
+    func validate() throws {
+        if newKeyFile != nil, newPassphraseFile != nil {
+            throw ValidationError("--new-key-file and --new-passphrase-file can't both be given")
+        }
+    }
+
+    /// - Returns: the key, and what it is in a word.
+    func key(_ global: GlobalOptions) throws -> (UnlockKey, kind: String) {
+        guard let file = newKeyFile else {
+            return (.passphrase(try Self.passphrase(newPassphraseFile, global)), "passphrase")
+        }
+        let isNew = access(file, F_OK) != 0
+        let key = isNew ? try KeyFile.create(file) : try KeyFile.read(file)
+        if isNew { Terminal.note("made the key file \(Terminal.plain(file)); whoever can read it can open the vault") }
+        return (.keyFile(key), "key file")
+    }
+
+    static func passphrase(_ file: String?, _ global: GlobalOptions) throws -> Secret {
+        if let file { return try SecretInput.file(file, what: "passphrase") }
+        return try Terminal.promptNewPassphrase(try global.vaultPath(), otherwise: .noNewPassphrase)
+    }
+}
+
+private struct SlotReport: Encodable {
+    var id: String
+    var kind: String
+    var since: String?
+    var label: String
+
+    init(_ slot: KeySlot) {
+        id = slot.id
+        kind = slot.kind.words.replacing(" ", with: "_")
+        since = slot.created.map { Report.time(Date(timeIntervalSince1970: Double($0))) }
+        label = slot.label
+    }
+}
+
+extension SlotKind {
+    var words: String {
+        switch self {
+        case .passphrase: "passphrase"
+        case .keyFile: "key file"
+        case .recipient: "recipient"
+        }
+    }
+}

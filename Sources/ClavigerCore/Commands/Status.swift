@@ -1,0 +1,119 @@
+import Agent
+import AgentSocket
+import ArgumentParser
+import FoundationEssentials
+import TokenEngine
+
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show everything at a glance: the agent, the tokens, the key pairs, and what needs a person.")
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let agent = try await agentStatus()
+        if !json { try Terminal.output(Report.table(try overview(agent))) }
+        let all = try await global.withTokenAgent { try await $0.list() }
+        let now = Date()
+        let needs = Self.needs(all, agent?.failures ?? [])
+        if json { return try Terminal.output(Report.json(Document(agent: agent, credentials: all, needs: needs, now: now))) }
+        guard !all.isEmpty else { return Terminal.note("the vault is empty; claviger add stores a credential") }
+        let rows = all.map { summary in
+            [
+                Terminal.plain(summary.name), Report.state(summary).rawValue, Report.tokenState(summary, now: now),
+                Report.duration(now.timeIntervalSince(summary.keyPairSince)),
+            ]
+        }
+        try Terminal.output("\n" + Report.table([["NAME", "STATE", "TOKEN", "KEY PAIR AGE"]] + rows))
+        guard !needs.isEmpty else { return }
+        try Terminal.output(
+            "\nTo do:\n" + needs.map { "  \(Terminal.plain($0.credential)): \(Terminal.plain($0.what))" }.joined(separator: "\n"))
+    }
+
+    /// Nil where none runs.
+    private func agentStatus() async throws -> AgentStatus? {
+        guard global.keyFile == nil else { return nil }
+        do {
+            return try await AgentProcess.client().status()
+        } catch AgentSocket.Failure.nobody {
+            return nil
+        }
+    }
+
+    private func overview(_ agent: AgentStatus?) throws -> [[String]] {
+        let vault = try agent.map(\.vault) ?? global.absoluteVaultPath()
+        guard let agent else { return [["vault", Terminal.plain(vault)], ["agent", "none runs"]] }
+        var words = agent.locked ? "locked; claviger unlock opens its vault" : "unlocked"
+        if let locksAt = agent.locksAt { words += ", locks at \(Report.time(locksAt))" }
+        return [
+            ["vault", Terminal.plain(vault)], ["agent", words + " (process \(agent.pid), since \(Report.time(agent.since)))"],
+        ]
+    }
+
+    struct Need: Encodable {
+        var credential: String
+        var what: String
+    }
+
+    /// What does not mend itself, or has not yet.
+    private static func needs(_ all: [CredentialSummary], _ failures: [RefreshFailure]) -> [Need] {
+        var needs: [Need] = []
+        for summary in all {
+            let name = summary.name
+            switch Report.state(summary) {
+            case .ready: break
+            case .keyPairRefused:
+                needs.append(
+                    Need(credential: name, what: "the server refuses the key pair; make a new one, and claviger rotate \(name)"))
+            case .rotationUnfinished:
+                needs.append(Need(credential: name, what: "a new key pair is not proven yet; claviger rotate \(name) --resume"))
+            case .loginNeeded:
+                needs.append(Need(credential: name, what: "somebody has to log in; claviger login \(name)"))
+            }
+        }
+        let known = Set(needs.map(\.credential))
+        for failure in failures where !known.contains(failure.credential) {
+            let hint = failure.hint.map { "; \($0)" } ?? ""
+            needs.append(
+                Need(credential: failure.credential, what: "\(failure.title), since \(Report.time(failure.since))\(hint)"))
+        }
+        return needs
+    }
+
+    private struct Document: Encodable {
+        struct Agent: Encodable {
+            var locked: Bool
+            var vault: String
+            var pid: Int32
+            var since: String
+            var locksAt: String?
+
+            enum CodingKeys: String, CodingKey {
+                case locked, vault, pid, since
+                case locksAt = "locks_at"
+            }
+        }
+
+        var agent: Agent?
+        var credentials: [Report.Credential]
+        var needs: [Need]
+
+        enum CodingKeys: String, CodingKey {
+            case agent, credentials
+            case needs = "to_do"
+        }
+
+        init(agent: AgentStatus?, credentials: [CredentialSummary], needs: [Need], now: Date) {
+            self.agent = agent.map {
+                Agent(
+                    locked: $0.locked, vault: $0.vault, pid: $0.pid, since: Report.time($0.since),
+                    locksAt: $0.locksAt.map(Report.time))
+            }
+            self.credentials = credentials.map { Report.Credential($0, now: now) }
+            self.needs = needs
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct KeyCommandTests {
+    private func withoutKey(_ fixture: CommandFixture) -> [String: String] {
+        fixture.environment.filter { $0.key != "CLAVIGER_KEY_FILE" }
+    }
+
+    @Test func keysComeAndGo() async throws {
+        let fixture = try await CommandFixture()
+        let added = await fixture.run("key", "add", "--new-passphrase-file", "-", "--label", "admins", input: "made-up one\n")
+        #expect(added.status == 0, "\(added.errors)")
+        #expect(
+            await fixture.run("key", "add", "--new-passphrase-file", "-", input: "made-up one").refuses(
+                64, "opens the vault already"))
+        let passphrase = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": fixture.folder.write("p", "made-up one")]) {
+            $1
+        }
+        #expect(await fixture.run("list", environment: passphrase).status == 0)
+        let rows = await fixture.run("key", "list").output.split(separator: "\n").map {
+            $0.split(separator: " ").map(String.init)
+        }
+        #expect(rows.map { $0[1] } == ["KIND", "key", "passphrase"])
+        #expect(rows[2].last == "admins")
+        #expect(await fixture.run("key", "list", "--json").output.contains(#""kind" : "key_file""#))
+
+        #expect(await fixture.run("key", "remove", rows[1][0]).refuses(64, "opened with the very key that is to go"))
+        #expect(await fixture.run("key", "remove", "made-up").refuses(66, "no key of the vault has an id like"))
+        #expect(await fixture.run("key", "remove", rows[1][0], environment: passphrase).status == 0)
+        #expect(await fixture.run("list").refuses(77, "does not open the vault"))
+
+        let file = await fixture.run("key", "add", "--new-key-file", fixture.folder.file("second"), environment: passphrase)
+        #expect(file.status == 0 && file.errors.contains("made the key file"))
+        #expect(await fixture.run("--key-file", fixture.folder.file("second"), "list").status == 0)
+        #expect(await fixture.run("log", environment: passphrase).output.contains("key_remove"))
+        #expect(await fixture.run("log", "--verify", environment: passphrase).status == 0)
+    }
+
+    @Test func aPassphraseIsChanged() async throws {
+        let fixture = CommandFixture(withoutVault: ())
+        let old = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": fixture.folder.write("old", "made-up one")]) { $1 }
+        let new = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": fixture.folder.write("new", "made-up two")]) { $1 }
+        try #require(await fixture.run("init", environment: old).status == 0)
+        #expect(await fixture.run("passwd", environment: old).refuses(64, "no terminal to ask for a new passphrase"))
+        #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "", environment: old).status == 64)
+        let changed = await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up two\n", environment: old)
+        #expect(changed.status == 0, "\(changed.errors)")
+        #expect(await fixture.run("list", environment: old).refuses(77, "does not open the vault"))
+        #expect(await fixture.run("list", environment: new).status == 0)
+        // Who has a key file can help somebody who has forgotten the passphrase.
+        #expect(await fixture.run("key", "add", "--new-key-file", fixture.keyFile, environment: new).status == 0)
+        #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up one").status == 0)
+        #expect(await fixture.run("list", environment: old).status == 0)
+        #expect(await fixture.run("key", "add", "--new-passphrase-file", "-", input: "made-up three").status == 0)
+        #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "x").refuses(64, "several passphrases"))
+    }
+
+    @Test func withoutAPassphraseThereIsNoneToChange() async throws {
+        let fixture = try await CommandFixture()
+        #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "x").refuses(64, "opens with no passphrase"))
+        let both = await fixture.run("key", "add", "--new-passphrase-file", "-", "--new-key-file", "/x", input: "x")
+        #expect(both.refuses(64, "can't both be given"))
+    }
+
+    @Test func statusSaysWhatThereIsToDo() async throws {
+        let home = try await AgentHome()
+        let before = await home.run("status", as: home.admin)
+        #expect(before.status == 0 && before.output.contains("none runs") && before.output.contains("torq"))
+        #expect(!before.output.contains("To do"))
+        try await home.unlock("--ttl", "1h")
+        let open = await home.run("status")
+        #expect(open.output.contains("unlocked, locks at") && open.output.contains("ready"), "\(open.output)")
+        // A key pair that died.
+        _ = try await home.server.newKeys("torq")
+        try await home.server.fail(#"{"status":401,"body":"{\"error\":\"invalid_client\"}"}"#)
+        #expect(await home.run("token", "torq", "--fresh").status == 77)
+        let refused = await home.run("status")
+        #expect(refused.output.contains("torq: the server refuses the key pair; make a new one, and claviger rotate torq"))
+        let json = try JSONSerialization.jsonObject(with: Data(await home.run("status", "--json").output.utf8)) as? [String: Any]
+        #expect((json?["agent"] as? [String: Any])?["locked"] as? Bool == false)
+        #expect((json?["to_do"] as? [[String: Any]])?.count == 1)
+        #expect(await home.run("lock").status == 0)
+        let locked = await home.run("status")
+        #expect(locked.status == 77 && locked.output.contains("locked; claviger unlock opens"))
+    }
+}
