@@ -7,6 +7,7 @@ import Glibc
 enum Front {
     static func main() {
         let arguments = CommandLine.arguments
+        if let exec = HotExec(arguments) { exec.run() }
         switch HotRequest(arguments)?.answer() {
         case .token(let token):
             var line = token + [UInt8(ascii: "\n")]
@@ -48,15 +49,18 @@ enum Front {
 /// `claviger token NAME [--min-ttl S]`, and nothing more: what fifty jobs ask for at once. Whatever else is said is the
 /// core's, and so is what to do where no agent answers, or one that is locked or serves another vault.
 private struct HotRequest {
-    let name: String
     let target: String
+
+    /// For a token of this credential, whatever it is like.
+    init(credential: String) { target = Self.target(credential) }
+
+    private static func target(_ credential: String) -> String { "/v1/tokens/" + AgentSocket.encode(credential) }
 
     init?(_ arguments: [String]) {
         guard arguments.count >= 3, arguments[1] == "token", !arguments[2].hasPrefix("-"), !arguments[2].isEmpty else {
             return nil
         }
-        name = arguments[2]
-        var target = "/v1/tokens/" + AgentSocket.encode(name)
+        var target = Self.target(arguments[2])
         switch arguments.count {
         case 3: break
         case 5 where arguments[3] == "--min-ttl" && UInt32(arguments[4]) != nil: target += "?min_ttl=" + arguments[4]
@@ -88,5 +92,49 @@ private struct HotRequest {
         guard lines.count == 3, let code = Int32(lines[0]), code > 0 else { return nil }
         let hint = lines[2].isEmpty ? "" : "claviger: hint: " + lines[2] + "\n"
         return .refusal(code, "claviger: error: " + lines[1] + "\n" + hint)
+    }
+}
+
+/// `claviger exec NAME... -- COMMAND...` without options, where an agent has all the tokens.
+private struct HotExec {
+    let credentials: [String]
+    let command: [String]
+
+    init?(_ arguments: [String]) {
+        guard arguments.count >= 2, arguments[1] == "exec", let terminator = arguments.firstIndex(of: "--") else { return nil }
+        credentials = Array(arguments[2..<terminator])
+        command = Array(arguments[(terminator + 1)...])
+        guard !credentials.isEmpty, !command.isEmpty, credentials.allSatisfy({ !$0.isEmpty && !$0.hasPrefix("-") }) else {
+            return nil
+        }
+    }
+
+    /// Becomes the command; comes back, with nothing changed, if that is the core's to do.
+    func run() {
+        var tokens: [String: String] = [:]
+        for credential in credentials {
+            guard case .token(let token) = HotRequest(credential: credential).answer(),
+                tokens.updateValue(String(decoding: token, as: UTF8.self), forKey: TokenVariable.name(credential)) == nil
+            else { return }
+        }
+        let ours = Self.ownVariables()
+        for name in ours.keys { unsetenv(name) }
+        for (name, token) in tokens { setenv(name, token, 1) }
+        let argv = command.map { strdup($0) } + [nil]
+        _ = execvp(command[0], argv)
+        // Why it can't be run is the core's to say.
+        for name in tokens.keys { unsetenv(name) }
+        for (name, value) in ours { setenv(name, value, 1) }
+    }
+
+    private static func ownVariables() -> [String: String] {
+        var variables: [String: String] = [:]
+        var entry = environ
+        while let text = entry.pointee {
+            let parts = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts[0].hasPrefix("CLAVIGER_"), parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
+            entry += 1
+        }
+        return variables
     }
 }

@@ -1,3 +1,4 @@
+import AgentSocket
 import ArgumentParser
 import FoundationEssentials
 import TokenEngine
@@ -18,19 +19,13 @@ enum TokenFormat: String, ExpressibleByArgument, CaseIterable {
         case .curl: "header = \"Authorization: Bearer \(Self.escaped(value, ["\\", "\""], by: "\\"))\""
         // A token has no space and no control character, so that it is one word of a netrc file.
         case .netrc: "default login oauth2 password \(value)"
-        case .env: "export \(Self.variable(name))='\(value.replacing("'", with: "'\\''"))'"
+        case .env: "export \(TokenVariable.name(name))='\(value.replacing("'", with: "'\\''"))'"
         case .json: try Report.json(TokenDocument(token, now: Date()))
         }
     }
 
     private static func escaped(_ text: String, _ characters: [String], by escape: String) -> String {
         characters.reduce(text) { $0.replacing($1, with: escape + $1) }
-    }
-
-    /// `TORQ_ACCESS_TOKEN` for `torq`: upper case, with `_` for what no variable's name may have.
-    static func variable(_ name: String, _ ending: String = "ACCESS_TOKEN") -> String {
-        let word = String(name.uppercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
-        return (word.first?.isNumber == true ? "_" : "") + word + "_" + ending
     }
 }
 

@@ -52,6 +52,26 @@ import Testing
         #expect(twice.refuses(64, "wanted twice") && !twice.errors.contains(token))
     }
 
+    /// With an agent it is the thin front that becomes the command: there is no core beside this one.
+    @Test func theThinFrontNeedsNoCoreToRunACommand() async throws {
+        let home = try await AgentHome()
+        try await home.unlock()
+        let alone = home.fixture.folder.file("claviger")
+        try FileManager.default.copyItem(atPath: Program.claviger, toPath: alone)
+        let token = await home.run("token", "torq").output
+        let script = #"echo "$TORQ_ACCESS_TOKEN"; env | grep -c ^CLAVIGER; exit 42"#
+        let result = await Program.run(alone, ["exec", "torq", "--", "/bin/sh", "-c", script], environment: home.caller)
+        #expect(result.status == 42 && result.output == token + "0\n", "\(result.errors)")
+        // What it does not know is the core's; and so is what can't be run, and a credential that is not there.
+        for words in [["--env", "X=torq"], ["--min-ttl", "1", "torq"]] {
+            #expect(await Program.run(alone, ["exec"] + words + ["--", "true"], environment: home.caller).status == 78)
+        }
+        #expect(await home.run("exec", "torq", "--", "made-up-command").refuses(127, "cannot run made-up-command"))
+        #expect(await home.run("exec", "torq", "nobody", "--", "true").refuses(66, "no credential “nobody”"))
+        #expect(await home.run("exec", "torq", "torq", "--", "true").refuses(64, "wanted twice"))
+        #expect(await home.run("exec", "torq", "--").refuses(64, "no command was given"))
+    }
+
     @Test func curlHasTheTokenOnAPipe() async throws {
         let (fixture, server, token) = try await fixture()
         let welcome = await fixture.run("curl", "torq-eu", server.address + "/api", "--silent", "--show-error")

@@ -1,3 +1,4 @@
+import AgentSocket
 import ArgumentParser
 import FoundationEssentials
 import TokenEngine
@@ -83,7 +84,7 @@ struct Exec: AsyncParsableCommand {
         }
         let named = Set(wanted.values)
         for name in names where !named.contains(name) {
-            try add(TokenFormat.variable(name, proxy ? "BASE_URL" : "ACCESS_TOKEN"), name)
+            try add(TokenVariable.name(name, proxy ? "BASE_URL" : "ACCESS_TOKEN"), name)
         }
         return wanted
     }
