@@ -43,8 +43,10 @@ demo: build
 	swift build $(RELEASE_FLAGS) --product claviger-sandbox
 	@scripts/demo $(RELEASE)
 
-bench: setup
+bench: setup venv
+	@scripts/setup curl:curl hyperfine:hyperfine oidc-agent-cli:oidc-token
 	@scripts/bench
+	@scripts/bench-agent
 
 fuzz: setup
 	@scripts/fuzz

@@ -2,12 +2,14 @@
 
     vault_reference.py read VAULT KEYFILE     prints what the vault holds, as JSON
     vault_reference.py vectors FOLDER         writes the test vectors
+    vault_reference.py copy VAULT KEYFILE N   gives every credential N copies, for benchmarks
 
 It shares no code with claviger: where the two agree, the page is complete.
 """
 
 import hashlib
 import json
+import os
 import struct
 import sys
 from pathlib import Path
@@ -151,6 +153,41 @@ def read_record(sealed, vault_id, record_id, vault_key):
     return {"description": json.loads(description), "secrets": secrets}
 
 
+def copy(path, key_file, count):
+    data = Path(path).read_bytes()
+    vault_id, vault_key, root, records = open_vault(data, key_file=key_file)
+    header = data[: struct.unpack("<I", data[12:16])[0]]
+    generation, committed, notes = root.number(8), root.number(8), root.number(4)
+    plain = struct.pack("<QQI", generation + 1, committed, notes)
+    for _ in range(notes):
+        plain += root.take(24)
+        length = root.number(2)
+        plain += struct.pack("<H", length) + root.take(length)
+    entries, position = [], 0
+    for _ in range(root.number(4)):
+        record_id, kind, length, _ = root.take(16), root.number(1), root.number(4), root.take(32)
+        name, sealed = root.take(root.number(2)), records[position : position + length]
+        position += length
+        entries.append((record_id, kind, name, sealed))
+        if kind != CREDENTIAL:
+            continue
+        content = unseal(sealed, b"claviger record" + vault_id + record_id, subkey(vault_key, 3))
+        for number in range(1, count + 1):
+            new_id = os.urandom(16)
+            context = b"claviger record" + vault_id + new_id
+            again = seal(content, context, subkey(vault_key, 3), os.urandom(24))
+            entries.append((new_id, kind, name + b"-%d" % number, again))
+    plain += struct.pack("<I", len(entries))
+    for record_id, kind, name, sealed in sorted(entries):
+        plain += record_id + struct.pack("<BI", kind, len(sealed)) + blake2b(sealed, key=subkey(vault_key, 4))
+        plain += struct.pack("<H", len(name)) + name
+    sealed_root = seal(pad(plain, 1024), b"claviger root" + header, subkey(vault_key, 2), os.urandom(24))
+    new = header + struct.pack("<Q", len(sealed_root)) + sealed_root + b"".join(e[3] for e in sorted(entries))
+    with open(os.open(path + ".copy", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(new)
+    os.rename(path + ".copy", path)
+
+
 # --- Writing vectors: everything is derived from fixed bytes, so that they come out the same each time.
 
 VAULT_ID = bytes(range(16))
@@ -278,5 +315,7 @@ def write_vectors(folder):
 if __name__ == "__main__":
     if sys.argv[1] == "read":
         print(json.dumps(read_vault(Path(sys.argv[2]).read_bytes(), key_file=read_key_file(sys.argv[3]))))
+    elif sys.argv[1] == "copy":
+        copy(sys.argv[2], read_key_file(sys.argv[3]), int(sys.argv[4]))
     elif sys.argv[1] == "vectors":
         write_vectors(sys.argv[2])
