@@ -76,6 +76,7 @@ let package = Package(
             dependencies: [
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
@@ -83,10 +84,9 @@ let package = Package(
             name: "Agent",
             dependencies: [
                 "Vault", "TokenEngine", "OAuth", "Sodium", "AgentSocket", "LocalServer", "CLinux",
-                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "HTTPTypes", package: "swift-http-types"),
             ], swiftSettings: house),
         .target(
             name: "Proxy",
@@ -134,8 +134,9 @@ let package = Package(
             dependencies: ["TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox"], swiftSettings: house),
         .testTarget(
             name: "AgentTests",
-            dependencies: ["Agent", "AgentSocket", "LocalServer", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport"],
-
+            dependencies: [
+                "Agent", "AgentSocket", "LocalServer", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport",
+            ],
             swiftSettings: house),
         .testTarget(
             name: "ProxyTests",

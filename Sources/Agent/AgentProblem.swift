@@ -42,6 +42,8 @@ public struct AgentProblem: Error, Codable, Equatable, Sendable {
         AgentProblem(
             title: "tokens of this credential live longer than the \(longest) s that you are allowed", status: 403, exit: 77)
     }
+    static let tooOften = AgentProblem(
+        title: "your processes ask too often", hint: "keep a token for as long as it is valid", status: 429, exit: 75)
     static let otherVault = AgentProblem(
         title: "the agent serves another vault", hint: "leave --vault out, or name a key of that vault", status: 421, exit: 78)
     static func tooManyGuesses(seconds: Int) -> AgentProblem {

@@ -107,12 +107,16 @@ public final class AuditLog: Sendable {
         last.withLock { $0 = (now, size + UInt64(bytes.count), file.inode) }
     }
 
-    private func line(_ event: AuditEvent, after head: inout Head) -> [UInt8] {
-        head.sequence += 1
+    private static let encoder: JSONEncoder = {
         let encoder = JSONEncoder()
         encoder.dateEncodingStrategy = .iso8601
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let body = (try? encoder.encode(NumberedEvent(sequence: head.sequence, event: event))).map { Array($0) } ?? []
+        return encoder
+    }()
+
+    private func line(_ event: AuditEvent, after head: inout Head) -> [UInt8] {
+        head.sequence += 1
+        let body = (try? Self.encoder.encode(NumberedEvent(sequence: head.sequence, event: event))).map { Array($0) } ?? []
         head.mac = mac(body, after: head.mac)
         // The MAC is the last member, so that what it covers is easy to tell.
         return body.dropLast() + Array(#","mac":"\#(head.mac)"}"#.utf8) + [UInt8(ascii: "\n")]

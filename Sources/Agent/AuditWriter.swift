@@ -9,35 +9,29 @@ import Vault
 /// speaks of them is written.
 actor AuditWriter {
     private let log: AuditLog
-    private var waiting: [(event: AuditEvent, continuation: CheckedContinuation<Void, any Error>)] = []
+    private var waiting: [(event: AuditEvent, continuation: UnsafeContinuation<Void, any Error>)] = []
     private var isWriting = false
 
     init(log: AuditLog) { self.log = log }
 
     /// - Throws: what `AuditLog.append` throws: the event must not happen then.
     func write(_ event: AuditEvent) async throws {
-        try await withCheckedThrowingContinuation { continuation in
-            waiting.append((event, continuation))
-            guard !isWriting else { return }
-            isWriting = true
-            Task { await writeAll() }
+        guard !isWriting else {
+            return try await withUnsafeThrowingContinuation { waiting.append((event, $0)) }
         }
-    }
-
-    private func writeAll() async {
-        while !waiting.isEmpty {
-            let batch = waiting
-            waiting = []
-            do {
-                try log.append(batch.map(\.event))
-                for entry in batch { entry.continuation.resume() }
-            } catch {
-                for entry in batch { entry.continuation.resume(throwing: error) }
-            }
-            // Whoever came meanwhile is let in.
-            await Task.yield()
-        }
+        isWriting = true
+        // Whoever comes at the same moment joins in.
+        await Task.yield()
+        let others = waiting
+        waiting = []
         isWriting = false
+        do {
+            try log.append([event] + others.map(\.event))
+        } catch {
+            for other in others { other.continuation.resume(throwing: error) }
+            throw error
+        }
+        for other in others { other.continuation.resume() }
     }
 }
 

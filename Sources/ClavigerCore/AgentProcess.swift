@@ -122,6 +122,7 @@ struct AgentProcess {
     }
 
     private func ready() {
+        guard Self.inheritedSocket == nil else { return Terminal.note("listening on the socket that was handed over") }
         // Everybody of this machine may connect to the system agent: the kernel says who it is.
         if socket == AgentSocket.systemPath { chmod(socket, 0o666) }
         guard isDetached else { return Terminal.note("listening on \(Terminal.plain(socket))") }

@@ -5,7 +5,7 @@ import Synchronization
 /// that is dropped unserved traps in NIO.
 final class Connections: Sendable {
     private struct State {
-        var open = 0
+        var open: [ObjectIdentifier: (channel: any Channel, patience: Patience)] = [:]
         var tasks: [UInt64: Task<Void, Never>] = [:]
         var number: UInt64 = 0
         var isEnding = false
@@ -15,20 +15,27 @@ final class Connections: Sendable {
 
     /// Counts a connection until it is closed.
     /// - Returns: false if it is one too many.
-    func admit(_ channel: any Channel, atMost limit: Int) -> Bool {
+    func admit(_ channel: any Channel, _ patience: Patience, atMost limit: Int) -> Bool {
         let isOne = state.withLock { state in
-            state.open += 1
-            return state.open <= limit
+            state.open[ObjectIdentifier(channel)] = (channel, patience)
+            return state.open.count <= limit && !state.isEnding
         }
-        channel.closeFuture.whenComplete { _ in self.state.withLock { $0.open -= 1 } }
+        channel.closeFuture.whenComplete { _ in self.state.withLock { $0.open[ObjectIdentifier(channel)] = nil } }
         return isOne
     }
 
-    func serve(_ body: @escaping @Sendable () async -> Void) {
+    /// Closes those that have said nothing for too long.
+    func closeOverdue() {
+        let now = NIODeadline.now()
+        let overdue = state.withLock { $0.open.values.filter { $0.patience.hasEnded(at: now) }.map(\.channel) }
+        for channel in overdue { channel.close(promise: nil) }
+    }
+
+    func serve(on executor: LoopExecutor, _ body: @escaping @Sendable () async -> Void) {
         state.withLock { state in
             let number = state.number
             state.number += 1
-            let task = Task {
+            let task = Task(executorPreference: executor) {
                 await body()
                 self.state.withLock { $0.tasks[number] = nil }
             }
@@ -80,4 +87,20 @@ final class Activation: ChannelInboundHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) { promise.succeed() }
+}
+
+/// How long a connection may go on without a word: from its beginning, or from its last answer, to the end of a request.
+final class Patience: Sendable {
+    private let length: TimeAmount
+    private let end: Atomic<UInt64>
+
+    init(_ length: TimeAmount) {
+        self.length = length
+        end = Atomic((NIODeadline.now() + length).uptimeNanoseconds)
+    }
+
+    func begin() { end.store((NIODeadline.now() + length).uptimeNanoseconds, ordering: .relaxed) }
+    /// For as long as it is the server that is waited for.
+    func suspend() { end.store(.max, ordering: .relaxed) }
+    func hasEnded(at now: NIODeadline) -> Bool { end.load(ordering: .relaxed) <= now.uptimeNanoseconds }
 }

@@ -2,6 +2,7 @@ import Glibc
 public import HummingbirdCore
 import Logging
 public import NIOCore
+import NIOHTTP1
 import NIOPosix
 import Synchronization
 
@@ -9,7 +10,7 @@ import Synchronization
 public final class LocalServer: Sendable {
     public struct Limits: Sendable {
         /// Connections at once; one more is closed at once.
-        public var connections = 4096
+        public var connections = 8192
         /// A connection that says nothing, or does not finish its request, is closed after so many seconds.
         public var idle: Int64 = 30
         /// Bytes of all header fields of one request.
@@ -30,24 +31,44 @@ public final class LocalServer: Sendable {
     /// Answers the requests of one connection.
     public typealias Responder = @Sendable (Request, consuming ResponseWriter, any Channel) async throws -> Void
 
+    /// Answers the short requests of one connection.
+    public typealias Exchange = @Sendable (ShortRequest) async -> ShortAnswer
+
+    private enum Service: Sendable {
+        case streams(Responder)
+        case exchanges(bodyLimit: Int, @Sendable (any Channel) -> EventLoopFuture<Exchange>)
+    }
+
     private let limits: Limits
-    private let responder: @Sendable (any Channel) -> EventLoopFuture<Responder>
+    private let service: Service
     private let stopSignal: StopSignal
     private let connections = Connections()
     private static let silent = Logger(label: "claviger") { _ in SwiftLogNoOpLogHandler() }
 
+    /// A server whose requests and answers may be long, and are read and written as they come.
+    /// - Parameter responder: answers one request.
+    public convenience init(limits: Limits = Limits(), responder: @escaping Responder) {
+        self.init(limits, StopSignal(), .streams(responder))
+    }
+
+    /// A server of short requests with short answers, which are fast.
     /// - Parameters:
     ///   - stop: ends `run`.
-    ///   - responder: called for each connection, before its first byte is read.
-    public init(
-        limits: Limits = Limits(), stop: StopSignal = StopSignal(),
-        responder: @escaping @Sendable (any Channel) -> EventLoopFuture<Responder>
+    ///   - bodyLimit: bytes of a request's body; a longer one is answered with 413.
+    ///   - exchange: called for each connection, before its first byte is read.
+    public convenience init(
+        limits: Limits = Limits(), stop: StopSignal, bodyLimit: Int,
+        exchange: @escaping @Sendable (any Channel) -> EventLoopFuture<Exchange>
     ) {
+        self.init(limits, stop, .exchanges(bodyLimit: bodyLimit, exchange))
+    }
+
+    private init(_ limits: Limits, _ stop: StopSignal, _ service: Service) {
         var limits = limits
         limits.connections = Self.connections(atMost: limits.connections)
         self.limits = limits
         stopSignal = stop
-        self.responder = responder
+        self.service = service
     }
 
     /// Serves until it is stopped or cancelled; no connection is left then.
@@ -56,7 +77,16 @@ public final class LocalServer: Sendable {
     public func run(on address: Address, onReady: @Sendable (Int?) -> Void) async throws {
         let channel = try await bind(address)
         onReady(channel.localAddress?.port)
-        await stopSignal.wait()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while !Task.isCancelled {
+                    try? await Task.sleep(for: .milliseconds(500))
+                    self.connections.closeOverdue()
+                }
+            }
+            await stopSignal.wait()
+            group.cancelAll()
+        }
         try? await channel.close().get()
         await connections.end()
     }
@@ -78,16 +108,41 @@ public final class LocalServer: Sendable {
     }
 
     private func prepare(_ channel: any Channel) -> EventLoopFuture<Void> {
-        guard connections.admit(channel, atMost: limits.connections) else { return channel.close() }
+        let patience = Patience(.seconds(limits.idle))
+        guard connections.admit(channel, patience, atMost: limits.connections) else { return channel.close() }
+        switch service {
+        case .streams(let responder):
+            // Hummingbird looks after these itself.
+            patience.suspend()
+            return prepare(channel, responder)
+        case .exchanges(let bodyLimit, let exchange):
+            return exchange(channel).flatMapThrowing { exchange in
+                var decoder = NIOHTTPDecoderLimitConfiguration()
+                decoder.maxHeaderFieldSize = self.limits.header
+                decoder.maxHeaderListSize = self.limits.header
+                decoder.maxHeaderFieldCount = 64
+                let pipeline = channel.pipeline.syncOperations
+                try pipeline.configureHTTPServerPipeline(
+                    withErrorHandling: false, withOutboundHeaderValidation: false, withEncoderConfiguration: .init(),
+                    withDecoderLimitConfiguration: decoder
+                )
+                try pipeline.addHandler(
+                    ExchangeHandler(
+                        channel.eventLoop, self.connections, patience, bodyLimit: bodyLimit, exchange))
+            }
+        }
+    }
+
+    private func prepare(_ channel: any Channel, _ responder: @escaping Responder) -> EventLoopFuture<Void> {
         var configuration = HTTP1Channel.Configuration(idleTimeout: .seconds(limits.idle))
         configuration.httpDecoder.maxHeaderFieldSize = limits.header
         configuration.httpDecoder.maxHeaderListSize = limits.header
         configuration.httpDecoder.maxHeaderFieldCount = 64
-        let (settings, connections) = (configuration, connections)
-        return responder(channel).and(Activation.of(channel)).flatMap { responder, activation in
-            let http = HTTP1Channel(responder: responder, configuration: settings)
-            return http.setup(channel: channel, logger: Self.silent).map { value in
-                connections.serve {
+        let http = HTTP1Channel(responder: responder, configuration: configuration)
+        let connections = connections
+        return Activation.of(channel).flatMap { activation in
+            http.setup(channel: channel, logger: Self.silent).map { value in
+                connections.serve(on: LoopExecutor(channel.eventLoop)) {
                     try? await activation.get()
                     await http.handle(value: value, logger: Self.silent)
                 }

@@ -57,10 +57,8 @@ public final class CredentialProxy: Sendable {
         var limits = LocalServer.Limits()
         limits.header = 64 << 10
         let (ports, continuation) = AsyncStream<Int>.makeStream()
-        let server = LocalServer(limits: limits) { channel in
-            channel.eventLoop.makeSucceededFuture { request, writer, channel in
-                try await self.respond(to: request, writer, at: channel.localAddress?.port ?? 0)
-            }
+        let server = LocalServer(limits: limits) { request, writer, channel in
+            try await self.respond(to: request, writer, at: channel.localAddress?.port ?? 0)
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {

@@ -393,6 +393,16 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(try await isWell(fixture))
     }
 
+    @Test(arguments: [
+        "made up\r\n\r\n", "GET /v1/status HTTP/1.1\r\nHost\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
+    ])
+    func whatIsNoHTTPIsSaidOnce(_ text: String) async throws {
+        let fixture = try await AgentFixture()
+        let answer = await fixture.raw(Array(text.utf8), closing: false)
+        #expect(answer.hasPrefix("HTTP/1.1 400 ") && answer.contains("this is no HTTP request"), "\(answer)")
+        #expect(try await isWell(fixture))
+    }
+
     @Test func aGigabyteOfBody() async throws {
         let fixture = try await AgentFixture()
         let sent = await offThePool {
@@ -485,6 +495,31 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
             _ = await served
             #expect(throws: AgentSocket.Failure.self) { try socket.exchange("GET", "/v1/status") }
         }
+    }
+
+    /// Nobody can fill the log until others' lines are gone.
+    @Test func anotherUserWhoAsksTooOften() async throws {
+        let fixture = try await AgentFixture()
+        let vault = AgentVault(
+            path: fixture.folder.file("vault"), memory: nil, transport: fixture.server, clock: fixture.clock,
+            refresh: RefreshSettings())
+        vault.open(try LockedVault(path: vault.path, memory: nil).unlock(with: .keyFile(fixture.key)), ttl: nil, idle: nil)
+        let requests = AgentRequests(vault: vault, clock: fixture.clock) { _ in AgentProblem.denied }
+        let stranger = Caller(uid: geteuid() + 70_000, gid: 1, pid: 1)
+        func ask(_ caller: Caller) async -> Int {
+            await requests.answer(ShortRequest(method: .GET, target: "/v1/tokens/a"), from: caller).status
+        }
+        for _ in 0..<2000 { #expect(await ask(stranger) == 403) }
+        for _ in 0..<50 { #expect(await ask(stranger) == 429) }
+        // Others are not held up, nor is the owner.
+        #expect(await ask(Caller(uid: stranger.uid + 1, gid: 1, pid: 1)) == 403)
+        #expect(await ask(Caller(uid: geteuid(), gid: 1, pid: 1)) == 200)
+        fixture.clock.advance(0.5)
+        for _ in 0..<50 { #expect(await ask(stranger) == 403) }
+        #expect(await ask(stranger) == 429)
+        let events = try AuditFiles.lines(fixture.folder.file("vault.log")).compactMap(AuditEvent.init)
+        #expect(events.count { $0.outcome == "denied" } == 2051)
+        #expect(events.count { $0.outcome == "too often" } == 1)
     }
 
     @Test func callersThatDieInTheMiddle() async throws {

@@ -141,6 +141,56 @@ struct AgentHome {
         #expect(twice.refuses(64, "one file can't be the sink of two"))
     }
 
+    /// As systemd starts it: with a socket that is bound already, and a caller waiting.
+    @Test func aSocketThatIsHandedOver() async throws {
+        let home = try await AgentHome()
+        let script = """
+            import os, socket, sys
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(sys.argv[1])
+            listener.listen()
+            os.dup2(listener.fileno(), 3)
+            os.set_inheritable(3, True)
+            os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+            os.execv(sys.argv[2], [sys.argv[2], "agent", "run"])
+            """
+        let agent = Program.spawn(
+            "/usr/bin/python3", ["-c", script, home.socket, Program.claviger], environment: home.admin, input: "/dev/null",
+            output: home.fixture.folder.file("out"), errors: home.fixture.folder.file("err"))
+        #expect(try await eventually { await home.run("token", "torq").status == 0 })
+        #expect(await home.run("agent", "stop").status == 0)
+        #expect(await Program.wait(agent) == 0)
+        // The socket is not ours to take away.
+        #expect(FileManager.default.fileExists(atPath: home.socket))
+    }
+
+    /// What can't be logged is not answered, and works again when there is room.
+    @Test(.enabled(if: geteuid() == 0, "needs root, to mount a small file system"))
+    func aFullDiskForTheLog() async throws {
+        let home = try await AgentHome()
+        let disk = home.fixture.folder.file("disk")
+        mkdir(disk, 0o700)
+        #expect(await Program.run("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=256k", "none", disk]).status == 0)
+        try FileManager.default.copyItem(atPath: home.fixture.vault, toPath: disk + "/vault")
+        let environment = home.admin.merging(["CLAVIGER_VAULT": disk + "/vault"]) { $1 }
+        let caller = home.caller.merging(["CLAVIGER_VAULT": disk + "/vault"]) { $1 }
+        #expect(await home.run("unlock", as: environment).status == 0)
+        #expect(await home.run("token", "torq", as: caller).status == 0)
+        _ = await Program.run("/bin/dd", ["if=/dev/zero", "of=\(disk)/filler", "bs=4096"])
+        // A little still fits behind the last line.
+        var full = await home.run("token", "torq", as: caller)
+        for _ in 0..<100 where full.status == 0 { full = await home.run("token", "torq", as: caller) }
+        let refused = await home.run("token", "torq", as: caller)
+        unlink(disk + "/filler")
+        let again = await home.run("token", "torq", as: caller)
+        let verified = await home.run("log", "--verify", as: environment)
+        #expect(await home.run("agent", "stop", as: caller).status == 0)
+        _ = await Program.run("/usr/bin/umount", ["-l", disk])
+        #expect(full.refuses(74, "the disk is full") && refused.refuses(74, "the disk is full"), "\(full.errors)")
+        #expect(again.status == 0, "\(again.errors)")
+        #expect(verified.status == 0, "\(verified.errors)")
+    }
+
     @Test func aShellFindsItsAgent() async throws {
         let home = try await AgentHome()
         let script = "eval \"$('\(Program.claviger)' agent --shell)\"; exec '\(Program.claviger)' token torq"

@@ -1,7 +1,6 @@
 import FoundationEssentials
-import HTTPTypes
-import HummingbirdCore
-import NIOCore
+import LocalServer
+import NIOHTTP1
 import OAuth
 import Sodium
 import TokenEngine
@@ -13,84 +12,92 @@ struct AgentRequests: Sendable {
     let vault: AgentVault
     let clock: any WallClock
     let describe: @Sendable (any Error) -> AgentProblem
+    private let rates = CallerRates()
+
+    init(vault: AgentVault, clock: any WallClock, describe: @escaping @Sendable (any Error) -> AgentProblem) {
+        self.vault = vault
+        self.clock = clock
+        self.describe = describe
+    }
 
     /// No request is longer.
     static let bodyLimit = 64 << 10
 
     struct Answer {
-        var status: HTTPResponse.Status
+        var status: Int
         var type = "application/json"
         var body: [UInt8] = []
         /// Whether the agent ends when this has been said.
         var isLast = false
     }
 
-    /// Whether a request says how long it is, and that it is not too long.
-    static func isShort(_ request: Request) -> Bool {
-        guard request.headers[.transferEncoding] == nil else { return false }
-        guard let length = request.headers[.contentLength] else { return true }
-        return Int(length).map { (0...bodyLimit).contains($0) } ?? false
-    }
-
-    static let tooLong = Answer(
-        status: .contentTooLarge, body: Array(#"{"title":"the request is too long","status":413,"exit":64}"#.utf8))
-
-    func answer(_ request: Request, from caller: Caller) async -> Answer {
+    func answer(_ request: ShortRequest, from caller: Caller) async -> Answer {
         do {
+            if !caller.isOwner { try await limit(caller) }
             return try await route(request, from: caller)
         } catch {
             return problem(error, request)
         }
     }
 
-    private func problem(_ error: any Error, _ request: Request) -> Answer {
+    private func limit(_ caller: Caller) async throws {
+        switch rates.ask(caller.uid, at: clock.now()) {
+        case .allowed: return
+        case .firstRefusal: try? await vault.opened(isUse: false).writer.write(event(.token, nil, "too often", caller))
+        case .refused: break
+        }
+        throw AgentProblem.tooOften
+    }
+
+    private func problem(_ error: any Error, _ request: ShortRequest) -> Answer {
         let problem = error as? AgentProblem ?? describe(error)
-        if request.headers[.accept] == "text/plain" {
+        if request.headers.first(name: "Accept") == "text/plain" {
             // For a client that reads no JSON: exit code, what went wrong, and what to do, in a line each.
             let text = "\(problem.exit)\n\(problem.title)\n\(problem.hint ?? "")"
-            return Answer(status: .init(code: problem.status), type: "text/plain", body: Array(text.utf8))
+            return Answer(status: problem.status, type: "text/plain", body: Array(text.utf8))
         }
         let body = (try? AgentJSON.encoder().encode(problem)).map { Array($0) } ?? []
-        return Answer(status: .init(code: problem.status), type: "application/problem+json", body: body)
+        return Answer(status: problem.status, type: "application/problem+json", body: body)
     }
 
     // MARK: Routes
 
-    private func route(_ request: Request, from caller: Caller) async throws -> Answer {
-        if let wanted = request.headers[Self.vaultHeader].map({ $0[...] }).flatMap(Self.decoded), wanted != vault.path {
+    private func route(_ request: ShortRequest, from caller: Caller) async throws -> Answer {
+        if let wanted = request.headers.first(name: "Claviger-Vault").map({ $0[...] }).flatMap(Self.decoded), wanted != vault.path
+        {
             throw AgentProblem.otherVault
         }
-        let path = request.uri.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+        let path = request.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
         switch (request.method, path.first, path.dropFirst().first, path.count) {
-        case (.get, "v1", "tokens", 3):
+        case (.GET, "v1", "tokens", 3):
             return try await token(try Self.name(path.last), request, caller)
-        case (.get, "v1", "credentials", 2):
+        case (.GET, "v1", "credentials", 2):
             let open = try vault.opened()
             let all = try open.agent.list()
             let policy = caller.isOwner ? Policy() : try open.policy()
             return try json(caller.isOwner ? all : all.filter { !policy.rules(for: $0.name, caller).isEmpty })
-        case (.get, "v1", "credentials", 3):
+        case (.GET, "v1", "credentials", 3):
             let (open, name) = (try vault.opened(), try Self.name(path.last))
             // Whether there is such a credential is not told, either.
             guard try caller.isOwner || !open.policy().rules(for: name, caller).isEmpty else { throw AgentProblem.denied }
             return try json(try open.agent.show(name))
-        case (.get, "v1", "status", 2):
+        case (.GET, "v1", "status", 2):
             var status = vault.status
             if caller.isOwner { status.failures = (try? vault.opened(isUse: false))?.refresher.failures }
             return try json(status)
-        case (.post, "v1", "lock", 2):
+        case (.POST, "v1", "lock", 2):
             try owner(caller)
             vault.lock(caller)
-            return Answer(status: .noContent)
-        case (.post, "v1", "unlock", 2):
+            return Answer(status: 204)
+        case (.POST, "v1", "unlock", 2):
             try owner(caller)
             try await unlock(request)
             try await vault.opened().writer.write(event(.unlock, nil, "done", caller))
-            return Answer(status: .noContent)
-        case (.post, "v1", "shutdown", 2):
+            return Answer(status: 204)
+        case (.POST, "v1", "shutdown", 2):
             try owner(caller)
             vault.lock(caller)
-            return Answer(status: .noContent, isLast: true)
+            return Answer(status: 204, isLast: true)
         default:
             throw AgentProblem.noSuchRequest
         }
@@ -100,8 +107,8 @@ struct AgentRequests: Sendable {
         guard caller.isOwner else { throw AgentProblem.notYours }
     }
 
-    private func unlock(_ request: Request) async throws {
-        var bytes = Array(try await request.body.collect(upTo: Self.bodyLimit).readableBytesView)
+    private func unlock(_ request: ShortRequest) async throws {
+        var bytes = Array(request.body.readableBytesView)
         defer { bytes.wipe() }
         guard let wanted = try? AgentJSON.decoder().decode(UnlockRequest.self, from: Data(bytes)) else {
             throw AgentProblem(title: "this is no request to unlock", status: 400, exit: 64)
@@ -117,10 +124,12 @@ struct AgentRequests: Sendable {
     }
 
     /// A token is handed out after the line that says so is written; so is every refusal.
-    private func token(_ name: String, _ request: Request, _ caller: Caller) async throws -> Answer {
+    private func token(_ name: String, _ request: ShortRequest, _ caller: Caller) async throws -> Answer {
         let open = try vault.opened()
         var event = event(.token, name, "done", caller)
-        event.reason = request.headers[Self.reasonHeader].map { $0[...] }.flatMap(Self.decoded).map { String($0.prefix(200)) }
+        event.reason = request.headers.first(name: "Claviger-Reason").map { $0[...] }.flatMap(Self.decoded).map {
+            String($0.prefix(200))
+        }
         do {
             let handout = try await handout(name, request, caller, open)
             event.token = open.log.fingerprint(handout.token)
@@ -137,8 +146,10 @@ struct AgentRequests: Sendable {
         }
     }
 
-    private func handout(_ name: String, _ request: Request, _ caller: Caller, _ open: AgentVault.Open) async throws -> Handout {
-        var ask = try Self.ask(request.uri.query ?? "")
+    private func handout(_ name: String, _ request: ShortRequest, _ caller: Caller, _ open: AgentVault.Open) async throws
+        -> Handout
+    {
+        var ask = try Self.ask(request.query)
         var longestLife: Int?
         if !caller.isOwner {
             guard let permitted = try open.policy().permitted(ask, of: name, to: caller) else { throw AgentProblem.denied }
@@ -148,7 +159,7 @@ struct AgentRequests: Sendable {
         if let cached = try open.cache.handout(name, ask, at: clock.now()) {
             handout = cached
         } else {
-            handout = try open.cache.keep(try await open.agent.token(name, ask), of: name, asked: clock.now())
+            handout = try await open.acquire(name, ask, at: clock.now())
         }
         if let longestLife {
             let life = handout.expires.map { $0.timeIntervalSince(handout.sent) } ?? .infinity
@@ -157,9 +168,9 @@ struct AgentRequests: Sendable {
         return handout
     }
 
-    private func answer(_ handout: Handout, _ request: Request) throws -> Answer {
-        guard request.headers[.accept] != "text/plain" else {
-            return Answer(status: .ok, type: "text/plain", body: handout.token)
+    private func answer(_ handout: Handout, _ request: ShortRequest) throws -> Answer {
+        guard request.headers.first(name: "Accept") != "text/plain" else {
+            return Answer(status: 200, type: "text/plain", body: handout.token)
         }
         return try json(
             TokenDocument(
@@ -200,11 +211,8 @@ struct AgentRequests: Sendable {
 
     // MARK: Small parts
 
-    private static let reasonHeader = HTTPField.Name("Claviger-Reason")!
-    private static let vaultHeader = HTTPField.Name("Claviger-Vault")!
-
     private func json(_ value: some Encodable) throws -> Answer {
-        Answer(status: .ok, body: Array(try AgentJSON.encoder().encode(value)))
+        Answer(status: 200, body: Array(try AgentJSON.encoder().encode(value)))
     }
 
     private static func name(_ segment: Substring?) throws -> String {
@@ -229,4 +237,10 @@ struct AgentRequests: Sendable {
         }
         return String(validating: bytes, as: UTF8.self)
     }
+}
+
+extension ShortRequest {
+    fileprivate var path: Substring { target.prefix { $0 != "?" } }
+    /// What stands behind the question mark.
+    fileprivate var query: String { String(target.dropFirst(path.count + 1)) }
 }

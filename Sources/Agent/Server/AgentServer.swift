@@ -1,8 +1,6 @@
 import FoundationEssentials
-import HTTPTypes
-public import HummingbirdCore
 public import LocalServer
-import NIOCore
+import NIOHTTP1
 public import TokenEngine
 public import Vault
 
@@ -27,9 +25,17 @@ public final class AgentServer: Sendable {
         vault = AgentVault(path: path, memory: memory, transport: transport, clock: clock, refresh: refresh)
         let requests = AgentRequests(vault: vault, clock: clock, describe: describe)
         let stop = stop
-        server = LocalServer(limits: limits, stop: stop) { channel in
+        server = LocalServer(limits: limits, stop: stop, bodyLimit: AgentRequests.bodyLimit) { channel in
             // The caller is known before the first byte is read.
-            Caller.of(channel).map { caller in { try await Self.respond(requests, stop, to: $0, from: caller, $1, $2) } }
+            Caller.of(channel).map { caller in
+                { request in
+                    let answer = await requests.answer(request, from: caller)
+                    if answer.isLast { stop.signal() }
+                    return ShortAnswer(
+                        status: answer.status, headers: ["Content-Type": answer.type, "Cache-Control": "no-store"],
+                        body: answer.body)
+                }
+            }
         }
     }
 
@@ -55,28 +61,6 @@ public final class AgentServer: Sendable {
             try await server.run(on: socket) { _ in onReady() }
         }
         vault.lock()
-    }
-
-    private static func respond(
-        _ requests: AgentRequests, _ stop: StopSignal, to request: Request, from caller: Caller,
-        _ writer: consuming ResponseWriter,
-        _ channel: any Channel
-    ) async throws {
-        guard AgentRequests.isShort(request) else {
-            // Without reading the rest of it, however long that is.
-            try await write(AgentRequests.tooLong, writer)
-            return try await channel.close().get()
-        }
-        let answer = await requests.answer(request, from: caller)
-        try await write(answer, writer)
-        if answer.isLast { stop.signal() }
-    }
-
-    private static func write(_ answer: AgentRequests.Answer, _ writer: consuming ResponseWriter) async throws {
-        var headers: HTTPFields = [.contentType: answer.type, .cacheControl: "no-store"]
-        headers[.contentLength] = "\(answer.body.count)"
-        let response = HTTPResponse(status: answer.status, headerFields: headers)
-        try await writer.write(response: response, body: ResponseBody(byteBuffer: ByteBuffer(bytes: answer.body)))
     }
 
     /// At least once a minute while lines are written, the log's head goes into the vault.

@@ -30,6 +30,30 @@ final class AgentVault: Sendable {
                 agent: agent, cache: cache, vault: vault, log: log, writer: writer, clock: clock, settings: refresh)
         }
 
+        private struct Flight: Hashable {
+            let name: String
+            let ask: TokenAsk
+        }
+
+        private let flights = Mutex<[Flight: Task<Handout, any Error>]>([:])
+
+        /// A token that is not in the cache. Whoever asks for the same thing meanwhile gets the same answer, for no more
+        /// than the wait.
+        /// - Throws: what the agent throws.
+        func acquire(_ name: String, _ ask: TokenAsk, at now: Date) async throws -> Handout {
+            let flight = Flight(name: name, ask: ask)
+            let task = flights.withLock { flights in
+                if ask.mode == .cached, let task = flights[flight] { return task }
+                let task = Task {
+                    defer { self.flights.withLock { $0[flight] = nil } }
+                    return try self.cache.keep(try await self.agent.token(name, ask), of: name, asked: now)
+                }
+                if ask.mode == .cached { flights[flight] = task }
+                return task
+            }
+            return try await task.value
+        }
+
         private let policies: Mutex<(generation: UInt64, policy: Policy)>
 
         /// The policy as it is in the vault now.

@@ -95,11 +95,11 @@ final class TokenCache: Sendable {
     /// - Parameter asked: when somebody asked for it; nil where nobody did.
     func keep(_ token: CachedToken, of name: String, asked: Date? = nil) throws -> Handout {
         let handout = Handout(token)
+        let key = Key(name: name, access: token.access)
         let generation = try vault.newestGeneration()
         // Another process may have changed the credential since: only what stands in this very record is kept.
         if let record = try vault.recordID(of: name), try isStored(token, name), try vault.recordID(of: name) == record {
             let entry = Entry(handout: handout, record: record, generation: generation)
-            let key = Key(name: name, access: token.access)
             state.withLock { state in
                 if state.entries.count >= Self.maximumEntries, state.entries[key] == nil, let any = state.entries.keys.first {
                     (state.entries[any], state.plans[any]) = (nil, nil)

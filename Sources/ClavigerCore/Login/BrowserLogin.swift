@@ -56,11 +56,9 @@ struct BrowserLogin {
         var port = redirect.port
         for address in redirect.addresses {
             let (ports, continuation) = AsyncStream<Int>.makeStream()
-            let server = LocalServer { channel in
-                channel.eventLoop.makeSucceededFuture { request, writer, _ in
-                    let (head, page) = await respond(to: request, visit)
-                    try await writer.write(response: head, body: ResponseBody(byteBuffer: ByteBuffer(string: page.html)))
-                }
+            let server = LocalServer { request, writer, _ in
+                let (head, page) = await respond(to: request, visit)
+                try await writer.write(response: head, body: ResponseBody(byteBuffer: ByteBuffer(string: page.html)))
             }
             let isFirst = address == redirect.addresses.first
             let wanted = port
