@@ -67,7 +67,7 @@ public final class AuditLog: Sendable {
         self.rotationSize = rotationSize
         // The head goes into the vault with every commit.
         vault.sealWithEveryCommit(.auditHead) { [weak self, weak vault] in
-            guard let self, let vault, let head = last.withLock({ $0?.head }) else { return nil }
+            guard let self, let vault, let head = known() else { return nil }
             // Another process may have got further.
             let sealed = (try? Self.sealedHead(in: vault))?.sequence ?? 0
             return head.sequence > sealed ? Self.record(head) : nil
@@ -135,6 +135,13 @@ public final class AuditLog: Sendable {
             throw .damaged(.log, reason: "ends in the middle of a line; claviger log --verify says more")
         }
         return (Head(sequence: parsed.sequence, mac: parsed.mac), size)
+    }
+
+    /// As far as this process knows: where it has written nothing yet, as far as the file says.
+    private func known() -> Head? {
+        if let head = last.withLock({ $0?.head }) { return head }
+        guard access(path, F_OK) == 0, let file = try? LogFile(path: path) else { return nil }
+        return try? end(of: file).0
     }
 
     /// Seals the head into the vault if it has moved since that was done last.

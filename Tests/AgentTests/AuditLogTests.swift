@@ -76,6 +76,19 @@ import Vault
         }
     }
 
+    /// Also by a process that has written no line itself, as a command that changes a credential.
+    @Test func everyCommitSealsTheHead() throws {
+        let fixture = try Fixture()
+        try fixture.write(fixture.log(), 5)
+        let vault = try LockedVault(path: fixture.folder.file("vault"), memory: nil).unlock(with: .keyFile(try fixture.key.get()))
+        let log = AuditLog(vault: vault, path: fixture.path)
+        #expect(try log.verify() == (5, 0))
+        try vault.update { try $0.add("a", Record(description: Array("{}".utf8), secrets: [:])) }
+        #expect(try log.verify() == (5, 5))
+        fixture.lines.removeLast()
+        #expect(throws: AuditLog.Flaw.truncated(has: 4, sealed: 5)) { try log.verify() }
+    }
+
     @Test func aTruncatedTailIsFoundUpToTheSealedHead() throws {
         let fixture = try Fixture()
         let log = fixture.log()
