@@ -93,6 +93,10 @@ public final class CredentialProxy: Sendable {
             return try await refuse(405, "the method \(request.method) is not passed on", writer)
         }
         let base = base(of: target, port)
+        // Who waits to be told to send the body (RFC 9110 section 10.1.1) is told.
+        if request.headers[.expect]?.lowercased() == "100-continue" {
+            try await writer.writeInformationalHead(HTTPResponse(status: .continue))
+        }
         let answer: StreamedAnswer
         do {
             answer = try await exchange(request, target, url)

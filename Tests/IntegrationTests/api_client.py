@@ -42,6 +42,21 @@ check("a long body is cut", seen["length"] == 5 << 20)
 seen = json.loads(ask("POST", "/echo", iter([b"abc", b"def"]), encode_chunked=True)[1])
 check("a body in pieces is cut", seen["length"] == 6)
 
+# Whoever waits for a word before the body gets it, and an answer without a body leaves the connection whole.
+connection = http.client.HTTPConnection(base.hostname, base.port, timeout=30)
+connection.putrequest("POST", base.path + "/echo")
+connection.putheader("Content-Length", "3")
+connection.putheader("Expect", "100-continue")
+connection.endheaders()
+check("nobody says to go on", connection.sock.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n")
+connection.send(b"abc")
+check("the awaited body is cut", json.loads(connection.getresponse().read())["length"] == 3)
+connection.request("HEAD", base.path + "/echo")
+answer = connection.getresponse()
+check("HEAD has no length, or a body", int(answer.headers["Content-Length"]) > 0 and answer.read() == b"")
+connection.request("GET", base.path + "/echo")
+check("nothing comes after HEAD", connection.getresponse().status == 200)
+
 # Both ways at once: each piece is read back before the next is sent.
 connection = http.client.HTTPConnection(base.hostname, base.port, timeout=30)
 connection.putrequest("POST", base.path + "/duplex")

@@ -34,7 +34,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, text)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def do(self):
         token = self.headers.get("Authorization", "")
@@ -71,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
                 Link=f'<https://{self.headers["Host"]}/v1/echo?page=2>; rel="next"',
             )
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do
 
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
