@@ -44,12 +44,14 @@ final class Connections: Sendable {
         }
     }
 
-    /// Cancels what is served, and what still comes; returns when the last one is through.
+    /// Cancels what is served, and what still comes; returns when the last one is through, and all are closed.
     func end() async {
         while case let tasks = ending(), !tasks.isEmpty {
             for task in tasks { task.cancel() }
             for task in tasks { await task.value }
         }
+        let idle = state.withLock { $0.open.values.map(\.channel) }
+        for channel in idle { try? await channel.close().get() }
     }
 
     private func ending() -> [Task<Void, Never>] {

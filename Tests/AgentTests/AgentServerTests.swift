@@ -497,6 +497,17 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         }
     }
 
+    @Test func anIdleConnectionEndsWithTheAgent() async throws {
+        let fixture = try await AgentFixture()
+        let idle = await offThePool { fixture.connected() }
+        defer { close(idle) }
+        #expect(try await isWell(fixture))
+        fixture.agent.shutDown()
+        try await fixture.ended()
+        var byte: UInt8 = 0
+        #expect(recv(idle, &byte, 1, Int32(MSG_DONTWAIT)) == 0)
+    }
+
     /// Nobody can fill the log until others' lines are gone.
     @Test func anotherUserWhoAsksTooOften() async throws {
         let fixture = try await AgentFixture()
