@@ -89,6 +89,9 @@ struct GlobalOptions: ParsableArguments {
         return String(cString: real)
     }
 
+    /// Whether it is said which vault is meant.
+    var isVaultNamed: Bool { vault != nil || Self.variable("CLAVIGER_VAULT") != nil }
+
     /// Reads no more than the vault's header.
     /// - Throws: `VaultError` if there is none that could be opened.
     func examineVault() throws {
@@ -119,8 +122,7 @@ struct GlobalOptions: ParsableArguments {
         guard keyFile == nil, !acceptOlderVault, let socket = AgentSocket.toAsk() else {
             return try await withAgent(reason: reason, body)
         }
-        let isNamed = vault != nil || Self.variable("CLAVIGER_VAULT") != nil
-        let client = AgentClient(socket: socket, vault: isNamed ? try absoluteVaultPath() : nil, reason: reason)
+        let client = AgentClient(socket: socket, vault: isVaultNamed ? try absoluteVaultPath() : nil, reason: reason)
         do {
             return try await body(client)
         } catch let problem as AgentProblem where problem.status == 423 || problem.status == 421 {

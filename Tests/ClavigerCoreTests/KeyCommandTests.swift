@@ -83,5 +83,9 @@ import Testing
         #expect(await home.run("lock").status == 0)
         let locked = await home.run("status")
         #expect(locked.status == 77 && locked.output.contains("locked; claviger unlock opens"))
+        // A key of another vault's says nothing of this agent's.
+        let other = try await CommandFixture()
+        let elsewhere = await home.run("--vault", other.vault, "--key-file", other.keyFile, "status")
+        #expect(elsewhere.status == 0 && elsewhere.output.contains("serves \(home.fixture.vault)"), "\(elsewhere.output)")
     }
 }

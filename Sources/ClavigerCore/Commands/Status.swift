@@ -15,10 +15,11 @@ struct Status: AsyncParsableCommand {
 
     func run() async throws {
         let agent = try await agentStatus()
-        if !json { try Terminal.output(Report.table(try overview(agent))) }
+        let path = try global.isVaultNamed ? global.absoluteVaultPath() : agent?.vault ?? global.absoluteVaultPath()
+        if !json { try Terminal.output(Report.table(overview(agent, path))) }
         let all = try await global.withTokenAgent { try await $0.list() }
         let now = Date()
-        let needs = Self.needs(all, agent?.failures ?? [])
+        let needs = Self.needs(all, agent?.vault == path ? agent?.failures ?? [] : [])
         if json { return try Terminal.output(Report.json(Document(agent: agent, credentials: all, needs: needs, now: now))) }
         guard !all.isEmpty else { return Terminal.note("the vault is empty; claviger add stores a credential") }
         let rows = all.map { summary in
@@ -35,7 +36,6 @@ struct Status: AsyncParsableCommand {
 
     /// Nil where none runs.
     private func agentStatus() async throws -> AgentStatus? {
-        guard global.keyFile == nil else { return nil }
         do {
             return try await AgentProcess.client().status()
         } catch AgentSocket.Failure.nobody {
@@ -43,11 +43,11 @@ struct Status: AsyncParsableCommand {
         }
     }
 
-    private func overview(_ agent: AgentStatus?) throws -> [[String]] {
-        let vault = try agent.map(\.vault) ?? global.absoluteVaultPath()
+    private func overview(_ agent: AgentStatus?, _ vault: String) -> [[String]] {
         guard let agent else { return [["vault", Terminal.plain(vault)], ["agent", "none runs"]] }
         var words = agent.locked ? "locked; claviger unlock opens its vault" : "unlocked"
         if let locksAt = agent.locksAt { words += ", locks at \(Report.time(locksAt))" }
+        if agent.vault != vault { words = "serves \(Terminal.plain(agent.vault))" }
         return [
             ["vault", Terminal.plain(vault)], ["agent", words + " (process \(agent.pid), since \(Report.time(agent.since)))"],
         ]
