@@ -437,6 +437,14 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(fixture.server.requests == 1)
     }
 
+    /// Both are read, and the end behind them, before the first is answered.
+    @Test func theLastAnswerGoesOutAlthoughNothingMoreCanBeAsked() async throws {
+        let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(200)))
+        let request = "GET /v1/tokens/a HTTP/1.1\r\nHost: a\r\nAccept: text/plain\r\n\r\n"
+        let answer = await fixture.raw(Array((request + request).utf8))
+        #expect(answer.components(separatedBy: "HTTP/1.1 200 OK").count == 3, "\(answer)")
+    }
+
     @Test func twoThousandIdleConnections() async throws {
         let fixture = try await AgentFixture()
         let connections = await offThePool { (0..<2000).map { _ in fixture.connected() } }

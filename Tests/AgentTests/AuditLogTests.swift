@@ -77,7 +77,7 @@ import Vault
     }
 
     /// Also by a process that has written no line itself, as a command that changes a credential.
-    @Test func everyCommitSealsTheHead() throws {
+    @Test func aCommitByAProcessThatHasWrittenNothingSealsTheHead() throws {
         let fixture = try Fixture()
         try fixture.write(fixture.log(), 5)
         let vault = try LockedVault(path: fixture.folder.file("vault"), memory: nil).unlock(with: .keyFile(try fixture.key.get()))
