@@ -137,10 +137,11 @@ public final class AuditLog: Sendable {
         return (Head(sequence: parsed.sequence, mac: parsed.mac), size)
     }
 
-    /// As far as this process knows: where it has written nothing yet, as far as the file says.
+    /// As far as this process knows: where it has written nothing yet, as far as the file says. A commit must not wait for
+    /// somebody who writes: it may hold the only copy of a refresh token.
     private func known() -> Head? {
         if let head = last.withLock({ $0?.head }) { return head }
-        guard access(path, F_OK) == 0, let file = try? LogFile(path: path) else { return nil }
+        guard access(path, F_OK) == 0, let file = try? LogFile(path: path, waits: false) else { return nil }
         return try? end(of: file).0
     }
 

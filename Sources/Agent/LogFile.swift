@@ -7,12 +7,17 @@ struct LogFile: ~Copyable {
     private let path: String
     let inode: UInt64
 
-    /// Opens the current file, or makes it, and waits for its lock.
-    init(path: String) throws(VaultError) {
+    /// Opens the current file, or makes it, and takes its lock.
+    /// - Parameter waits: whether to wait for whoever holds it; else that is an error.
+    init(path: String, waits: Bool = true) throws(VaultError) {
         while true {
             let descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o600)
             guard descriptor >= 0 else { throw Self.failure("open", path) }
-            while flock(descriptor, LOCK_EX) != 0 && errno == EINTR {}
+            while flock(descriptor, waits ? LOCK_EX : LOCK_EX | LOCK_NB) != 0 {
+                guard errno != EINTR else { continue }
+                close(descriptor)
+                throw .lockTimeout
+            }
             // Another may have begun a new file while this one was waited for.
             var mine = stat()
             var current = stat()

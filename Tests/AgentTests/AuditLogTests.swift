@@ -89,6 +89,18 @@ import Vault
         #expect(throws: AuditLog.Flaw.truncated(has: 4, sealed: 5)) { try log.verify() }
     }
 
+    /// It may hold the only copy of a refresh token.
+    @Test func aCommitWaitsForNobodyWhoWritesTheLog() throws {
+        let fixture = try Fixture()
+        try fixture.write(fixture.log(), 1)
+        let writer = open(fixture.path, O_RDWR | O_CLOEXEC)
+        defer { close(writer) }
+        try #require(writer >= 0 && flock(writer, LOCK_EX) == 0)
+        let log = fixture.log()
+        try fixture.vault.update { try $0.add("a", Record(description: Array("{}".utf8), secrets: [:])) }
+        #expect(try log.verify() == (1, 0))
+    }
+
     @Test func aTruncatedTailIsFoundUpToTheSealedHead() throws {
         let fixture = try Fixture()
         let log = fixture.log()
