@@ -91,7 +91,7 @@ extension UnlockedVault {
     }
 
     private func slotState() throws -> (header: Header, root: Root) {
-        let state = try currentState()
+        let state = try refreshed()
         return (try Header(parsing: state.snapshot.header), state.root)
     }
 

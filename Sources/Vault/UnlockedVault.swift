@@ -104,9 +104,7 @@ public final class UnlockedVault: Sendable {
     }
 
     /// The newest state: read anew only if another process has committed.
-    func currentState() throws(VaultError) -> State { try refreshed() }
-
-    private func refreshed() throws(VaultError) -> State {
+    func refreshed() throws(VaultError) -> State {
         let state = current.withLock { $0 }
         if try store.isCurrent(state.snapshot) { return state }
         let newer = try Self.load(store, keys: keys, memory: memory, vaultID: vaultID)

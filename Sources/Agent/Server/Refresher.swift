@@ -94,7 +94,7 @@ final class Refresher: Sendable {
             guard problem.exit != 66 else { return cache.giveUp(entry) }
             guard problem.exit != 64 else { return cache.renewed(entry, at: clock.now(), tryAgainIn: max(1, left / 2)) }
             cache.renewed(entry, at: clock.now(), tryAgainIn: Self.pause(after: problem, left: left))
-            note(problem, entry.name)
+            note(problem, entry.name, under: entry.name, "the token of \(entry.name) could not be renewed")
             await record(entry.name, nil)
         }
     }
@@ -106,15 +106,17 @@ final class Refresher: Sendable {
         return usual * Double.random(in: 0.8...1.2)
     }
 
-    private func note(_ problem: AgentProblem, _ name: String) {
+    /// Keeps what went wrong for the status, and tells of it once.
+    /// - Parameter key: the credential's name, or the sink's.
+    private func note(_ problem: AgentProblem, _ credential: String, under key: String, _ what: String) {
         let isNew = state.withLock { state in
-            let old = state.failures[name]
-            state.failures[name] = RefreshFailure(
-                credential: name, title: problem.title, hint: problem.hint?.replacing("NAME", with: name),
+            let old = state.failures[key]
+            state.failures[key] = RefreshFailure(
+                credential: credential, title: problem.title, hint: problem.hint?.replacing("NAME", with: credential),
                 since: old?.since ?? clock.now(), needsPerson: problem.exit == 77)
             return old?.title != problem.title
         }
-        if isNew { settings.report("the token of \(name) could not be renewed: \(problem.title)") }
+        if isNew { settings.report("\(what): \(problem.title)") }
     }
 
     private func record(_ name: String, _ token: [UInt8]?) async {
@@ -158,17 +160,11 @@ final class Refresher: Sendable {
         } catch {
             let problem = error as? AgentProblem ?? settings.describe(error)
             let pause = min(60, pow(2, Double(min(known.failures, 6))))
-            let isNew = state.withLock { state in
+            state.withLock { state in
                 state.sinks[index] = SinkState(
                     written: known.written, nextTry: now.addingTimeInterval(pause), failures: known.failures + 1)
-                let old = state.failures["sink " + sink.path]
-                state.failures["sink " + sink.path] = RefreshFailure(
-                    credential: sink.credential, title: problem.title,
-                    hint: problem.hint?.replacing("NAME", with: sink.credential),
-                    since: old?.since ?? now, needsPerson: problem.exit == 77)
-                return old?.title != problem.title
             }
-            if isNew { settings.report("\(sink.path) could not be written: \(problem.title)") }
+            note(problem, sink.credential, under: "sink " + sink.path, "\(sink.path) could not be written")
         }
     }
 }
