@@ -14,12 +14,15 @@ enum Front {
             let isWritten = write(1, line, line.count) == line.count
             explicit_bzero(&line, line.count)
             exit(isWritten ? 0 : 74)
-        case .refusal(let code, let text):
-            _ = text.withCString { write(2, $0, strlen($0)) }
-            exit(code)
+        case .refusal(let code, let text): refuse(code, text)
         case nil: break
         }
         become(core: executableFolder())
+    }
+
+    static func refuse(_ code: Int32, _ text: String) -> Never {
+        _ = text.withCString { write(2, $0, strlen($0)) }
+        exit(code)
     }
 
     private static func become(core folder: String) -> Never {
@@ -113,9 +116,13 @@ private struct HotExec {
     func run() {
         var tokens: [String: String] = [:]
         for credential in credentials {
-            guard case .token(let token) = HotRequest(credential: credential).answer(),
-                tokens.updateValue(String(decoding: token, as: UTF8.self), forKey: TokenVariable.name(credential)) == nil
-            else { return }
+            let variable = TokenVariable.name(credential)
+            guard tokens[variable] == nil else { return }
+            switch HotRequest(credential: credential).answer() {
+            case .token(let token): tokens[variable] = String(decoding: token, as: UTF8.self)
+            case .refusal(let code, let text): Front.refuse(code, text)
+            case nil: return
+            }
         }
         let ours = Self.ownVariables()
         for name in ours.keys { unsetenv(name) }

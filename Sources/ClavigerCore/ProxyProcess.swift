@@ -56,9 +56,9 @@ struct ProxyProcess {
         let argv = arguments.map { strdup($0) } + [nil]
         let environment = GlobalOptions.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { (argv + environment).forEach { free($0) } }
-        let status = claviger_spawn_orphan("/proc/self/exe", argv, environment)
+        let code = claviger_spawn_orphan("/proc/self/exe", argv, environment) == 0 ? 0 : errno
         close(report)
-        guard status == 0 else { throw Failure.system("start the proxy", errno) }
+        guard code == 0 else { throw Failure.system("start the proxy", code) }
     }
 
     /// A line for each variable and `+`, or `!` and the exit code.
