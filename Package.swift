@@ -74,6 +74,7 @@ let package = Package(
         .target(
             name: "LocalServer",
             dependencies: [
+                "CLinux",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

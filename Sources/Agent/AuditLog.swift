@@ -55,7 +55,14 @@ public final class AuditLog: Sendable {
     private let vault: UnlockedVault
     private let rotationSize: UInt64
     /// What was written last by this process: true as long as the file has not grown since.
-    private let last = Mutex<(head: Head, size: UInt64, inode: UInt64)?>(nil)
+    private struct Last {
+        let head: Head
+        let size: UInt64
+        let inode: UInt64
+    }
+
+    /// Held by whoever writes in this process.
+    private let last = Mutex<Last?>(nil)
 
     /// How many files are kept besides the current one.
     public static let keptFiles = 9
@@ -81,45 +88,79 @@ public final class AuditLog: Sendable {
 
     // MARK: Writing
 
+    /// Seconds to wait for another process that writes.
+    public static let patience = 10
+
     /// Writes events in one piece, at the end of the chain.
-    /// - Throws: `VaultError.diskFull` or `.system`; nothing is in the log then.
-    public func append(_ events: [AuditEvent]) throws(VaultError) {
+    /// - Parameter patience: seconds to wait for another process that writes.
+    /// - Throws: `VaultError.logBusy`, `.diskFull` or `.system`; nothing is in the log then, and what they speak of must not
+    ///   happen.
+    public func append(_ events: [AuditEvent], patience: Int = patience) throws(VaultError) {
+        for _ in 0..<(patience * 1000) {
+            if try tryAppend(events) { return }
+            usleep(1000)
+        }
+        throw .logBusy(path: path)
+    }
+
+    /// The same, but the thread does something else meanwhile.
+    func appendInTurn(_ events: [AuditEvent]) async throws(VaultError) {
+        for _ in 0..<(Self.patience * 1000) {
+            if try tryAppend(events) { return }
+            guard (try? await Task.sleep(for: .milliseconds(1))) != nil else { break }
+        }
+        throw .logBusy(path: path)
+    }
+
+    /// The same, for a thread that others wait for.
+    /// - Returns: false, with nothing written, if another process is writing at this moment.
+    func tryAppend(_ events: [AuditEvent]) throws(VaultError) -> Bool {
+        do throws(VaultError) {
+            try last.withLock { last throws(VaultError) in try append(events, &last) }
+            return true
+        } catch {
+            guard case .logBusy = error else { throw error }
+            return false
+        }
+    }
+
+    private func append(_ events: [AuditEvent], _ last: inout Last?) throws(VaultError) {
         let file = try LogFile(path: path)
-        var (head, size) = try end(of: file)
+        var (head, size) = try end(of: file, last)
         if size >= rotationSize {
-            let next = try file.replaced(keeping: Self.keptFiles)
+            try file.putAway(keeping: Self.keptFiles)
+            // It may be another process that begins the new one.
+            return try append(events, &last)
+        }
+        var events = events
+        if size == 0, let line = try file.lastLineBefore(), let before = ParsedLine(line) {
+            head = Head(sequence: before.sequence, mac: before.mac)
             var first = AuditEvent(
                 time: events[0].time, event: .rotated, credential: nil, outcome: "done", uid: getuid(), pid: getpid(), exe: nil)
             first.previous = head.mac
-            try write([first] + events, to: next, after: &head, at: 0)
-            return
+            events.insert(first, at: 0)
         }
-        try write(events, to: file, after: &head, at: size)
+        last = try write(events, to: file, after: &head, at: size)
     }
 
     private func write(_ events: [AuditEvent], to file: borrowing LogFile, after head: inout Head, at size: UInt64)
-        throws(VaultError)
+        throws(VaultError) -> Last
     {
         var bytes: [UInt8] = []
         for event in events { bytes += line(event, after: &head) }
         try file.append(bytes, at: size)
-        let now = head
-        last.withLock { $0 = (now, size + UInt64(bytes.count), file.inode) }
+        return Last(head: head, size: size + UInt64(bytes.count), inode: file.inode)
     }
-
-    private static let encoder: JSONEncoder = {
-        let encoder = JSONEncoder()
-        encoder.dateEncodingStrategy = .iso8601
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return encoder
-    }()
 
     private func line(_ event: AuditEvent, after head: inout Head) -> [UInt8] {
         head.sequence += 1
-        let body = (try? Self.encoder.encode(NumberedEvent(sequence: head.sequence, event: event))).map { Array($0) } ?? []
-        head.mac = mac(body, after: head.mac)
+        var line = event.json(sequence: head.sequence)
+        head.mac = mac(line, after: head.mac)
         // The MAC is the last member, so that what it covers is easy to tell.
-        return body.dropLast() + Array(#","mac":"\#(head.mac)"}"#.utf8) + [UInt8(ascii: "\n")]
+        line.removeLast()
+        line += #","mac":"\#(head.mac)"}"#.utf8
+        line.append(UInt8(ascii: "\n"))
+        return line
     }
 
     private func mac(_ body: [UInt8], after previous: String) -> String {
@@ -127,9 +168,9 @@ public final class AuditLog: Sendable {
     }
 
     /// Where the chain ends: as this process remembers, or as the last line says.
-    private func end(of file: borrowing LogFile) throws(VaultError) -> (Head, UInt64) {
+    private func end(of file: borrowing LogFile, _ last: Last?) throws(VaultError) -> (Head, UInt64) {
         let size = try file.size()
-        if let last = last.withLock({ $0 }), last.size == size, last.inode == file.inode { return (last.head, size) }
+        if let last, last.size == size, last.inode == file.inode { return (last.head, size) }
         guard size > 0 else { return (.none, 0) }
         guard let line = try file.lastLine(), let parsed = ParsedLine(line) else {
             throw .damaged(.log, reason: "ends in the middle of a line; claviger log --verify says more")
@@ -141,8 +182,8 @@ public final class AuditLog: Sendable {
     /// somebody who writes: it may hold the only copy of a refresh token.
     private func known() -> Head? {
         if let head = last.withLock({ $0?.head }) { return head }
-        guard access(path, F_OK) == 0, let file = try? LogFile(path: path, waits: false) else { return nil }
-        return try? end(of: file).0
+        guard access(path, F_OK) == 0, let file = try? LogFile(path: path) else { return nil }
+        return try? end(of: file, nil).0
     }
 
     /// Seals the head into the vault if it has moved since that was done last.
@@ -195,20 +236,6 @@ public final class AuditLog: Sendable {
         }
         guard vouched else { throw Flaw.truncated(has: head?.sequence ?? 0, sealed: sealed.sequence) }
         return (lines, sealed.sequence)
-    }
-}
-
-/// An event with its place in the chain.
-private struct NumberedEvent: Encodable {
-    let sequence: UInt64
-    let event: AuditEvent
-
-    enum CodingKeys: String, CodingKey { case sequence = "seq" }
-
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(sequence, forKey: .sequence)
-        try event.encode(to: encoder)
     }
 }
 

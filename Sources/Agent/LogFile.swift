@@ -8,15 +8,15 @@ struct LogFile: ~Copyable {
     let inode: UInt64
 
     /// Opens the current file, or makes it, and takes its lock.
-    /// - Parameter waits: whether to wait for whoever holds it; else that is an error.
-    init(path: String, waits: Bool = true) throws(VaultError) {
+    /// - Throws: `VaultError.logBusy` if somebody else has it; `.system`.
+    init(path: String) throws(VaultError) {
         while true {
             let descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o600)
             guard descriptor >= 0 else { throw Self.failure("open", path) }
-            while flock(descriptor, waits ? LOCK_EX : LOCK_EX | LOCK_NB) != 0 {
-                guard errno != EINTR else { continue }
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+                let error = errno == EWOULDBLOCK ? .logBusy(path: path) : Self.failure("lock", path)
                 close(descriptor)
-                throw .lockTimeout
+                throw error
             }
             // Another may have begun a new file while this one was waited for.
             var mine = stat()
@@ -54,8 +54,19 @@ struct LogFile: ~Copyable {
     }
 
     /// The last line, without its end; nil if there is none, or it has no end.
-    func lastLine() throws(VaultError) -> [UInt8]? {
-        let size = try size()
+    func lastLine() throws(VaultError) -> [UInt8]? { try Self.lastLine(descriptor, try size()) }
+
+    /// That of the file before this one; nil if there is no such file.
+    func lastLineBefore() throws(VaultError) -> [UInt8]? {
+        let before = open(path + ".1", O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+        guard before >= 0 else { return nil }
+        defer { close(before) }
+        var info = stat()
+        guard fstat(before, &info) == 0 else { throw Self.failure("examine", path + ".1") }
+        return try Self.lastLine(before, UInt64(info.st_size))
+    }
+
+    private static func lastLine(_ descriptor: Int32, _ size: UInt64) throws(VaultError) -> [UInt8]? {
         // No line is nearly as long.
         let start = size > 65_536 ? size - 65_536 : 0
         var bytes = [UInt8](repeating: 0, count: Int(size - start))
@@ -64,11 +75,10 @@ struct LogFile: ~Copyable {
         return bytes.split(separator: UInt8(ascii: "\n")).last.map { Array($0) }
     }
 
-    /// Puts this file behind the others, and begins a new one.
-    consuming func replaced(keeping kept: Int) throws(VaultError) -> LogFile {
+    /// Puts this file behind the others; the next that is opened is a new one.
+    consuming func putAway(keeping kept: Int) throws(VaultError) {
         for number in stride(from: kept - 1, through: 1, by: -1) { rename("\(path).\(number)", "\(path).\(number + 1)") }
         guard rename(path, "\(path).1") == 0 else { throw Self.failure("rename", path) }
-        return try LogFile(path: path)
     }
 
     private static func failure(_ operation: String, _ path: String) -> VaultError {

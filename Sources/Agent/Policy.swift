@@ -1,3 +1,4 @@
+import LocalServer
 import FoundationEssentials
 import OAuth
 import Sodium

@@ -231,6 +231,10 @@ extension Failure {
             self.init(
                 "another process has held the vault's lock for too long", hint: "see who with lslocks, then try again",
                 .tryAgain)
+        case .logBusy(let path):
+            self.init(
+                "another process has been writing \(path) for too long", hint: "see who with lslocks, then try again",
+                .tryAgain)
         case .conflict:
             self.init("the vault was changed by another process meanwhile", hint: "try again", .tryAgain)
         case .noSuchCredential(let name, let near):

@@ -31,8 +31,14 @@ final class Connections: Sendable {
         for channel in overdue { channel.close(promise: nil) }
     }
 
-    func serve(on executor: LoopExecutor, _ body: @escaping @Sendable () async -> Void) {
+    var count: Int { state.withLock { $0.open.count } }
+
+    /// - Parameter always: begins it also while all are ended, and cancels it then: it has to look after its connection.
+    /// - Returns: whether it was begun.
+    @discardableResult
+    func serve(on executor: LoopExecutor, always: Bool, _ body: @escaping @Sendable () async -> Void) -> Bool {
         state.withLock { state in
+            guard always || !state.isEnding else { return false }
             let number = state.number
             state.number += 1
             let task = Task(executorPreference: executor) {
@@ -41,10 +47,11 @@ final class Connections: Sendable {
             }
             state.tasks[number] = task
             if state.isEnding { task.cancel() }
+            return true
         }
     }
 
-    /// Cancels what is served, and what still comes; returns when the last one is through, and all are closed.
+    /// Cancels what is served; returns when the last one is through, and all are closed.
     func end() async {
         while case let tasks = ending(), !tasks.isEmpty {
             for task in tasks { task.cancel() }
@@ -101,7 +108,9 @@ final class Patience: Sendable {
         end = Atomic((NIODeadline.now() + length).uptimeNanoseconds)
     }
 
-    func begin() { end.store((NIODeadline.now() + length).uptimeNanoseconds, ordering: .relaxed) }
+    func begin(_ length: TimeAmount? = nil) {
+        end.store((NIODeadline.now() + (length ?? self.length)).uptimeNanoseconds, ordering: .relaxed)
+    }
     /// For as long as it is the server that is waited for.
     func suspend() { end.store(.max, ordering: .relaxed) }
     func hasEnded(at now: NIODeadline) -> Bool { end.load(ordering: .relaxed) <= now.uptimeNanoseconds }

@@ -8,8 +8,13 @@ public struct ShortRequest: Sendable {
     public var target: String
     public var headers: HTTPHeaders
     public var body: ByteBuffer
+    public var caller: Caller
 
-    public init(method: HTTPMethod, target: String, headers: HTTPHeaders = HTTPHeaders(), body: ByteBuffer = ByteBuffer()) {
+    public init(
+        method: HTTPMethod, target: String, headers: HTTPHeaders = HTTPHeaders(), body: ByteBuffer = ByteBuffer(),
+        caller: Caller
+    ) {
+        self.caller = caller
         self.method = method
         self.target = target
         self.headers = headers
@@ -30,51 +35,73 @@ public struct ShortAnswer: Sendable {
     }
 }
 
-/// Takes the short requests of one connection, one after the other, and writes their answers; everything happens on the
-/// connection's own thread unless answering waits for something. A stream for each direction, as Hummingbird has it,
-/// would take longer to set up than the whole exchange.
-final class ExchangeHandler: ChannelInboundHandler {
+/// The answer to a short request, or what has to be waited for until there is one.
+public enum ShortReply: Sendable {
+    case now(ShortAnswer)
+    case later(@Sendable () async -> ShortAnswer)
+}
+
+/// Takes the short requests of one connection, and writes their answers in the same order; everything happens on the
+/// connection's own thread, and what can be answered at once makes no task. A stream for each direction, as Hummingbird
+/// has it, would take longer to set up than the whole exchange.
+final class ExchangeHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundIn = Never
     typealias OutboundOut = HTTPServerResponsePart
 
-    typealias Exchange = @Sendable (ShortRequest) async -> ShortAnswer
+    /// What is to be answered.
+    private enum Item {
+        case request(ShortRequest)
+        case refused(ShortAnswer)
+    }
 
-    private let exchange: Exchange
+    private let caller: Caller
+    private let gathering: Gathering
     private let connections: Connections
     private let patience: Patience
     private let bodyLimit: Int
-    private let executor: LoopExecutor
+    private var context: ChannelHandlerContext?
+    /// As far as it has come.
     private var request: ShortRequest?
     private var isKeptAlive = true
+    /// Requests that have come while one is answered: no more than was read in one piece.
+    private var waiting: [Item] = []
     private var isAnswering = false
-    /// When the last answer is out.
+    /// Whether the answer takes its time.
+    private var isWaiting = false
+    /// Whether everything has come that will be answered.
+    private var isComplete = false
+    private var isReadWanted = false
+    /// Whether the last answer was given.
+    private var isOver = false
+    /// When the newest answer is out.
     private var written: EventLoopFuture<Void>?
 
-    init(
-        _ loop: any EventLoop, _ connections: Connections, _ patience: Patience, bodyLimit: Int, _ exchange: @escaping Exchange
-    ) {
-        executor = LoopExecutor(loop)
-        self.exchange = exchange
+    init(_ caller: Caller, _ gathering: Gathering, _ connections: Connections, _ patience: Patience, bodyLimit: Int) {
+        self.caller = caller
+        self.gathering = gathering
         self.connections = connections
         self.patience = patience
         self.bodyLimit = bodyLimit
     }
 
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    // MARK: Requests
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isComplete else { return }
         switch unwrapInboundIn(data) {
         case .head(let head):
-            guard isShort(head) else {
-                // Without reading the rest of it, however long that is.
-                isKeptAlive = false
-                return write(.tooLong, context)
-            }
+            guard isShort(head) else { return complete(.refused(.tooLong)) }
             isKeptAlive = head.isKeepAlive
-            request = ShortRequest(method: head.method, target: head.uri, headers: head.headers)
+            request = ShortRequest(method: head.method, target: head.uri, headers: head.headers, caller: caller)
         case .body(var part): request?.body.writeBuffer(&part)
         case .end:
             guard let whole = request else { return }
             request = nil
-            answer(whole, context)
+            isKeptAlive ? take(.request(whole)) : complete(.request(whole))
         }
     }
 
@@ -84,55 +111,108 @@ final class ExchangeHandler: ChannelInboundHandler {
         return Int(length).map { (0...bodyLimit).contains($0) } ?? false
     }
 
-    private func answer(_ request: ShortRequest, _ context: ChannelHandlerContext) {
+    /// What is no HTTP is answered once, and the connection is closed.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard error is HTTPParserError else { return context.close(promise: nil) }
+        if !isComplete { complete(.refused(.malformed)) }
+    }
+
+    /// Half a connection is as good as none, once what was asked is answered.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed = event {
+            isComplete = true
+            if !isAnswering { closeWhenWritten(context) }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Nothing is read while an answer takes its time, or behind what is answered last, however long it is. That the caller
+    /// has closed shows all the same.
+    func read(context: ChannelHandlerContext) {
+        isReadWanted = isWaiting || isComplete
+        if !isReadWanted { context.read() }
+    }
+
+    // MARK: Answers
+
+    private func complete(_ item: Item) {
+        isComplete = true
+        take(item)
+    }
+
+    private func take(_ item: Item) {
+        waiting.append(item)
+        if !isAnswering { answerNext() }
+    }
+
+    private func answerNext() {
+        guard !waiting.isEmpty else { return }
         isAnswering = true
-        patience.suspend()
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        let exchange = exchange
-        connections.serve(on: executor) {
-            let answer = await exchange(request)
-            let (handler, context) = bound.value
-            handler.isAnswering = false
-            handler.patience.begin()
-            handler.write(answer, context)
+        switch waiting.removeFirst() {
+        case .request(let request): gathering.add(request, of: self)
+        case .refused(let answer): finish(answer)
         }
     }
 
+    /// Takes the answer to the request that was given away.
+    func take(_ reply: ShortReply) {
+        switch reply {
+        case .now(let answer): finish(answer)
+        case .later(let work): wait(for: work)
+        }
+    }
+
+    private func wait(for work: @escaping @Sendable () async -> ShortAnswer) {
+        guard let context else { return }
+        patience.suspend()
+        isWaiting = true
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let isServed = connections.serve(on: LoopExecutor(context.eventLoop), always: false) {
+            let answer = await work()
+            bound.value.isWaiting = false
+            bound.value.finish(answer)
+        }
+        if !isServed { context.close(promise: nil) }
+    }
+
+    private func finish(_ answer: ShortAnswer) {
+        guard let context, context.channel.isActive else { return }
+        isAnswering = false
+        isOver = isComplete && waiting.isEmpty
+        patience.begin(isOver ? Self.courtesy : nil)
+        write(answer, context)
+        if isOver { return closeOutputWhenWritten(context) }
+        answerNext()
+        if isReadWanted { read(context: context) }
+    }
+
     private func write(_ answer: ShortAnswer, _ context: ChannelHandlerContext) {
-        guard context.channel.isActive else { return }
         var head = HTTPResponseHead(
             version: .http1_1, status: HTTPResponseStatus(statusCode: answer.status), headers: answer.headers)
         head.headers.add(name: "Content-Length", value: "\(answer.body.count)")
-        if !isKeptAlive { head.headers.add(name: "Connection", value: "close") }
+        if isOver { head.headers.add(name: "Connection", value: "close") }
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
         let promise = context.eventLoop.makePromise(of: Void.self)
         written = promise.futureResult
-        let isLast = !isKeptAlive
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: promise)
-        if isLast { closeWhenWritten(context) }
+    }
+
+    // MARK: The end
+
+    /// How long a caller is left to close what is over.
+    private static let courtesy = TimeAmount.seconds(1)
+
+    /// Closing it all takes as long as answering, and the caller may have to wait for this very processor: it is told that
+    /// nothing more comes, and closes first.
+    private func closeOutputWhenWritten(_ context: ChannelHandlerContext) {
+        written?.assumeIsolated().whenComplete { _ in context.close(mode: .output, promise: nil) }
     }
 
     /// What was answered has to go out first.
     private func closeWhenWritten(_ context: ChannelHandlerContext) {
         guard let written else { return context.close(promise: nil) }
         written.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
-    }
-
-    /// Half a connection is as good as none, once what was asked is answered. This comes behind the last whole request.
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed = event {
-            isKeptAlive = false
-            if !isAnswering { closeWhenWritten(context) }
-        }
-        context.fireUserInboundEventTriggered(event)
-    }
-
-    /// What is no HTTP is answered once, and the connection is closed.
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard error is HTTPParserError, !isAnswering else { return context.close(promise: nil) }
-        isKeptAlive = false
-        write(.malformed, context)
     }
 }
 

@@ -31,12 +31,13 @@ public final class LocalServer: Sendable {
     /// Answers the requests of one connection.
     public typealias Responder = @Sendable (Request, consuming ResponseWriter, any Channel) async throws -> Void
 
-    /// Answers the short requests of one connection.
-    public typealias Exchange = @Sendable (ShortRequest) async -> ShortAnswer
+    /// Answers short requests that have come together, each in its place, on a thread on which others wait: it must not
+    /// block.
+    public typealias Exchange = @Sendable ([ShortRequest]) -> [ShortReply]
 
     private enum Service: Sendable {
         case streams(Responder)
-        case exchanges(bodyLimit: Int, @Sendable (any Channel) -> EventLoopFuture<Exchange>)
+        case exchanges(bodyLimit: Int, Exchange)
     }
 
     private let limits: Limits
@@ -55,10 +56,8 @@ public final class LocalServer: Sendable {
     /// - Parameters:
     ///   - stop: ends `run`.
     ///   - bodyLimit: bytes of a request's body; a longer one is answered with 413.
-    ///   - exchange: called for each connection, before its first byte is read.
     public convenience init(
-        limits: Limits = Limits(), stop: StopSignal, bodyLimit: Int,
-        exchange: @escaping @Sendable (any Channel) -> EventLoopFuture<Exchange>
+        limits: Limits = Limits(), stop: StopSignal, bodyLimit: Int, exchange: @escaping Exchange
     ) {
         self.init(limits, stop, .exchanges(bodyLimit: bodyLimit, exchange))
     }
@@ -92,10 +91,10 @@ public final class LocalServer: Sendable {
     }
 
     private func bind(_ address: Address) async throws -> any Channel {
-        let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        let bootstrap =
+            bootstrap
             .serverChannelOption(.backlog, value: 1024)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelInitializer { self.prepare($0) }
         switch address {
         case .path(let path):
             return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
@@ -107,30 +106,43 @@ public final class LocalServer: Sendable {
         }
     }
 
-    private func prepare(_ channel: any Channel) -> EventLoopFuture<Void> {
-        let patience = Patience(.seconds(limits.idle))
-        guard connections.admit(channel, patience, atMost: limits.connections) else { return channel.close() }
+    private var bootstrap: ServerBootstrap {
+        let all = MultiThreadedEventLoopGroup.singleton
         switch service {
         case .streams(let responder):
-            // Hummingbird looks after these itself.
-            patience.suspend()
-            return prepare(channel, responder)
+            return ServerBootstrap(group: all).childChannelInitializer { channel in
+                // Hummingbird looks after these itself.
+                let patience = Patience(.seconds(self.limits.idle))
+                patience.suspend()
+                guard self.connections.admit(channel, patience, atMost: self.limits.connections) else { return channel.close() }
+                return self.prepare(channel, responder)
+            }
         case .exchanges(let bodyLimit, let exchange):
-            return exchange(channel).flatMapThrowing { exchange in
-                var decoder = NIOHTTPDecoderLimitConfiguration()
-                decoder.maxHeaderFieldSize = self.limits.header
-                decoder.maxHeaderListSize = self.limits.header
-                decoder.maxHeaderFieldCount = 64
-                let pipeline = channel.pipeline.syncOperations
-                try pipeline.configureHTTPServerPipeline(
-                    withErrorHandling: false, withOutboundHeaderValidation: false, withEncoderConfiguration: .init(),
-                    withDecoderLimitConfiguration: decoder
-                )
-                try pipeline.addHandler(
-                    ExchangeHandler(
-                        channel.eventLoop, self.connections, patience, bodyLimit: bodyLimit, exchange))
+            // A short exchange takes less than waking another thread for it would.
+            let loop = all.next()
+            let gathering = Gathering(loop, exchange)
+            return ServerBootstrap(group: loop).serverChannelOption(.maxMessagesPerRead, value: 1).childChannelInitializer {
+                channel in
+                let patience = Patience(.seconds(self.limits.idle))
+                guard self.connections.admit(channel, patience, atMost: self.limits.connections) else { return channel.close() }
+                return Caller.of(channel).flatMapThrowing { caller in
+                    let handler = ExchangeHandler(caller, gathering, self.connections, patience, bodyLimit: bodyLimit)
+                    try self.prepare(channel.pipeline.syncOperations, handler)
+                }
             }
         }
+    }
+
+    private func prepare(_ pipeline: ChannelPipeline.SynchronousOperations, _ handler: ExchangeHandler) throws {
+        var decoder = NIOHTTPDecoderLimitConfiguration()
+        decoder.maxHeaderFieldSize = limits.header
+        decoder.maxHeaderListSize = limits.header
+        decoder.maxHeaderFieldCount = 64
+        try pipeline.configureHTTPServerPipeline(
+            withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
+            withEncoderConfiguration: .init(),
+            withDecoderLimitConfiguration: decoder)
+        try pipeline.addHandler(handler)
     }
 
     private func prepare(_ channel: any Channel, _ responder: @escaping Responder) -> EventLoopFuture<Void> {
@@ -142,7 +154,7 @@ public final class LocalServer: Sendable {
         let connections = connections
         return Activation.of(channel).flatMap { activation in
             http.setup(channel: channel, logger: Self.silent).map { value in
-                connections.serve(on: LoopExecutor(channel.eventLoop)) {
+                connections.serve(on: LoopExecutor(channel.eventLoop), always: true) {
                     try? await activation.get()
                     await http.handle(value: value, logger: Self.silent)
                 }

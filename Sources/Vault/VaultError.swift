@@ -22,6 +22,8 @@ public enum VaultError: Error, Equatable, Sendable {
     case system(operation: String, path: String, errno: Int32)
     /// Another process kept the lock for longer than we wait.
     case lockTimeout
+    /// Another process has been writing the log for longer than we wait.
+    case logBusy(path: String)
     /// The vault changed between reading and committing; reading again and trying again is right.
     case conflict
     case noSuchCredential(name: String, near: String?)

@@ -445,6 +445,62 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(answer.components(separatedBy: "HTTP/1.1 200 OK").count == 3, "\(answer)")
     }
 
+    /// Whatever each of them takes, the answers come in the order of the requests, and none behind the last.
+    @Test func answersInTheOrderOfTheRequests() async throws {
+        let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(100)))
+        func get(_ target: String, _ more: String = "") -> String { "GET \(target) HTTP/1.1\r\nHost: a\r\n\(more)\r\n" }
+        let slow = get("/v1/tokens/a") + get("/v1/status") + get("/v1/nothing") + get("/v1/tokens/b")
+        func statuses(_ text: String) async -> [String] {
+            let answer = await fixture.raw(Array(text.utf8), closing: false)
+            return answer.components(separatedBy: "HTTP/1.1 ").dropFirst().map { String($0.prefix(3)) }
+        }
+        let tooLong = "POST /v1/unlock HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n"
+        #expect(await statuses(slow + tooLong + get("/v1/status")) == ["200", "200", "404", "200", "413"])
+        #expect(await statuses(slow + "no HTTP\r\n\r\n" + get("/v1/status")) == ["200", "200", "404", "200", "400"])
+        let last = get("/v1/status", "Connection: close\r\n")
+        #expect(await statuses(get("/v1/tokens/a?fresh=1") + last + get("/v1/status")) == ["200", "200"])
+    }
+
+    /// It has been told that nothing more comes, and does not close.
+    @Test func whoKeepsAConnectionThatIsOver() async throws {
+        let fixture = try await AgentFixture()
+        let descriptor = await offThePool { fixture.connected() }
+        defer { close(descriptor) }
+        let request = Array("GET /v1/status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8)
+        #expect(send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count)
+        // The other end is gone when nothing can be sent any more.
+        #expect(try await eventually { send(descriptor, [0], 1, Int32(MSG_NOSIGNAL | MSG_DONTWAIT)) < 0 && errno == EPIPE })
+    }
+
+    /// Another process that writes the log, or was stopped while it did.
+    @Test func whoHoldsTheLogHoldsUpTokensAlone() async throws {
+        let fixture = try await AgentFixture()
+        #expect(try await isWell(fixture))
+        let path = fixture.folder.file("vault.log")
+        let lines = try AuditFiles.lines(path).count
+        let holder = open(path, O_RDWR | O_CLOEXEC)
+        try #require(holder >= 0 && flock(holder, LOCK_EX) == 0)
+        async let token = fixture.ask("GET", "/v1/tokens/a")
+        async let other = fixture.ask("GET", "/v1/tokens/nobody")
+        for _ in 0..<20 { #expect(try await fixture.ask("GET", "/v1/status").status == 200) }
+        #expect(try AuditFiles.lines(path).count == lines)
+        close(holder)
+        #expect(try await token.status == 200)
+        #expect(try await other.status == 404)
+        #expect(try AuditFiles.lines(path).count == lines + 2)
+        #expect(try AuditLog(vault: fixture.vault, path: path).verify().lines == lines + 2)
+    }
+
+    /// Nobody who holds the log keeps the keys in memory.
+    @Test func whoHoldsTheLogKeepsNobodyFromLocking() async throws {
+        let fixture = try await AgentFixture()
+        let holder = open(fixture.folder.file("vault.log"), O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        defer { close(holder) }
+        try #require(holder >= 0 && flock(holder, LOCK_EX) == 0)
+        #expect(try await fixture.ask("POST", "/v1/lock").status == 204)
+        #expect(try await fixture.ask("GET", "/v1/tokens/a").status == 423)
+    }
+
     @Test func twoThousandIdleConnections() async throws {
         let fixture = try await AgentFixture()
         let connections = await offThePool { (0..<2000).map { _ in fixture.connected() } }
@@ -523,10 +579,13 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
             path: fixture.folder.file("vault"), memory: nil, transport: fixture.server, clock: fixture.clock,
             refresh: RefreshSettings())
         vault.open(try LockedVault(path: vault.path, memory: nil).unlock(with: .keyFile(fixture.key)), ttl: nil, idle: nil)
-        let requests = AgentRequests(vault: vault, clock: fixture.clock) { _ in AgentProblem.denied }
+        let requests = AgentRequests(vault: vault, clock: fixture.clock, describe: { _ in AgentProblem.denied }, shutDown: {})
         let stranger = Caller(uid: geteuid() + 70_000, gid: 1, pid: 1)
         func ask(_ caller: Caller) async -> Int {
-            await requests.answer(ShortRequest(method: .GET, target: "/v1/tokens/a"), from: caller).status
+            switch requests.replies(to: [ShortRequest(method: .GET, target: "/v1/tokens/a", caller: caller)])[0] {
+            case .now(let answer): answer.status
+            case .later(let work): await work().status
+            }
         }
         for _ in 0..<2000 { #expect(await ask(stranger) == 403) }
         for _ in 0..<50 { #expect(await ask(stranger) == 429) }

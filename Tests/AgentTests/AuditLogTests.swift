@@ -57,6 +57,40 @@ import Vault
         #expect(try FileManager.default.attributesOfItem(atPath: fixture.path)[.posixPermissions] as? Int == 0o600)
     }
 
+    /// A name or a reason can't end a line, or begin another member: every character is written as `JSONEncoder` writes it.
+    @Test func aLineIsTheJSONThatFoundationWrites() throws {
+        let encoder = JSONEncoder()
+        encoder.dateEncodingStrategy = .iso8601
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let ascii = String(decoding: UInt8(0)...127, as: UTF8.self)
+        let texts = [ascii, "", "ü€😀", "\u{7F}\u{80}\u{A0}\u{2028}\u{2029}\u{FEFF}\u{10FFFF}", #"","mac":"x\\"#]
+        for text in texts {
+            for time in [0, 1_000_000.999, 4_102_444_799, -1] {
+                var event = AuditEvent(
+                    time: Date(timeIntervalSince1970: time), event: .keyAdd, credential: text, outcome: text, uid: .max,
+                    pid: .min, exe: text)
+                (event.token, event.reason, event.previous) = (text, text, text)
+                try expect(event, encoder)
+            }
+        }
+        try expect(AuditEvent(time: Date(), event: .token, credential: nil, outcome: "done", uid: 0, pid: 1, exe: nil), encoder)
+    }
+
+    private func expect(_ event: AuditEvent, _ encoder: JSONEncoder) throws {
+        struct Numbered: Encodable {
+            let event: AuditEvent
+            func encode(to encoder: any Encoder) throws {
+                var container = encoder.container(keyedBy: Key.self)
+                try container.encode(UInt64.max, forKey: .seq)
+                try event.encode(to: encoder)
+            }
+            enum Key: CodingKey { case seq }
+        }
+        let line = event.json(sequence: .max)
+        #expect(line == Array(try encoder.encode(Numbered(event: event))))
+        #expect(!line.contains(UInt8(ascii: "\n")))
+    }
+
     @Test(arguments: [0, 2, 5])
     func anEditedADroppedAndAnInsertedLineAreFound(_ index: Int) throws {
         for change in ["edit", "drop", "swap", "repeat", "forge"] {
@@ -87,6 +121,35 @@ import Vault
         #expect(try log.verify() == (5, 5))
         fixture.lines.removeLast()
         #expect(throws: AuditLog.Flaw.truncated(has: 4, sealed: 5)) { try log.verify() }
+    }
+
+    /// A new file is begun by one of them, at a moment that the others don't choose.
+    @Test func manyWritersGoOnInOneChain() async throws {
+        let fixture = try Fixture()
+        let event = fixture.event("x")
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<4 {
+                // Each as a process of its own: it knows only what it has written itself.
+                let log = fixture.log(rotationSize: 20_000)
+                group.addTask {
+                    for _ in 0..<100 { #expect(throws: Never.self) { try log.append([event]) } }
+                }
+            }
+        }
+        let rotations = AuditFiles.all(fixture.path).count - 1
+        #expect(rotations > 2 && rotations < AuditLog.keptFiles)
+        #expect(try fixture.log().verify().lines == 400 + rotations)
+    }
+
+    /// Whoever began it ended between putting the full file away and writing the first line of the next.
+    @Test(arguments: [false, true])
+    func aNewFileThatWasLeftEmpty(_ isThere: Bool) throws {
+        let fixture = try Fixture()
+        try fixture.write(fixture.log(), 3)
+        try FileManager.default.moveItem(atPath: fixture.path, toPath: fixture.path + ".1")
+        if isThere { #expect(FileManager.default.createFile(atPath: fixture.path, contents: nil)) }
+        try fixture.write(fixture.log(), 2)
+        #expect(try fixture.log().verify().lines == 3 + 1 + 2)
     }
 
     /// It may hold the only copy of a refresh token.

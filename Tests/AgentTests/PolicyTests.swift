@@ -1,3 +1,4 @@
+import LocalServer
 import OAuth
 import TestSupport
 import Testing

@@ -12,57 +12,109 @@ struct AgentRequests: Sendable {
     let vault: AgentVault
     let clock: any WallClock
     let describe: @Sendable (any Error) -> AgentProblem
+    /// Ends the agent.
+    let shutDown: @Sendable () -> Void
     private let rates = CallerRates()
 
-    init(vault: AgentVault, clock: any WallClock, describe: @escaping @Sendable (any Error) -> AgentProblem) {
+    init(
+        vault: AgentVault, clock: any WallClock, describe: @escaping @Sendable (any Error) -> AgentProblem,
+        shutDown: @escaping @Sendable () -> Void
+    ) {
         self.vault = vault
         self.clock = clock
         self.describe = describe
+        self.shutDown = shutDown
     }
 
     /// No request is longer.
     static let bodyLimit = 64 << 10
 
-    struct Answer {
-        var status: Int
-        var type = "application/json"
-        var body: [UInt8] = []
-        /// Whether the agent ends when this has been said.
-        var isLast = false
+    /// What a request comes to.
+    private enum Outcome {
+        case now(ShortAnswer)
+        /// As soon as a line of the log is written, and never without it.
+        case logged(AuditEvent, AuditLog, @Sendable () throws -> ShortAnswer)
+        case later(@Sendable () async throws -> Outcome)
     }
 
-    func answer(_ request: ShortRequest, from caller: Caller) async -> Answer {
+    /// Answers requests that have come together; their lines of the log are written in one piece. Blocks for nothing but
+    /// the disk: other callers wait on the same thread.
+    func replies(to requests: [ShortRequest]) -> [ShortReply] {
+        let outcomes = requests.map { request in Result { try limited(request.caller) ?? route(request) } }
+        let isWritten = Result { try write(outcomes) }
+        return zip(requests, outcomes).map { request, outcome in
+            do {
+                switch try outcome.get() {
+                case .now(let answer): return .now(answer)
+                case .logged(_, _, let answer) where try isWritten.get(): return .now(try answer())
+                case .logged, .later: return .later { await settled(outcome, request) }
+                }
+            } catch {
+                return .now(problem(error, request))
+            }
+        }
+    }
+
+    /// - Returns: false if another process is writing at this moment; then none of the lines is written.
+    private func write(_ outcomes: [Result<Outcome, any Error>]) throws -> Bool {
+        var events: [AuditEvent] = []
+        var log: AuditLog?
+        for case .success(.logged(let event, let its, _)) in outcomes {
+            // The vault was opened anew between two of them.
+            if let log, log !== its { return false }
+            log = its
+            events.append(event)
+        }
+        return try log?.tryAppend(events) ?? true
+    }
+
+    private func settled(_ outcome: Result<Outcome, any Error>, _ request: ShortRequest) async -> ShortAnswer {
         do {
-            if !caller.isOwner { try await limit(caller) }
-            return try await route(request, from: caller)
+            var outcome = try outcome.get()
+            while true {
+                switch outcome {
+                case .now(let answer): return answer
+                case .logged(let event, let log, let answer):
+                    try await log.appendInTurn([event])
+                    return try answer()
+                case .later(let work): outcome = try await work()
+                }
+            }
         } catch {
             return problem(error, request)
         }
     }
 
-    private func limit(_ caller: Caller) async throws {
-        switch rates.ask(caller.uid, at: clock.now()) {
-        case .allowed: return
-        case .firstRefusal: try? await vault.opened(isUse: false).writer.write(event(.token, nil, "too often", caller))
-        case .refused: break
+    private func limited(_ caller: Caller) throws -> Outcome? {
+        switch caller.isOwner ? .allowed : rates.ask(caller.uid, at: clock.now()) {
+        case .allowed: return nil
+        case .firstRefusal:
+            guard let open = try? vault.opened(isUse: false) else { throw AgentProblem.tooOften }
+            return .logged(event(.token, nil, "too often", caller), open.log) { throw AgentProblem.tooOften }
+        case .refused: throw AgentProblem.tooOften
         }
-        throw AgentProblem.tooOften
     }
 
-    private func problem(_ error: any Error, _ request: ShortRequest) -> Answer {
+    /// For what takes a while, or waits for another process.
+    private static func offTheLoop(_ body: @escaping @Sendable () throws -> Void) async throws {
+        try await Task.detached(operation: body).value
+    }
+
+    private func problem(_ error: any Error, _ request: ShortRequest) -> ShortAnswer {
         let problem = error as? AgentProblem ?? describe(error)
         if request.headers.first(name: "Accept") == "text/plain" {
             // For a client that reads no JSON: exit code, what went wrong, and what to do, in a line each.
             let text = "\(problem.exit)\n\(problem.title)\n\(problem.hint ?? "")"
-            return Answer(status: problem.status, type: "text/plain", body: Array(text.utf8))
+            return ShortAnswer(status: problem.status, type: "text/plain", body: Array(text.utf8))
         }
         let body = (try? AgentJSON.encoder().encode(problem)).map { Array($0) } ?? []
-        return Answer(status: problem.status, type: "application/problem+json", body: body)
+        return ShortAnswer(status: problem.status, type: "application/problem+json", body: body)
     }
 
     // MARK: Routes
 
-    private func route(_ request: ShortRequest, from caller: Caller) async throws -> Answer {
+    private func route(_ request: ShortRequest) throws -> Outcome {
+        let caller = request.caller
         if let wanted = request.headers.first(name: "Claviger-Vault").map({ $0[...] }).flatMap(Self.decoded), wanted != vault.path
         {
             throw AgentProblem.otherVault
@@ -70,36 +122,43 @@ struct AgentRequests: Sendable {
         let path = request.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
         switch (request.method, path.first, path.dropFirst().first, path.count) {
         case (.GET, "v1", "tokens", 3):
-            return try await token(try Self.name(path.last), request, caller)
+            return try token(try Self.name(path.last), request)
         case (.GET, "v1", "credentials", 2):
             let open = try vault.opened()
             let all = try open.agent.list()
             let policy = caller.isOwner ? Policy() : try open.policy()
-            return try json(caller.isOwner ? all : all.filter { !policy.rules(for: $0.name, caller).isEmpty })
+            return .now(try json(caller.isOwner ? all : all.filter { !policy.rules(for: $0.name, caller).isEmpty }))
         case (.GET, "v1", "credentials", 3):
             let (open, name) = (try vault.opened(), try Self.name(path.last))
             // Whether there is such a credential is not told, either.
             guard try caller.isOwner || !open.policy().rules(for: name, caller).isEmpty else { throw AgentProblem.denied }
-            return try json(try open.agent.show(name))
+            return .now(try json(try open.agent.show(name)))
         case (.GET, "v1", "status", 2):
             var status = vault.status
             if caller.isOwner { status.failures = (try? vault.opened(isUse: false))?.refresher.failures }
-            return try json(status)
+            return .now(try json(status))
         case (.POST, "v1", "lock", 2):
-            try owner(caller)
-            vault.lock(caller)
-            return Answer(status: 204)
+            return try lock(caller) {}
         case (.POST, "v1", "unlock", 2):
             try owner(caller)
-            try await unlock(request)
-            try await vault.opened().writer.write(event(.unlock, nil, "done", caller))
-            return Answer(status: 204)
+            return .later {
+                try await Self.offTheLoop { try unlock(request) }
+                try await vault.opened().log.appendInTurn([event(.unlock, nil, "done", caller)])
+                return .now(ShortAnswer(status: 204))
+            }
         case (.POST, "v1", "shutdown", 2):
-            try owner(caller)
-            vault.lock(caller)
-            return Answer(status: 204, isLast: true)
+            return try lock(caller, then: shutDown)
         default:
             throw AgentProblem.noSuchRequest
+        }
+    }
+
+    private func lock(_ caller: Caller, then next: @escaping @Sendable () -> Void) throws -> Outcome {
+        try owner(caller)
+        return .later {
+            try await Self.offTheLoop { vault.lock(caller) }
+            next()
+            return .now(ShortAnswer(status: 204))
         }
     }
 
@@ -107,7 +166,7 @@ struct AgentRequests: Sendable {
         guard caller.isOwner else { throw AgentProblem.notYours }
     }
 
-    private func unlock(_ request: ShortRequest) async throws {
+    private func unlock(_ request: ShortRequest) throws {
         var bytes = Array(request.body.readableBytesView)
         defer { bytes.wipe() }
         guard let wanted = try? AgentJSON.decoder().decode(UnlockRequest.self, from: Data(bytes)) else {
@@ -123,54 +182,71 @@ struct AgentRequests: Sendable {
             time: clock.now(), event: kind, credential: name, outcome: outcome, uid: caller.uid, pid: caller.pid, exe: caller.exe)
     }
 
-    /// A token is handed out after the line that says so is written; so is every refusal.
-    private func token(_ name: String, _ request: ShortRequest, _ caller: Caller) async throws -> Answer {
-        let open = try vault.opened()
-        var event = event(.token, name, "done", caller)
-        event.reason = request.headers.first(name: "Claviger-Reason").map { $0[...] }.flatMap(Self.decoded).map {
-            String($0.prefix(200))
-        }
+    /// Somebody's wish for a token, from an open vault.
+    private struct Wish {
+        let name: String
+        let request: ShortRequest
+        let open: AgentVault.Open
+    }
+
+    private func token(_ name: String, _ request: ShortRequest) throws -> Outcome {
+        let wish = Wish(name: name, request: request, open: try vault.opened())
         do {
-            let handout = try await handout(name, request, caller, open)
-            event.token = open.log.fingerprint(handout.token)
-            try await open.writer.write(event)
-            return try answer(handout, request)
-        } catch let error as VaultError where error.isOfLog(open.log.path) {
-            throw error
+            let (ask, longestLife) = try permitted(wish)
+            if let cached = try wish.open.cache.handout(name, ask, at: clock.now()) {
+                return try handOut(cached, wish, longestLife)
+            }
+            return .later {
+                do {
+                    return try handOut(try await wish.open.acquire(name, ask, at: clock.now()), wish, longestLife)
+                } catch {
+                    return try refuse(error, wish)
+                }
+            }
         } catch {
-            var problem = error as? AgentProblem ?? describe(error)
-            problem.hint = problem.hint?.replacing("NAME", with: name)
-            event.outcome = problem.status == 403 && error is AgentProblem ? "denied" : "failed"
-            try await open.writer.write(event)
-            throw problem
+            return try refuse(error, wish)
         }
     }
 
-    private func handout(_ name: String, _ request: ShortRequest, _ caller: Caller, _ open: AgentVault.Open) async throws
-        -> Handout
-    {
-        var ask = try Self.ask(request.query)
-        var longestLife: Int?
-        if !caller.isOwner {
-            guard let permitted = try open.policy().permitted(ask, of: name, to: caller) else { throw AgentProblem.denied }
-            (ask, longestLife) = permitted
+    private func permitted(_ wish: Wish) throws -> (ask: TokenAsk, longestLife: Int?) {
+        let ask = try Self.ask(wish.request.query)
+        guard !wish.request.caller.isOwner else { return (ask, nil) }
+        guard let permitted = try wish.open.policy().permitted(ask, of: wish.name, to: wish.request.caller) else {
+            throw AgentProblem.denied
         }
-        let handout: Handout
-        if let cached = try open.cache.handout(name, ask, at: clock.now()) {
-            handout = cached
-        } else {
-            handout = try await open.acquire(name, ask, at: clock.now())
-        }
+        return permitted
+    }
+
+    /// A token is handed out after the line that says so is written; so is every refusal.
+    private func handOut(_ handout: Handout, _ wish: Wish, _ longestLife: Int?) throws -> Outcome {
         if let longestLife {
             let life = handout.expires.map { $0.timeIntervalSince(handout.sent) } ?? .infinity
             guard life <= Double(longestLife) else { throw AgentProblem.livesTooLong(longest: longestLife) }
         }
-        return handout
+        var event = event(wish, "done")
+        event.token = wish.open.log.fingerprint(handout.token)
+        return .logged(event, wish.open.log) { try answer(handout, wish.request) }
     }
 
-    private func answer(_ handout: Handout, _ request: ShortRequest) throws -> Answer {
+    private func refuse(_ error: any Error, _ wish: Wish) throws -> Outcome {
+        if let error = error as? VaultError, error.isOfLog(wish.open.log.path) { throw error }
+        var problem = error as? AgentProblem ?? describe(error)
+        problem.hint = problem.hint?.replacing("NAME", with: wish.name)
+        let (said, isDenied) = (problem, problem.status == 403 && error is AgentProblem)
+        return .logged(event(wish, isDenied ? "denied" : "failed"), wish.open.log) { throw said }
+    }
+
+    private func event(_ wish: Wish, _ outcome: String) -> AuditEvent {
+        var event = event(.token, wish.name, outcome, wish.request.caller)
+        event.reason = wish.request.headers.first(name: "Claviger-Reason").map { $0[...] }.flatMap(Self.decoded).map {
+            String($0.prefix(200))
+        }
+        return event
+    }
+
+    private func answer(_ handout: Handout, _ request: ShortRequest) throws -> ShortAnswer {
         guard request.headers.first(name: "Accept") != "text/plain" else {
-            return Answer(status: 200, type: "text/plain", body: handout.token)
+            return ShortAnswer(status: 200, type: "text/plain", body: handout.token)
         }
         return try json(
             TokenDocument(
@@ -211,8 +287,8 @@ struct AgentRequests: Sendable {
 
     // MARK: Small parts
 
-    private func json(_ value: some Encodable) throws -> Answer {
-        Answer(status: 200, body: Array(try AgentJSON.encoder().encode(value)))
+    private func json(_ value: some Encodable) throws -> ShortAnswer {
+        ShortAnswer(status: 200, body: Array(try AgentJSON.encoder().encode(value)))
     }
 
     private static func name(_ segment: Substring?) throws -> String {
@@ -243,4 +319,10 @@ extension ShortRequest {
     fileprivate var path: Substring { target.prefix { $0 != "?" } }
     /// What stands behind the question mark.
     fileprivate var query: String { String(target.dropFirst(path.count + 1)) }
+}
+
+extension ShortAnswer {
+    fileprivate init(status: Int, type: String = "application/json", body: [UInt8] = []) {
+        self.init(status: status, headers: ["Content-Type": type, "Cache-Control": "no-store"], body: body)
+    }
 }

@@ -23,20 +23,9 @@ public final class AgentServer: Sendable {
         var refresh = refresh
         refresh.describe = describe
         vault = AgentVault(path: path, memory: memory, transport: transport, clock: clock, refresh: refresh)
-        let requests = AgentRequests(vault: vault, clock: clock, describe: describe)
         let stop = stop
-        server = LocalServer(limits: limits, stop: stop, bodyLimit: AgentRequests.bodyLimit) { channel in
-            // The caller is known before the first byte is read.
-            Caller.of(channel).map { caller in
-                { request in
-                    let answer = await requests.answer(request, from: caller)
-                    if answer.isLast { stop.signal() }
-                    return ShortAnswer(
-                        status: answer.status, headers: ["Content-Type": answer.type, "Cache-Control": "no-store"],
-                        body: answer.body)
-                }
-            }
-        }
+        let requests = AgentRequests(vault: vault, clock: clock, describe: describe) { stop.signal() }
+        server = LocalServer(limits: limits, stop: stop, bodyLimit: AgentRequests.bodyLimit) { requests.replies(to: $0) }
     }
 
     /// Opens the vault from the start.

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import LocalServer
 import Sodium
 import Synchronization
 import TokenEngine
@@ -14,7 +15,6 @@ final class AgentVault: Sendable {
         let agent: LocalAgent
         let cache: TokenCache
         let log: AuditLog
-        let writer: AuditWriter
         let refresher: Refresher
 
         init(
@@ -25,9 +25,8 @@ final class AgentVault: Sendable {
             cache = TokenCache(vault: vault)
             policies = Mutex((0, Policy()))
             log = AuditLog(vault: vault, path: logPath)
-            writer = AuditWriter(log: log)
             refresher = Refresher(
-                agent: agent, cache: cache, vault: vault, log: log, writer: writer, clock: clock, settings: refresh)
+                agent: agent, cache: cache, vault: vault, log: log, clock: clock, settings: refresh)
         }
 
         private struct Flight: Hashable {
@@ -150,9 +149,9 @@ final class AgentVault: Sendable {
             return state.open
         }
         guard let old else { return }
-        try? old.log.append([event(.lock, caller)])
-        try? old.log.seal()
         old.cache.wipe()
+        try? old.log.append([event(.lock, caller)], patience: 1)
+        try? old.log.seal()
     }
 
     func event(_ kind: AuditEvent.Kind, _ caller: Caller?) -> AuditEvent {

@@ -33,16 +33,15 @@ final class Refresher: Sendable {
     private let cache: TokenCache
     private let vault: UnlockedVault
     private let log: AuditLog
-    private let writer: AuditWriter
     private let clock: any WallClock
     private let settings: RefreshSettings
     private let state = Mutex(State())
 
     init(
-        agent: LocalAgent, cache: TokenCache, vault: UnlockedVault, log: AuditLog, writer: AuditWriter, clock: any WallClock,
+        agent: LocalAgent, cache: TokenCache, vault: UnlockedVault, log: AuditLog, clock: any WallClock,
         settings: RefreshSettings
     ) {
-        (self.agent, self.cache, self.vault, self.log, self.writer) = (agent, cache, vault, log, writer)
+        (self.agent, self.cache, self.vault, self.log) = (agent, cache, vault, log)
         (self.clock, self.settings) = (clock, settings)
     }
 
@@ -124,7 +123,7 @@ final class Refresher: Sendable {
             time: clock.now(), event: .refresh, credential: name, outcome: token == nil ? "failed" : "done", uid: getuid(),
             pid: getpid(), exe: nil)
         event.token = token.map(log.fingerprint)
-        try? await writer.write(event)
+        try? await log.appendInTurn([event])
     }
 
     // MARK: Sinks
@@ -153,7 +152,7 @@ final class Refresher: Sendable {
                 time: now, event: .token, credential: sink.credential, outcome: "done", uid: getuid(), pid: getpid(), exe: nil)
             event.token = log.fingerprint(handout.token)
             event.reason = "sink " + sink.path
-            try await writer.write(event)
+            try await log.appendInTurn([event])
             try sink.write(sink.render(token))
             state.withLock { $0.sinks[index] = SinkState(written: handout.token) }
             state.withLock { $0.failures["sink " + sink.path] = nil }

@@ -5,36 +5,6 @@ import Sodium
 public import TokenEngine
 import Vault
 
-/// Writes the log for many callers at once: what waits is written in one piece. Nobody goes on before the line that
-/// speaks of them is written.
-actor AuditWriter {
-    private let log: AuditLog
-    private var waiting: [(event: AuditEvent, continuation: UnsafeContinuation<Void, any Error>)] = []
-    private var isWriting = false
-
-    init(log: AuditLog) { self.log = log }
-
-    /// - Throws: what `AuditLog.append` throws: the event must not happen then.
-    func write(_ event: AuditEvent) async throws {
-        guard !isWriting else {
-            return try await withUnsafeThrowingContinuation { waiting.append((event, $0)) }
-        }
-        isWriting = true
-        // Whoever comes at the same moment joins in.
-        await Task.yield()
-        let others = waiting
-        waiting = []
-        isWriting = false
-        do {
-            try log.append([event] + others.map(\.event))
-        } catch {
-            for other in others { other.continuation.resume(throwing: error) }
-            throw error
-        }
-        for other in others { other.continuation.resume() }
-    }
-}
-
 /// An agent in this process whose every deed is in the log before its result is known to anybody.
 public struct AuditedAgent: CredentialAgent {
     private let agent: LocalAgent
@@ -118,7 +88,7 @@ extension VaultError {
     /// Whether it speaks of the log: what can't be logged is not logged as having failed.
     func isOfLog(_ log: String) -> Bool {
         switch self {
-        case .diskFull(let path), .system(_, let path, _): path == log
+        case .diskFull(let path), .system(_, let path, _), .logBusy(let path): path == log
         case .damaged(.log, _): true
         default: false
         }

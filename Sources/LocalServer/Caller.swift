@@ -3,17 +3,21 @@ import Glibc
 import NIOCore
 
 /// Who asks, as the kernel tells (`SO_PEERCRED` and `SO_PEERGROUPS`, unix(7)): nothing of it comes from the caller.
-struct Caller: Sendable, Equatable {
-    var uid: UInt32
-    var gid: UInt32
-    var pid: Int32
+public struct Caller: Sendable, Equatable {
+    public var uid: UInt32
+    public var gid: UInt32
+    public var pid: Int32
     /// The further groups, without the one of number 0.
-    var groups: Set<UInt32> = []
+    public var groups: Set<UInt32> = []
     /// The program, where the kernel lets us see it: that of another user it shows to root alone.
-    var exe: String?
+    public var exe: String?
 
-    /// The agent's own user, and root.
-    var isOwner: Bool { uid == geteuid() || uid == 0 }
+    public init(uid: UInt32, gid: UInt32, pid: Int32, groups: Set<UInt32> = []) {
+        (self.uid, self.gid, self.pid, self.groups) = (uid, gid, pid, groups)
+    }
+
+    /// The user that this process runs as, and root.
+    public var isOwner: Bool { uid == geteuid() || uid == 0 }
 
     /// The caller at the other end of a channel; on the channel's event loop.
     static func of(_ channel: any Channel) -> EventLoopFuture<Caller> {
@@ -41,9 +45,10 @@ struct Caller: Sendable, Equatable {
     }
 
     private static func program(_ pid: Int32) -> String? {
-        var buffer = [CChar](repeating: 0, count: 1024)
-        let length = readlink("/proc/\(pid)/exe", &buffer, buffer.count)
-        return length > 0 ? String(decoding: buffer[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self) : nil
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1024) { buffer in
+            let length = readlink("/proc/\(pid)/exe", buffer.baseAddress!, buffer.count)
+            return length > 0 ? String(decoding: buffer[..<length], as: UTF8.self) : nil
+        }
     }
 
     private static func option<Value: Sendable>(_ number: Int, _ options: any SocketOptionProvider) -> EventLoopFuture<Value> {
