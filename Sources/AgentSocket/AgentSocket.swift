@@ -1,9 +1,9 @@
 import CLinux
-import Glibc
 
 /// Where an agent listens, and one exchange with it: HTTP/1.1 over a Unix socket, one request for each connection.
 ///
-/// The thin front is made of this, so it brings nothing along but Glibc.
+/// The thin front is made of this, so it is Embedded Swift, too, and brings nothing along but libc: strings are compared as
+/// bytes, for Unicode's tables are not there.
 public struct AgentSocket: Sendable {
     public let path: String
 
@@ -72,9 +72,9 @@ public struct AgentSocket: Sendable {
         defer { close(descriptor) }
         var head = "\(method) \(target) HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n"
         for header in headers { head += header + "\r\n" }
-        if method != "GET" { head += "Content-Length: \(body.count)\r\n" }
-        try send(Array((head + "\r\n").utf8), descriptor)
-        if !body.isEmpty { try send(body, descriptor) }
+        if !method.utf8.elementsEqual("GET".utf8) { head += "Content-Length: \(body.count)\r\n" }
+        try write(Array((head + "\r\n").utf8), to: descriptor)
+        if !body.isEmpty { try write(body, to: descriptor) }
         return try answer(descriptor)
     }
 
@@ -108,18 +108,18 @@ public struct AgentSocket: Sendable {
     /// Whose answers are believed. The system agent's folder below /run is made by root, for that agent's user.
     private func isTrusted(_ uid: UInt32) -> Bool {
         if uid == geteuid() || uid == 0 { return true }
-        guard path == Self.systemPath else { return false }
+        guard path.utf8.elementsEqual(Self.systemPath.utf8) else { return false }
         var status = stat()
         return stat("/run/claviger", &status) == 0 && status.st_uid == uid && status.st_mode & 0o022 == 0
     }
 
-    private func send(_ bytes: [UInt8], _ descriptor: Int32) throws(Failure) {
+    private func write(_ bytes: [UInt8], to descriptor: Int32) throws(Failure) {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
+                send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
             }
-            if count < 0 && errno == EINTR { continue }
+            if count < 0 && claviger_errno() == EINTR { continue }
             guard count > 0 else { throw .broken }
             sent += count
         }
@@ -132,7 +132,7 @@ public struct AgentSocket: Sendable {
         var start = 0
         while expected.map({ bytes.count < start + $0 }) ?? true {
             let count = recv(descriptor, &buffer, buffer.count, 0)
-            if count < 0 && errno == EINTR { continue }
+            if count < 0 && claviger_errno() == EINTR { continue }
             guard count >= 0, bytes.count + count <= Self.limit else { throw .broken }
             if count == 0 { break }
             bytes += buffer[..<count]

@@ -2,7 +2,17 @@
 public enum TokenVariable {
     /// `TORQ_ACCESS_TOKEN` for `torq`: upper case, with `_` for what no variable's name may have.
     public static func name(_ credential: String, _ ending: String = "ACCESS_TOKEN") -> String {
-        let word = String(credential.uppercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
-        return (word.first?.isNumber == true ? "_" : "") + word + "_" + ending
+        var name = ""
+        for scalar in credential.unicodeScalars {
+            switch scalar {
+            case "0"..."9":
+                if name.isEmpty { name = "_" }
+                name.unicodeScalars.append(scalar)
+            case "A"..."Z": name.unicodeScalars.append(scalar)
+            case "a"..."z": name.unicodeScalars.append(Unicode.Scalar(UInt8(scalar.value) - 32))
+            default: name += "_"
+            }
+        }
+        return name + "_" + ending
     }
 }

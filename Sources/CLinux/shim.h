@@ -6,11 +6,25 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/// errno, a macro, for code without Glibc's Swift module.
+static inline int claviger_errno(void) { return errno; }
+
+/// The environment, `NAME=VALUE` each, with a null at the end (environ(7)).
+static inline char **claviger_environment(void) {
+    extern char **environ;
+    return environ;
+}
 
 /// prctl(2): no core dump, no ptrace and no /proc/PID/mem for other processes of the same user.
 /// Returns 0, or -1 with errno.
