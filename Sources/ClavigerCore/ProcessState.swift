@@ -39,9 +39,13 @@ enum ProcessState {
     }
 
     /// Becomes another program, which is found in `$PATH`; nothing of ours stays in its environment.
-    /// - Parameter variables: what it is given besides.
+    /// - Parameters:
+    ///   - argv: its name and its arguments, as bytes, and a null.
+    ///   - variables: what it is given besides.
     /// - Throws: a failure if it can't be started.
-    static func become(_ command: [String], variables: [String: String] = [:]) throws -> Never {
+    static func become(_ argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, variables: [String: String] = [:]) throws
+        -> Never
+    {
         for name in GlobalOptions.environment.keys where name.hasPrefix("CLAVIGER_") { unsetenv(name) }
         for (name, value) in variables { setenv(name, value, 1) }
         for (number, handler) in handlers {
@@ -54,9 +58,13 @@ enum ProcessState {
         // The threads of the pool block signals, and a program inherits that from the thread that becomes it.
         var signals = signals
         pthread_sigmask(SIG_SETMASK, &signals, nil)
-        let argv = command.map { strdup($0) } + [nil]
-        _ = execvp(command[0], argv)
+        _ = execvp(argv[0]!, argv)
         let code = errno
-        throw Failure.cannotRun(command[0], errno: code)
+        throw Failure.cannotRun(String(cString: argv[0]!), errno: code)
+    }
+
+    static func become(_ command: [String]) throws -> Never {
+        var argv = command.map { strdup($0) } + [nil]
+        try become(&argv)
     }
 }

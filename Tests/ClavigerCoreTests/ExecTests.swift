@@ -72,6 +72,21 @@ import Testing
         #expect(await home.run("exec", "torq", "--").refuses(64, "no command was given"))
     }
 
+    /// A file's name may be any bytes: for the thin front, and for the core.
+    @Test func anArgumentThatIsNoUTF8() async throws {
+        let home = try await AgentHome()
+        try await home.unlock()
+        let command = #"-- /bin/sh -c 'printf %s "$0" | od -An -tx1' "$(printf 'a\377\303')""#
+        for options in ["torq", "torq --env X=torq"] {
+            let script = "exec '\(Program.claviger)' exec \(options) \(command)"
+            let result = await Program.run("/bin/sh", ["-c", script], environment: home.caller)
+            #expect(result.output == " 61 ff c3\n", "\(options): \(result.errors)")
+        }
+        let name = await Program.run(
+            "/bin/sh", ["-c", #"exec '\#(Program.claviger)' token "$(printf '\377')""#], environment: home.caller)
+        #expect(name.status == 66 && name.output.isEmpty, "\(name.errors)")
+    }
+
     @Test func curlHasTheTokenOnAPipe() async throws {
         let (fixture, server, token) = try await fixture()
         let welcome = await fixture.run("curl", "torq-eu", server.address + "/api", "--silent", "--show-error")

@@ -41,6 +41,11 @@ struct Exec: AsyncParsableCommand {
         Array(CommandLine.arguments.drop { $0 != "--" }.dropFirst())
     }
 
+    /// The same as it was given: an argument need not be UTF-8.
+    private var argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> {
+        CommandLine.unsafeArgv + (Int(CommandLine.argc) - command.count)
+    }
+
     private var names: [String] { words.dropLast(command.count) }
 
     func validate() throws {
@@ -55,7 +60,7 @@ struct Exec: AsyncParsableCommand {
             try await ProxyProcess(descriptors: proxyFor).serve(wanted, minimumLifetime: minTTL, reason: reason, global: global)
             return
         }
-        if proxy { try ProcessState.become(command, variables: ProxyProcess.start()) }
+        if proxy { try ProcessState.become(argv, variables: ProxyProcess.start()) }
         let tokens = try await global.withTokenAgent(reason: reason) { agent in
             var tokens: [String: String] = [:]
             for (variable, name) in wanted {
@@ -64,7 +69,7 @@ struct Exec: AsyncParsableCommand {
             }
             return tokens
         }
-        try ProcessState.become(command, variables: tokens)
+        try ProcessState.become(argv, variables: tokens)
     }
 
     /// The credential behind each variable.
