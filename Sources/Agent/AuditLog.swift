@@ -64,6 +64,8 @@ public final class AuditLog: Sendable {
     /// Held by whoever writes in this process.
     private let last = Mutex<Last?>(nil)
 
+    private let waiting = Mutex<[(event: AuditEvent, continuation: CheckedContinuation<Void, any Error>)]>([])
+
     /// How many files are kept besides the current one.
     public static let keptFiles = 9
 
@@ -103,13 +105,31 @@ public final class AuditLog: Sendable {
         throw .logBusy(path: path)
     }
 
-    /// The same, but the thread does something else meanwhile.
-    func appendInTurn(_ events: [AuditEvent]) async throws(VaultError) {
-        for _ in 0..<(Self.patience * 1000) {
-            if try tryAppend(events) { return }
-            guard (try? await Task.sleep(for: .milliseconds(1))) != nil else { break }
+    /// The same, but the thread does something else meanwhile; and what several wait for is written in one piece.
+    func appendInTurn(_ event: AuditEvent) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            let isFirst = waiting.withLock { waiting in
+                waiting.append((event, continuation))
+                return waiting.count == 1
+            }
+            if isFirst { Task { await appendWaiting() } }
         }
-        throw .logBusy(path: path)
+    }
+
+    private func appendWaiting() async {
+        let all = waiting.withLock { waiting in
+            defer { waiting = [] }
+            return waiting
+        }
+        do {
+            for _ in 0..<(Self.patience * 1000) {
+                if try tryAppend(all.map(\.event)) { return all.forEach { $0.continuation.resume() } }
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            throw VaultError.logBusy(path: path)
+        } catch {
+            for entry in all { entry.continuation.resume(throwing: error) }
+        }
     }
 
     /// The same, for a thread that others wait for.

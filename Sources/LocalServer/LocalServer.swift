@@ -121,7 +121,7 @@ public final class LocalServer: Sendable {
             // A short exchange takes less than waking another thread for it would.
             let loop = all.next()
             let gathering = Gathering(loop, exchange)
-            return ServerBootstrap(group: loop).serverChannelOption(.maxMessagesPerRead, value: 1).childChannelInitializer {
+            return ServerBootstrap(group: loop).serverChannelOption(.maxMessagesPerRead, value: 16).childChannelInitializer {
                 channel in
                 let patience = Patience(.seconds(self.limits.idle))
                 guard self.connections.admit(channel, patience, atMost: self.limits.connections) else { return channel.close() }

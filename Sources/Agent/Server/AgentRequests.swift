@@ -75,7 +75,7 @@ struct AgentRequests: Sendable {
                 switch outcome {
                 case .now(let answer): return answer
                 case .logged(let event, let log, let answer):
-                    try await log.appendInTurn([event])
+                    try await log.appendInTurn(event)
                     return try answer()
                 case .later(let work): outcome = try await work()
                 }
@@ -143,7 +143,7 @@ struct AgentRequests: Sendable {
             try owner(caller)
             return .later {
                 try await Self.offTheLoop { try unlock(request) }
-                try await vault.opened().log.appendInTurn([event(.unlock, nil, "done", caller)])
+                try await vault.opened().log.appendInTurn(event(.unlock, nil, "done", caller))
                 return .now(ShortAnswer(status: 204))
             }
         case (.POST, "v1", "shutdown", 2):

@@ -123,7 +123,7 @@ final class Refresher: Sendable {
             time: clock.now(), event: .refresh, credential: name, outcome: token == nil ? "failed" : "done", uid: getuid(),
             pid: getpid(), exe: nil)
         event.token = token.map(log.fingerprint)
-        try? await log.appendInTurn([event])
+        try? await log.appendInTurn(event)
     }
 
     // MARK: Sinks
@@ -152,7 +152,7 @@ final class Refresher: Sendable {
                 time: now, event: .token, credential: sink.credential, outcome: "done", uid: getuid(), pid: getpid(), exe: nil)
             event.token = log.fingerprint(handout.token)
             event.reason = "sink " + sink.path
-            try await log.appendInTurn([event])
+            try await log.appendInTurn(event)
             try sink.write(sink.render(token))
             state.withLock { $0.sinks[index] = SinkState(written: handout.token) }
             state.withLock { $0.failures["sink " + sink.path] = nil }
