@@ -10,11 +10,11 @@ struct AgentHome {
 
     /// Ends the agent, however the test ends.
     private final class Keeper: Sendable {
-        let socket: String
-        init(socket: String) { self.socket = socket }
+        /// Its socket is there for as long as the folder is.
+        let folder: TemporaryFolder
+        init(_ folder: TemporaryFolder) { self.folder = folder }
         deinit {
-            let status = try? AgentHome.pid(socket)
-            if let status { kill(status, SIGKILL) }
+            if let pid = try? AgentHome.pid(folder.file("a.sock")) { kill(pid, SIGKILL) }
         }
     }
 
@@ -22,7 +22,7 @@ struct AgentHome {
         fixture = try await CommandFixture()
         server = try await PracticeServer()
         _ = try await fixture.addTorq(server)
-        keeper = Keeper(socket: fixture.folder.file("a.sock"))
+        keeper = Keeper(fixture.folder)
     }
 
     var socket: String { fixture.folder.file("a.sock") }
