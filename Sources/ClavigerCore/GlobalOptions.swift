@@ -18,11 +18,6 @@ struct GlobalOptions: ParsableArguments {
     @Flag(help: "Use the vault although a newer state of it was seen here, as after restoring a backup.")
     var acceptOlderVault = false
 
-    /// Where a command's own options are another program's.
-    static var fromEnvironment: GlobalOptions {
-        get throws { try GlobalOptions.parse([]) }
-    }
-
     static let names = ["--vault", "--key-file"]
     static let flags = ["--accept-older-vault"]
 

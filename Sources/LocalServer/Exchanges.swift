@@ -67,6 +67,8 @@ final class ExchangeHandler: ChannelDuplexHandler {
     /// Requests that have come while one is answered: no more than was read in one piece.
     private var waiting: [Item] = []
     private var isAnswering = false
+    /// Whether that is the answer to a HEAD, which has no body (RFC 9110 section 9.3.2).
+    private var isHead = false
     /// Whether the answer takes its time.
     private var isWaiting = false
     /// Whether everything has come that will be answered.
@@ -149,8 +151,12 @@ final class ExchangeHandler: ChannelDuplexHandler {
         guard !waiting.isEmpty else { return }
         isAnswering = true
         switch waiting.removeFirst() {
-        case .request(let request): gathering.add(request, of: self)
-        case .refused(let answer): finish(answer)
+        case .request(let request):
+            isHead = request.method == .HEAD
+            gathering.add(request, of: self)
+        case .refused(let answer):
+            isHead = false
+            finish(answer)
         }
     }
 
@@ -192,7 +198,7 @@ final class ExchangeHandler: ChannelDuplexHandler {
         head.headers.add(name: "Content-Length", value: "\(answer.body.count)")
         if isOver { head.headers.add(name: "Connection", value: "close") }
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
+        if !isHead { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil) }
         let promise = context.eventLoop.makePromise(of: Void.self)
         written = promise.futureResult
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: promise)

@@ -461,6 +461,14 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(await statuses(get("/v1/tokens/a?fresh=1") + last + get("/v1/status")) == ["200", "200"])
     }
 
+    /// Whoever asks with HEAD reads no body, and would take it for the next answer.
+    @Test func headHasNoBody() async throws {
+        let fixture = try await AgentFixture()
+        let requests = ["HEAD", "GET"].map { "\($0) /v1/nothing HTTP/1.1\r\nHost: a\r\n\r\n" }
+        let answers = await fixture.raw(Array(requests.joined().utf8)).components(separatedBy: "HTTP/1.1 404 ")
+        #expect(answers.count == 3 && answers[1].hasSuffix("\r\n\r\n") && answers[2].hasSuffix("}"), "\(answers)")
+    }
+
     /// It has been told that nothing more comes, and does not close.
     @Test func whoKeepsAConnectionThatIsOver() async throws {
         let fixture = try await AgentFixture()

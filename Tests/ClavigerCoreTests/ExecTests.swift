@@ -101,6 +101,15 @@ import Testing
         #expect(!lines[0].contains(token))
         #expect(lines[1] == "header = \"Authorization: Bearer \(token)\"")
         #expect(lines[2] == "0")
+        // Options of ours stand before the name, and those behind the address are curl's, whatever they are called.
+        let vault = fixture.folder.file("elsewhere")
+        try FileManager.default.copyItem(atPath: fixture.vault, toPath: vault)
+        for words in [["curl", "--vault", vault], ["--vault", vault, "curl"]] {
+            let all = words + ["torq-eu", "https://api.example/x", "--vault", "y"]
+            let result = await Program.run(Program.claviger, all, environment: environment)
+            #expect(result.output.contains("https://api.example/x --vault y\n"), "\(result.errors)")
+        }
+        #expect(FileManager.default.fileExists(atPath: vault + ".log"))
         #expect(await fixture.run("curl", "torq-eu", "http://api.example/x").refuses(64, "in the clear"))
         #expect(await fixture.run("curl", "torq-eu", "--silent").status == 64)
     }

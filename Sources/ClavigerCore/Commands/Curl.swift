@@ -8,8 +8,8 @@ struct Curl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run curl with a credential's access token.",
         discussion: """
-            The token goes to curl on a pipe, never among its arguments. What follows the address is curl's: claviger curl \
-            torq https://api.torq.io/public/v1alpha/users --silent.
+            The token goes to curl on a pipe, never among its arguments. Options of claviger's stand before the credential; \
+            what follows the address is curl's: claviger curl torq https://api.torq.io/public/v1alpha/users --silent.
             """)
 
     @Argument(help: "The credential.")
@@ -21,11 +21,17 @@ struct Curl: AsyncParsableCommand {
     @Argument(parsing: .captureForPassthrough, help: "Further arguments of curl's.")
     var arguments: [String] = []
 
+    @Option(help: ArgumentHelp("What it is for: for the log.", valueName: "text"))
+    var reason: String?
+
+    @OptionGroup var global: GlobalOptions
+
     func run() async throws {
         let address = String(url.prefix { $0 != "#" })
         _ = try SettingsOptions.address("curl", address)
-        let global = try GlobalOptions.fromEnvironment
-        let token = try await naming(name) { try await global.withTokenAgent { try await $0.token(name, TokenAsk()) } }
+        let token = try await naming(name) {
+            try await global.withTokenAgent(reason: reason) { try await $0.token(name, TokenAsk()) }
+        }
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw Failure.system("run curl", errno) }
         // No token is longer than what a pipe takes without a reader.
