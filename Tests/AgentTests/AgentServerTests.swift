@@ -445,6 +445,23 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(answer.components(separatedBy: "HTTP/1.1 200 OK").count == 3, "\(answer)")
     }
 
+    /// What is asked while an answer takes its time is not read until then.
+    @Test func aFloodOfRequestsBehindASlowOne() async throws {
+        let fixture = try await AgentFixture(server: GrantingServer(delay: .seconds(1)))
+        let descriptor = await offThePool { fixture.connected() }
+        defer { close(descriptor) }
+        let slow = Array("GET /v1/tokens/b HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+        let flood = Array(String(repeating: "GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n", count: 25_000).utf8)
+        #expect(send(descriptor, slow, slow.count, Int32(MSG_NOSIGNAL)) == slow.count)
+        // The agent has it once the server does.
+        #expect(try await eventually { fixture.server.requests > 0 })
+        var patience = timeval(tv_sec: 0, tv_usec: 200_000)
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        let sent = await offThePool { send(descriptor, flood, flood.count, Int32(MSG_NOSIGNAL)) }
+        #expect(sent < flood.count, "\(sent)")
+        #expect(try await isWell(fixture))
+    }
+
     /// Whatever each of them takes, the answers come in the order of the requests, and none behind the last.
     @Test func answersInTheOrderOfTheRequests() async throws {
         let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(100)))
@@ -457,6 +474,8 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         let tooLong = "POST /v1/unlock HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n"
         #expect(await statuses(slow + tooLong + get("/v1/status")) == ["200", "200", "404", "200", "413"])
         #expect(await statuses(slow + "no HTTP\r\n\r\n" + get("/v1/status")) == ["200", "200", "404", "200", "400"])
+        let chunked = "POST /v1/unlock HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        #expect(await statuses(get("/v1/status") + chunked + get("/v1/status")) == ["200", "413"])
         let last = get("/v1/status", "Connection: close\r\n")
         #expect(await statuses(get("/v1/tokens/a?fresh=1") + last + get("/v1/status")) == ["200", "200"])
     }
