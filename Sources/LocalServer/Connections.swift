@@ -31,8 +31,6 @@ final class Connections: Sendable {
         for channel in overdue { channel.close(promise: nil) }
     }
 
-    var count: Int { state.withLock { $0.open.count } }
-
     /// - Parameter always: begins it also while all are ended, and cancels it then: it has to look after its connection.
     /// - Returns: whether it was begun.
     @discardableResult

@@ -91,9 +91,7 @@ public final class LocalServer: Sendable {
     }
 
     private func bind(_ address: Address) async throws -> any Channel {
-        let bootstrap =
-            bootstrap
-            .serverChannelOption(.backlog, value: 1024)
+        let bootstrap = bootstrap.serverChannelOption(.backlog, value: 1024)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
         switch address {
         case .path(let path):
@@ -121,8 +119,8 @@ public final class LocalServer: Sendable {
             // A short exchange takes less than waking another thread for it would.
             let loop = all.next()
             let gathering = Gathering(loop, exchange)
-            return ServerBootstrap(group: loop).serverChannelOption(.maxMessagesPerRead, value: 16).childChannelInitializer {
-                channel in
+            let bootstrap = ServerBootstrap(group: loop).serverChannelOption(.maxMessagesPerRead, value: 16)
+            return bootstrap.childChannelInitializer { channel in
                 let patience = Patience(.seconds(self.limits.idle))
                 guard self.connections.admit(channel, patience, atMost: self.limits.connections) else { return channel.close() }
                 return Caller.of(channel).flatMapThrowing { caller in
@@ -140,8 +138,7 @@ public final class LocalServer: Sendable {
         decoder.maxHeaderFieldCount = 64
         try pipeline.configureHTTPServerPipeline(
             withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
-            withEncoderConfiguration: .init(),
-            withDecoderLimitConfiguration: decoder)
+            withEncoderConfiguration: .init(), withDecoderLimitConfiguration: decoder)
         try pipeline.addHandler(handler)
     }
 

@@ -96,7 +96,7 @@ struct AgentRequests: Sendable {
     }
 
     /// For what takes a while, or waits for another process.
-    private static func offTheLoop(_ body: @escaping @Sendable () throws -> Void) async throws {
+    private static func offTheLoop<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
         try await Task.detached(operation: body).value
     }
 
@@ -125,9 +125,7 @@ struct AgentRequests: Sendable {
             return try token(try Self.name(path.last), request)
         case (.GET, "v1", "credentials", 2):
             let open = try vault.opened()
-            let all = try open.agent.list()
-            let policy = caller.isOwner ? Policy() : try open.policy()
-            return .now(try json(caller.isOwner ? all : all.filter { !policy.rules(for: $0.name, caller).isEmpty }))
+            return .later { .now(try await Self.offTheLoop { try list(open, caller) }) }
         case (.GET, "v1", "credentials", 3):
             let (open, name) = (try vault.opened(), try Self.name(path.last))
             // Whether there is such a credential is not told, either.
@@ -151,6 +149,13 @@ struct AgentRequests: Sendable {
         default:
             throw AgentProblem.noSuchRequest
         }
+    }
+
+    /// Those of which the caller may have tokens.
+    private func list(_ open: AgentVault.Open, _ caller: Caller) throws -> ShortAnswer {
+        let all = try open.agent.list()
+        let policy = caller.isOwner ? Policy() : try open.policy()
+        return try json(caller.isOwner ? all : all.filter { !policy.rules(for: $0.name, caller).isEmpty })
     }
 
     private func lock(_ caller: Caller, then next: @escaping @Sendable () -> Void) throws -> Outcome {
