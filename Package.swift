@@ -115,6 +115,8 @@ let package = Package(
             ],
             swiftSettings: house,
             linkerSettings: coreLink),
+        // AgentSocket's files are linked into its folder: they are compiled once more, for a module of the other kind can't
+        // be imported.
         .executableTarget(
             name: "Claviger", dependencies: ["CLinux"],
             swiftSettings: thin,
