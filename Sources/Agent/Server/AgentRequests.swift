@@ -321,9 +321,10 @@ struct AgentRequests: Sendable {
 }
 
 extension ShortRequest {
-    fileprivate var path: Substring { target.prefix { $0 != "?" } }
+    private var questionMark: String.Index { target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex }
+    fileprivate var path: Substring { target[..<questionMark] }
     /// What stands behind the question mark.
-    fileprivate var query: String { String(target.dropFirst(path.count + 1)) }
+    fileprivate var query: String { String(target[questionMark...].dropFirst()) }
 }
 
 extension ShortAnswer {
