@@ -185,7 +185,7 @@ final class ExchangeHandler: ChannelDuplexHandler {
         guard let context, context.channel.isActive else { return }
         isAnswering = false
         isOver = isComplete && waiting.isEmpty
-        patience.begin(isOver ? Self.courtesy : nil)
+        patience.begin()
         write(answer, context)
         if isOver { return closeOutputWhenWritten(context) }
         answerNext()
@@ -212,7 +212,10 @@ final class ExchangeHandler: ChannelDuplexHandler {
     /// Closing it all takes as long as answering, and the caller may have to wait for this very processor: it is told that
     /// nothing more comes, and closes first.
     private func closeOutputWhenWritten(_ context: ChannelHandlerContext) {
-        written?.assumeIsolated().whenComplete { _ in context.close(mode: .output, promise: nil) }
+        written?.assumeIsolated().whenComplete { _ in
+            self.patience.begin(Self.courtesy)
+            context.close(mode: .output, promise: nil)
+        }
     }
 
     /// What was answered has to go out first.

@@ -499,6 +499,25 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(try await eventually { send(descriptor, [0], 1, Int32(MSG_NOSIGNAL | MSG_DONTWAIT)) < 0 && errno == EPIPE })
     }
 
+    /// It has as long for the last answer as for any other: more than for closing what is over.
+    @Test func whoReadsTheLastAnswerSlowly() async throws {
+        let fixture = try await AgentFixture()
+        let descriptor = await offThePool { fixture.connected() }
+        defer { close(descriptor) }
+        func get(_ more: String = "") -> String { "GET /v1/status HTTP/1.1\r\nHost: a\r\n\(more)\r\n" }
+        // More than a socket holds.
+        let requests = Array((String(repeating: get(), count: 1500) + get("Connection: close\r\n")).utf8)
+        #expect(await offThePool { send(descriptor, requests, requests.count, Int32(MSG_NOSIGNAL)) } == requests.count)
+        try await Task.sleep(for: .milliseconds(2500))
+        let answer = await offThePool {
+            var answer: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 65536)
+            while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 { answer += buffer[..<count] }
+            return String(decoding: answer, as: UTF8.self)
+        }
+        #expect(answer.components(separatedBy: "HTTP/1.1 200 OK").count == 1502)
+    }
+
     /// Another process that writes the log, or was stopped while it did.
     @Test func whoHoldsTheLogHoldsUpTokensAlone() async throws {
         let fixture = try await AgentFixture()
