@@ -128,11 +128,16 @@ final class ExchangeHandler: ChannelDuplexHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    /// Nothing is read while an answer takes its time, or behind what is answered last, however long it is. That the caller
-    /// has closed shows all the same.
+    /// Nothing is read while an answer takes its time, is not read itself, or requests wait; nor behind what is answered
+    /// last, however long that is. That the caller has closed shows all the same.
     func read(context: ChannelHandlerContext) {
-        isReadWanted = isWaiting || isComplete
+        isReadWanted = isWaiting || isComplete || !waiting.isEmpty || !context.channel.isWritable
         if !isReadWanted { context.read() }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if isReadWanted { read(context: context) }
+        context.fireChannelWritabilityChanged()
     }
 
     // MARK: Answers
