@@ -116,6 +116,14 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var scopeSeparator: String?
     /// Whether a login without a refresh token is taken as it is: it ends with its token.
     public var noRefreshToken: Bool?
+    /// Whether the server replaces a refresh token when it is used (RFC 6749 section 6); nil where that is not known.
+    public var refreshTokenRotates: Bool?
+    /// How long a replaced refresh token is still accepted; nil for not at all.
+    public var refreshTokenGrace: RefreshTokenGrace?
+    /// Whether access tokens of a login stay valid when another is acquired with its refresh token; nil for no.
+    public var olderTokensLive: Bool?
+    /// What to do with a refresh token whose answer was lost; nil for `once`.
+    public var resend: ResendPolicy?
     /// Whose token is exchanged, for the grant that does that.
     public var subject: ExchangedToken?
     /// Who acts for the subject, where somebody does (RFC 8693 section 1.1).
@@ -162,5 +170,9 @@ public struct ClientSettings: Codable, Equatable, Sendable {
         case keyID = "key_id"
         case scopeSeparator = "scope_separator"
         case noRefreshToken = "no_refresh_token"
+        case resend
+        case refreshTokenRotates = "refresh_token_rotates"
+        case refreshTokenGrace = "refresh_token_grace"
+        case olderTokensLive = "older_tokens_live"
     }
 }

@@ -1,4 +1,5 @@
 public import FoundationEssentials
+public import HTTPTypes
 public import Sodium
 
 /// What a token endpoint granted (RFC 6749 section 5.1).
@@ -65,8 +66,32 @@ public enum OAuthErrorCode: Hashable, Sendable {
     }
 }
 
+/// What a token endpoint's answer holds. The refresh token stands beside the result: where a server replaces refresh tokens,
+/// it is all that keeps the login alive, whatever is wrong with the rest of the answer.
+public struct TokenAnswer: Sendable {
+    public var refreshToken: Secret?
+    public var result: Result<TokenSet, TokenRefusal>
+    /// When the server says that it answered (RFC 9110 section 6.6.1).
+    public var date: Date?
+}
+
 /// Reads the answer of a token endpoint: strict where a mistake would cost, lenient where servers are known to be loose.
 public enum TokenResponse {
+    /// Reads an answer, its refresh token before anything else.
+    /// - Parameters:
+    ///   - isWhole: false if the connection ended before the body did.
+    ///   - now: our time, for a `Retry-After` that is a date where the answer is not dated itself.
+    public static func read(
+        status: Int, headers: HTTPFields, body: [UInt8], isWhole: Bool = true, now: Date
+    ) -> TokenAnswer {
+        do throws(TokenRefusal) {
+            let tokens = try parse(status: status, body: body, retryAfter: headers[.retryAfter], now: now)
+            return TokenAnswer(refreshToken: tokens.refreshToken, result: .success(tokens))
+        } catch {
+            return TokenAnswer(refreshToken: nil, result: .failure(error))
+        }
+    }
+
     /// - Parameters:
     ///   - retryAfter: the header of that name, if any.
     ///   - now: for a `Retry-After` that is a date.

@@ -82,6 +82,12 @@ public struct Provider: Codable, Equatable, Sendable {
     public var scopeSeparator: String?
     /// Whether a login may end with its token, since there is no refresh token.
     public var noRefreshToken: Bool?
+    /// Whether a refresh token is replaced when it is used; nil where that is not known.
+    public var refreshTokenRotates: Bool?
+    /// How long a replaced refresh token is still accepted.
+    public var refreshTokenGrace: RefreshTokenGrace?
+    /// Whether a login's access tokens stay valid when another is acquired.
+    public var olderTokensLive: Bool?
     /// Where a person ends what was granted, so that the next consent returns a refresh token again.
     public var permissionsPage: String?
 
@@ -103,6 +109,9 @@ public struct Provider: Codable, Equatable, Sendable {
         case permissionsPage = "permissions_page"
         case scopeSeparator = "scope_separator"
         case noRefreshToken = "no_refresh_token"
+        case refreshTokenRotates = "refresh_token_rotates"
+        case refreshTokenGrace = "refresh_token_grace"
+        case olderTokensLive = "older_tokens_live"
     }
 
     /// The settings of a new credential of this provider.
@@ -137,6 +146,9 @@ public struct Provider: Codable, Equatable, Sendable {
         settings.omitsGrantType = omitsGrantType
         settings.scopeSeparator = scopeSeparator
         settings.noRefreshToken = noRefreshToken
+        settings.refreshTokenRotates = refreshTokenRotates
+        settings.refreshTokenGrace = refreshTokenGrace
+        settings.olderTokensLive = olderTokensLive
         return settings
     }
 
