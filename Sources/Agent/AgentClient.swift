@@ -28,6 +28,7 @@ public struct AgentClient: TokenAgent {
         case .fresh: query.append("fresh=1")
         case .rejected: query.append("rejected=1")
         }
+        if ask.resends { query.append("resend=1") }
         if ask.takesOver { query.append("take_over=1") }
         query += ask.access.scopes.map { "scope=" + AgentSocket.encode($0) }
         query += ask.access.audiences.map { "audience=" + AgentSocket.encode($0) }

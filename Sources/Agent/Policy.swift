@@ -59,7 +59,7 @@ public struct Policy: Codable, Equatable, Sendable {
     /// What a caller may ask in the place of `ask`, or nil.
     func permitted(_ ask: TokenAsk, of credential: String, to caller: Caller) -> (ask: TokenAsk, longestLife: Int?)? {
         // Which audience a token is for, and whose login it spends, is not for those who have no key.
-        guard ask.access.audiences.isEmpty, !ask.takesOver else { return nil }
+        guard ask.access.audiences.isEmpty, !ask.takesOver, !ask.resends else { return nil }
         for rule in rules(for: credential, caller) {
             var permitted = ask
             switch rule.scopes {

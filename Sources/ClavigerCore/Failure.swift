@@ -1,6 +1,7 @@
 import Agent
 import AgentSocket
 import ArgumentParser
+import FoundationEssentials
 import Glibc
 import OAuth
 import Sodium
@@ -284,13 +285,15 @@ extension Failure {
                 "the server refuses the request (status \(status))",
                 hint: "compare claviger show NAME with the server's settings",
                 .noPermission)
+        case .stillRefused(let refusal):
+            self.init(stillRefused: refusal)
         case .unreachable(let failure):
             self.init(transport: failure)
         case .serverFailing(let status):
             self.init("the server fails (status \(status))", hint: "try again later", .unavailable)
         case .busy(let seconds):
             self.init(
-                "the server asks to be left alone (status 429)",
+                "rate limited by the server (429)",
                 hint: seconds.map { "try again in \($0) s" } ?? "try again later", .tryAgain)
         case .redirected(let status):
             self.init(
@@ -298,6 +301,23 @@ extension Failure {
                 hint: "set the right address with --token-url", .unavailable)
         case .unusableAnswer(let reason):
             self.init("the server answers with \(reason)", hint: "is this the token endpoint?", .unavailable)
+        case .onlyRefreshToken(let reason):
+            self.init(
+                "the server has replaced the refresh token, which is stored, but there is no token in its answer: \(reason)",
+                hint: "the login is alive; ask the provider about its answers, or try again", .unavailable)
+        case .outcomeUnknown(let sent, let until, let status):
+            let what = status.map { "the server failed (status \($0))" } ?? "no answer came"
+            self.init(
+                "\(what) after a refresh token was sent at \(Report.time(sent)), and whether it was replaced is not known",
+                hint: until.map {
+                    "it is not sent again before \(Report.time($0)), while an answer may still come; try again then"
+                }
+                    ?? "it is sent once more with the next try",
+                .tryAgain)
+        case .tooManyRenewals(let wait):
+            self.init(
+                "too many tokens that were still good have been replaced within a minute",
+                hint: "try again in \(wait) s; if the API refuses every token, look for the reason there", .tryAgain)
         case .lockTimeout:
             self.init(
                 "another process has been acquiring this token for too long", hint: "see who with lslocks, then try again",
@@ -311,7 +331,7 @@ extension Failure {
         case .notStored:
             self.init(
                 "the server has answered, but the vault could not be written, and what keeps the login alive may be lost",
-                hint: "mend the disk, then claviger login NAME", .ioError)
+                hint: "free space, or fix the disk, then claviger login NAME", .ioError)
         case .noRefreshToken:
             self.init(
                 "the server gave a token, but no refresh token to keep the login alive",
@@ -329,6 +349,20 @@ extension Failure {
             self.init("this server's tokens live \(lifetime) s, less than the \(asked) s asked for", .usage)
         case .memory:
             self.init(vault: .memory)
+        }
+    }
+
+    private init(stillRefused refusal: TokenState.Refusal) {
+        let (since, next) = (Report.time(refusal.since), Report.time(refusal.nextAsk))
+        switch refusal.cause {
+        case .client:
+            self.init(
+                "the server has refused this key pair since \(since), and is not asked again before \(next)",
+                hint: "if it was regenerated, store the new one with claviger rotate NAME", .noPermission)
+        case .refresh(let status):
+            self.init(
+                "the server has refused to renew this login since \(since) (status \(status)), without a reason",
+                hint: "log in again with claviger login NAME; or it is asked again after \(next)", .noPermission)
         }
     }
 
@@ -366,11 +400,33 @@ extension Failure {
             self.init(
                 "the login has ended: the server's answer was lost at \(Report.time(date)), and it does not take the same refresh token twice",
                 hint: hint, .noPermission)
+        case .undecided(let date):
+            self.init(undecided: date)
+        case .notRenewable(let rejected):
+            self.init(notRenewable: rejected)
         case .interrupted(let date):
             self.init(
                 "the login has ended: a refresh begun at \(Report.time(date)) was interrupted before its answer was stored, and the server does not take the same refresh token twice",
                 hint: hint, .noPermission)
         }
+    }
+
+    private init(undecided date: Date) {
+        self.init(
+            "a refresh token was sent at \(Report.time(date)), its answer was lost, and the server may have replaced it",
+            hint: "send it once more with claviger token NAME --resend, which may end the login; or claviger login NAME",
+            .noPermission)
+    }
+
+    private init(notRenewable rejected: Date?) {
+        let hint = "log in with claviger login NAME"
+        guard let rejected else {
+            self.init("the login has ended with its token: the server gave no refresh token", hint: hint, .noPermission)
+            return
+        }
+        self.init(
+            "an API has rejected the token (at \(Report.time(rejected))), and there is no refresh token to get another with",
+            hint: "the token is kept; \(hint)", .noPermission)
     }
 
     init(authorization refusal: AuthorizationRefusal) {
@@ -411,6 +467,8 @@ extension Failure {
         case .samePair:
             self.init(
                 "this is the key pair in use already", hint: "make a new one at the provider first", .usage)
+        case .changedMeanwhile:
+            self.init("another process has changed the settings meanwhile", hint: "try again", .tryAgain)
         case .inactive:
             self.init(
                 "the server says that the token is not active", hint: "claviger token NAME --rejected gets another", .noPermission

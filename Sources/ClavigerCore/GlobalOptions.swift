@@ -138,7 +138,7 @@ struct GlobalOptions: ParsableArguments {
         let vault = try unlock()
         let log = AuditLog(vault: vault, path: try auditLogPath())
         return try await Self.withTransport { transport in
-            let agent = AuditedAgent(LocalAgent(vault: vault, transport: transport), log: log, reason: reason)
+            let agent = AuditedAgent(CredentialService(vault: vault, transport: transport), log: log, reason: reason)
             return try await body(agent)
         }
     }

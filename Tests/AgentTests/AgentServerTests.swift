@@ -68,7 +68,7 @@ final class AgentFixture: Sendable {
         key = Secret(try SecretBytes.random(count: 32))
         let path = folder.file("vault")
         vault = try LockedVault.create(at: path, keys: [(.keyFile(key), "")], memory: nil)
-        let local = LocalAgent(vault: vault, transport: server)
+        let local = CredentialService(vault: vault, transport: server)
         for name in ["a", "b"] { _ = try await local.add(name, try Self.credential(), verify: false) }
         let agent = AgentServer(vault: path, memory: nil, transport: server, clock: clock, limits: limits, refresh: refresh) {
             error in
@@ -156,7 +156,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     private func agent(_ kind: Kind) async throws -> (any TokenAgent, AgentFixture) {
         let fixture = try await AgentFixture()
         switch kind {
-        case .local: return (LocalAgent(vault: fixture.vault, transport: fixture.server), fixture)
+        case .local: return (CredentialService(vault: fixture.vault, transport: fixture.server), fixture)
         case .client: return (fixture.client, fixture)
         }
     }
@@ -318,7 +318,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     @Test func anotherProcessesCommitIsSeenAtOnce() async throws {
         let fixture = try await AgentFixture()
         #expect(try await fixture.ask("GET", "/v1/tokens/a", headers: ["Accept: text/plain"]).body == "made-up-token-1")
-        let other = LocalAgent(
+        let other = CredentialService(
             vault: try LockedVault(path: fixture.folder.file("vault"), memory: nil).unlock(with: .keyFile(fixture.key)),
             transport: fixture.server)
         let pair = ClientIdentity(id: "id-2", secret: try Secret(utf8: "made-up-secret-2"))

@@ -183,7 +183,7 @@ import Vault
     @Test func everyCommitSealsTheHead() async throws {
         let fixture = try Fixture()
         let log = fixture.log()
-        let agent = AuditedAgent(LocalAgent(vault: fixture.vault, transport: GrantingServer()), log: log)
+        let agent = AuditedAgent(CredentialService(vault: fixture.vault, transport: GrantingServer()), log: log)
         for name in ["a", "b", "c"] { _ = try await agent.add(name, AgentFixture.credential(), verify: false) }
         #expect(try log.verify() == (3, 2))
     }

@@ -279,6 +279,9 @@ struct AgentRequests: Sendable {
             case ("audience", let value): ask.access.audiences.append(value)
             case ("fresh", "1"): ask.mode = .fresh
             case ("rejected", "1"): ask.mode = .rejected
+            case ("resend", "1"): ask.resends = true
+            case ("rejected", let hash) where TokenHash(hex: hash) != nil:
+                (ask.mode, ask.rejectedToken) = (.rejected, TokenHash(hex: hash))
             case ("take_over", "1"): ask.takesOver = true
             default: throw badParameter("there is no such parameter")
             }

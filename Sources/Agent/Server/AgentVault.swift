@@ -12,7 +12,7 @@ final class AgentVault: Sendable {
     /// wiped.
     final class Open: Sendable {
         let vault: UnlockedVault
-        let agent: LocalAgent
+        let agent: CredentialService
         let cache: TokenCache
         let log: AuditLog
         let refresher: Refresher
@@ -21,7 +21,7 @@ final class AgentVault: Sendable {
             vault: UnlockedVault, logPath: String, transport: any HTTPTransport, clock: any WallClock, refresh: RefreshSettings
         ) {
             self.vault = vault
-            agent = LocalAgent(vault: vault, transport: transport, clock: clock)
+            agent = CredentialService(vault: vault, transport: transport, clock: clock)
             cache = TokenCache(vault: vault)
             policies = Mutex((0, Policy()))
             log = AuditLog(vault: vault, path: logPath)

@@ -29,7 +29,7 @@ final class Refresher: Sendable {
         var looked: (generation: UInt64, at: Date) = (0, .distantPast)
     }
 
-    private let agent: LocalAgent
+    private let agent: CredentialService
     private let cache: TokenCache
     private let vault: UnlockedVault
     private let log: AuditLog
@@ -38,7 +38,7 @@ final class Refresher: Sendable {
     private let state = Mutex(State())
 
     init(
-        agent: LocalAgent, cache: TokenCache, vault: UnlockedVault, log: AuditLog, clock: any WallClock,
+        agent: CredentialService, cache: TokenCache, vault: UnlockedVault, log: AuditLog, clock: any WallClock,
         settings: RefreshSettings
     ) {
         (self.agent, self.cache, self.vault, self.log) = (agent, cache, vault, log)

@@ -132,7 +132,7 @@ struct Add: AsyncParsableCommand {
         try settings.apply(to: &trusted)
         do {
             let metadata = try await GlobalOptions.withTransport {
-                try await Discovery.metadata(of: url, certificateAuthority: trusted.certificateAuthority, by: $0)
+                try await EndpointClient(transport: $0).metadata(of: url, certificateAuthority: trusted.certificateAuthority)
             }
             let found = try metadata.settings(grant: settings.grant)
             Terminal.note(

@@ -54,6 +54,10 @@ struct Check: AsyncParsableCommand {
     }
 
     private func words(_ proof: String?) -> String {
-        proof == CheckResult.active.rawValue ? "the server says that the token is active" : "a token was acquired"
+        switch proof {
+        case CheckResult.active.rawValue: "the server says that the token is active"
+        case CheckResult.kept.rawValue: "a token is stored; only its API can tell whether it takes it"
+        default: "a token was acquired"
+        }
     }
 }

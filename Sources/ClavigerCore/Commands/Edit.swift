@@ -49,8 +49,10 @@ struct Edit: AsyncParsableCommand {
                 var edited = current.settings
                 for field in clear { field.clear(&edited) }
                 try settings.apply(to: &edited)
-                return try await agent.edit(
-                    name, clientID: settings.clientID ?? current.clientID, settings: edited, verify: !noVerify)
+                let edit = SettingsEdit(
+                    before: .init(clientID: current.clientID, settings: current.settings),
+                    after: .init(clientID: settings.clientID ?? current.clientID, settings: edited))
+                return try await agent.edit(name, edit, verify: !noVerify)
             }
         }
         Terminal.note("changed \(Failure.quoted(name))")

@@ -23,6 +23,9 @@ struct Token: AsyncParsableCommand {
     @Flag(help: "Use a login that belongs to another machine, which loses it.")
     var takeOver = false
 
+    @Flag(help: "Send a refresh token although the server may have replaced it, or has refused it.")
+    var resend = false
+
     @Option(help: ArgumentHelp("A scope to ask for instead of the credential's; may be repeated.", valueName: "scope"))
     var scope: [String] = []
 
@@ -48,6 +51,7 @@ struct Token: AsyncParsableCommand {
             access: RequestedAccess(scopes: try scope.flatMap(SettingsOptions.scopes), audiences: audience),
             mode: rejected ? .rejected : fresh ? .fresh : .cached, minimumLifetime: minTTL)
         ask.takesOver = takeOver
+        ask.resends = resend
         let token = try await naming(name) { try await global.withTokenAgent(reason: reason) { try await $0.token(name, ask) } }
         try Terminal.output(try format.text(token, of: name))
     }

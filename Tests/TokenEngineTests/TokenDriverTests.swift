@@ -6,15 +6,15 @@ import Testing
 
 @testable import TokenEngine
 
-private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ clock: ManualClock = ManualClock()) -> TokenBroker {
-    TokenBroker(store: store, transport: transport, clock: clock, jitter: { 1 })
+private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ clock: ManualClock = ManualClock()) -> TokenDriver {
+    TokenDriver(store: store, transport: transport, clock: clock, host: Host(id: "here"), jitter: { 1 })
 }
 
 @Suite struct CachedTokenTests {
     @Test func aGoodTokenIsServedWithoutLockOrRequest() async throws {
         let store = MemoryStore(["a": try someCredential(someToken())])
         let transport = ScriptedTransport(.status(500))
-        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "stored")
+        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "stored")
         #expect(transport.requests == 0)
         #expect(store.updates == 0)
     }
@@ -22,8 +22,8 @@ private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
     @Test func anExpiredTokenIsRenewedAndStored() async throws {
         let store = MemoryStore(["a": try someCredential(someToken(sent: 0))])
         let transport = ScriptedTransport(.token("new"))
-        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "new")
-        #expect(store.peek("a").tokens.map { $0.token.revealed() } == ["new"])
+        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(store.peek("a").state.tokens.map { $0.token.revealed() } == ["new"])
     }
 
     /// Rule 9: a minute before the end, or a tenth of a short life.
@@ -32,18 +32,18 @@ private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
     ])
     func theMarginShrinksWithTheLifetime(_ lifetime: Double, _ left: Double, _ served: Bool) async throws {
         let store = MemoryStore(["a": try someCredential(someToken(sent: 1_000_000 - lifetime + left, lifetime: lifetime))])
-        let token = try await broker(store, ScriptedTransport(.token("new"))).token("a", TokenAsk())
+        let token = try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk())
         #expect(token.token.revealed() == (served ? "stored" : "new"))
     }
 
     @Test func aTokenThatNeverSaysWhenItEndsIsServed() async throws {
         let store = MemoryStore(["a": try someCredential(someToken(sent: 0, lifetime: nil))])
-        #expect(try await broker(store, ScriptedTransport(.token("new"))).token("a", TokenAsk()).token.revealed() == "stored")
+        #expect(try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk()).token.revealed() == "stored")
     }
 
     @Test func theProvidersLifetimeCountsWhereTheServerIsSilent() async throws {
-        let store = MemoryStore(["a": try someCredential { $0.settings.tokenLifetime = 100 }])
-        let token = try await broker(store, ScriptedTransport(.token("new", expiresIn: nil))).token("a", TokenAsk())
+        let store = MemoryStore(["a": try someCredential { $0.configuration.settings.tokenLifetime = 100 }])
+        let token = try await driver(store, ScriptedTransport(.token("new", expiresIn: nil))).token("a", TokenAsk())
         #expect(token.lifetime == 100)
     }
 
@@ -52,14 +52,14 @@ private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
         let clock = ManualClock()
         let transport = ScriptedTransport(.token("new", expiresIn: 3600), beforeAnswering: { clock.advance(50) })
         let store = MemoryStore(["a": try someCredential()])
-        let token = try await broker(store, transport, clock).token("a", TokenAsk())
+        let token = try await driver(store, transport, clock).token("a", TokenAsk())
         #expect(token.expires == Date(timeIntervalSince1970: 1_003_600))
     }
 
     /// Rule 9: what was bought while the clock was a day ahead is not believed for a day.
     @Test func aTokenFromTheFutureIsNotBelieved() async throws {
         let store = MemoryStore(["a": try someCredential(someToken(sent: 1_086_400))])
-        #expect(try await broker(store, ScriptedTransport(.token("new"))).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk()).token.revealed() == "new")
     }
 
     /// Rule 9: after a day of suspend, the wall clock counts.
@@ -67,28 +67,28 @@ private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
         let clock = ManualClock()
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.token("first"), .token("second"))
-        let broker = broker(store, transport, clock)
-        #expect(try await broker.token("a", TokenAsk()).token.revealed() == "first")
+        let driver = driver(store, transport, clock)
+        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "first")
         clock.advance(86_400)
-        #expect(try await broker.token("a", TokenAsk()).token.revealed() == "second")
+        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "second")
     }
 
     /// Rule 9: no loop when the server hands out the same token again, even one about to end.
     @Test func theSameTokenAgainIsServedAfterOneRequest() async throws {
         let store = MemoryStore(["a": try someCredential(someToken("same", sent: 996_405))])
         let transport = ScriptedTransport(.token("same", expiresIn: 5))
-        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "same")
+        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "same")
         #expect(transport.requests == 1)
     }
 
     @Test func leastLifetimeIsKeptOrRefused() async throws {
         let store = MemoryStore(["a": try someCredential(someToken(sent: 997_000))])
         let transport = ScriptedTransport(.token("new"))
-        let broker = broker(store, transport)
-        #expect(try await broker.token("a", TokenAsk(minimumLifetime: 500)).token.revealed() == "stored")
-        #expect(try await broker.token("a", TokenAsk(minimumLifetime: 700)).token.revealed() == "new")
+        let driver = driver(store, transport)
+        #expect(try await driver.token("a", TokenAsk(minimumLifetime: 500)).token.revealed() == "stored")
+        #expect(try await driver.token("a", TokenAsk(minimumLifetime: 700)).token.revealed() == "new")
         await #expect(throws: TokenFailure.lifetimeTooShort(lifetime: 3600, asked: 7200)) {
-            try await broker.token("a", TokenAsk(minimumLifetime: 7200))
+            try await driver.token("a", TokenAsk(minimumLifetime: 7200))
         }
         #expect(transport.requests == 2)
     }
@@ -96,47 +96,47 @@ private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
     @Test func eachSetOfScopesHasItsOwnToken() async throws {
         let store = MemoryStore(["a": try someCredential(someToken())])
         let transport = ScriptedTransport(.token("scoped"))
-        let broker = broker(store, transport)
+        let driver = driver(store, transport)
         let ask = TokenAsk(access: RequestedAccess(scopes: ["x"]))
-        #expect(try await broker.token("a", ask).token.revealed() == "scoped")
-        #expect(try await broker.token("a", ask).token.revealed() == "scoped")
-        #expect(try await broker.token("a", TokenAsk()).token.revealed() == "stored")
+        #expect(try await driver.token("a", ask).token.revealed() == "scoped")
+        #expect(try await driver.token("a", ask).token.revealed() == "scoped")
+        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "stored")
         #expect(transport.requests == 1)
     }
 
     @Test func eachAudienceHasItsOwnToken() async throws {
-        let store = MemoryStore(["a": try someCredential(someToken()) { $0.settings.audiences = ["own"] }])
+        let store = MemoryStore(["a": try someCredential(someToken()) { $0.configuration.settings.audiences = ["own"] }])
         let transport = ScriptedTransport(.token("other"))
         let ask = TokenAsk(access: RequestedAccess(audiences: ["x", "y"]))
-        #expect(try await broker(store, transport).token("a", ask).token.revealed() == "other")
-        #expect(try await broker(store, transport).token("a", ask).token.revealed() == "other")
+        #expect(try await driver(store, transport).token("a", ask).token.revealed() == "other")
+        #expect(try await driver(store, transport).token("a", ask).token.revealed() == "other")
         #expect(transport.bodies == ["grant_type=client_credentials&audience=x&audience=y"])
     }
 
     @Test func freshBuysANewOne() async throws {
         let store = MemoryStore(["a": try someCredential(someToken())])
         #expect(
-            try await broker(store, ScriptedTransport(.token("new"))).token("a", TokenAsk(mode: .fresh)).token.revealed() == "new"
+            try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk(mode: .fresh)).token.revealed() == "new"
         )
     }
 
     /// Rule 10, also when the new one can't be had.
-    @Test func aRejectedTokenIsDropped() async throws {
+    @Test func `a rejected token is marked, and not served again`() async throws {
         let store = MemoryStore(["a": try someCredential(someToken())])
         await #expect(throws: TokenFailure.serverFailing(status: 503)) {
-            try await broker(store, ScriptedTransport(.status(503))).token("a", TokenAsk(mode: .rejected))
+            try await driver(store, ScriptedTransport(.status(503))).token("a", TokenAsk(mode: .rejected))
         }
-        #expect(store.peek("a").tokens.isEmpty)
+        #expect(store.peek("a").state.tokens.first?.rejected == Date(timeIntervalSince1970: 1_000_000))
         #expect(
-            try await broker(store, ScriptedTransport(.token("new"))).token("a", TokenAsk(mode: .rejected)).token.revealed()
+            try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk(mode: .rejected)).token.revealed()
                 == "new")
     }
 
     @Test func noMoreTokensAreKeptThanAreOfUse() async throws {
         let store = MemoryStore(["a": try someCredential()])
-        let broker = broker(store, ScriptedTransport(.token("new")))
-        for number in 0..<40 { _ = try await broker.token("a", TokenAsk(access: RequestedAccess(scopes: ["s\(number)"]))) }
-        #expect(store.peek("a").tokens.count == 32)
+        let driver = driver(store, ScriptedTransport(.token("new")))
+        for number in 0..<40 { _ = try await driver.token("a", TokenAsk(access: RequestedAccess(scopes: ["s\(number)"]))) }
+        #expect(store.peek("a").state.tokens.count == 32)
     }
 }
 
@@ -145,10 +145,10 @@ private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
     @Test func afterTheLockTheStoreIsReadAgain() async throws {
         let fresh = try someToken("theirs")
         let store = MemoryStore(["a": try someCredential(someToken(sent: 0))]) { store in
-            store.write("a") { $0.tokens = [fresh] }
+            store.write("a") { $0.state.tokens = [fresh] }
         }
         let transport = ScriptedTransport(.token("ours"))
-        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "theirs")
+        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "theirs")
         #expect(transport.requests == 0)
     }
 
@@ -157,10 +157,10 @@ private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
     func aNewerTokenAnswersADemandForANewOne(_ mode: TokenAsk.Mode) async throws {
         let fresh = try someToken("theirs", sent: 1_000_000.5)
         let store = MemoryStore(["a": try someCredential(someToken("rejected"))]) { store in
-            store.write("a") { $0.tokens = [fresh] }
+            store.write("a") { $0.state.tokens = [fresh] }
         }
         let transport = ScriptedTransport(.token("ours"))
-        #expect(try await broker(store, transport).token("a", TokenAsk(mode: mode)).token.revealed() == "theirs")
+        #expect(try await driver(store, transport).token("a", TokenAsk(mode: mode)).token.revealed() == "theirs")
         #expect(transport.requests == 0)
     }
 
@@ -169,7 +169,7 @@ private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
         let store = MemoryStore(["a": try someCredential(someToken(sent: 0))])
         store.hold("a")
         let transport = ScriptedTransport(.token("new"))
-        await #expect(throws: TokenFailure.lockTimeout) { try await broker(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenFailure.lockTimeout) { try await driver(store, transport).token("a", TokenAsk()) }
         #expect(store.reads == 2)
         #expect(transport.requests == 0)
     }
@@ -181,20 +181,20 @@ private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
             if tries.withLock({
                 $0 += 1; return $0
             }) == 100 {
-                store.write("a") { $0.tokens = [fresh] }
+                store.write("a") { $0.state.tokens = [fresh] }
             }
         }
         store.hold("a")
-        #expect(try await broker(store, ScriptedTransport(.token("x"))).token("a", TokenAsk()).token.revealed() == "theirs")
+        #expect(try await driver(store, ScriptedTransport(.token("x"))).token("a", TokenAsk()).token.revealed() == "theirs")
     }
 
     @Test func theLockIsReleasedAfterSuccessAndFailure() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(400, #"{"error":"invalid_scope"}"#), .token("new"))
-        let broker = broker(store, transport)
-        await #expect(throws: TokenFailure.refused(.registered("invalid_scope"))) { try await broker.token("a", TokenAsk()) }
-        _ = try await broker.token("a", TokenAsk())
-        #expect(try await store.tryLock("a") != nil)
+        let driver = driver(store, transport)
+        await #expect(throws: TokenFailure.refused(.registered("invalid_scope"))) { try await driver.token("a", TokenAsk()) }
+        _ = try await driver.token("a", TokenAsk())
+        #expect(try store.tryClaim("a") != nil)
     }
 }
 
@@ -231,13 +231,13 @@ private final class Counter: Sendable {
         let gate = Gate()
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.token("new"), beforeAnswering: { await gate.pass() })
-        let broker = broker(store, transport)
+        let driver = driver(store, transport)
         let started = Counter()
         let tokens = try await withThrowingTaskGroup(of: String.self) { group in
             for _ in 0..<32 {
                 group.addTask {
                     started.count.withLock { $0 += 1 }
-                    return try await broker.token("a", TokenAsk()).token.revealed()
+                    return try await driver.token("a", TokenAsk()).token.revealed()
                 }
             }
             while transport.requests == 0 || started.count.withLock({ $0 }) < 32 { await Task.yield() }
@@ -256,24 +256,24 @@ private final class Counter: Sendable {
         let gate = Gate()
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.token("new"), beforeAnswering: { await gate.pass() })
-        let broker = broker(store, transport)
-        let first = Task { try await broker.token("a", TokenAsk()) }
+        let driver = driver(store, transport)
+        let first = Task { try await driver.token("a", TokenAsk()) }
         while transport.requests == 0 { await Task.yield() }
-        let second = Task { try await broker.token("a", TokenAsk()) }
+        let second = Task { try await driver.token("a", TokenAsk()) }
         first.cancel()
         await #expect(throws: CancellationError.self) { try await first.value }
         gate.open()
         #expect(try await second.value.token.revealed() == "new")
         #expect(transport.requests == 1)
-        #expect(store.peek("a").tokens.count == 1)
+        #expect(store.peek("a").state.tokens.count == 1)
     }
 
     @Test func aFailedFlightIsNotTheNextCallers() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(400), .token("new"))
-        let broker = broker(store, transport)
-        await #expect(throws: TokenFailure.self) { try await broker.token("a", TokenAsk()) }
-        #expect(try await broker.token("a", TokenAsk()).token.revealed() == "new")
+        let driver = driver(store, transport)
+        await #expect(throws: TokenFailure.self) { try await driver.token("a", TokenAsk()) }
+        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "new")
     }
 }
 
@@ -281,15 +281,17 @@ private final class Counter: Sendable {
     /// Rule 6.
     @Test func aRefusedKeyPairIsNotedUntilItWorksAgain() async throws {
         let store = MemoryStore(["a": try someCredential()])
-        let transport = ScriptedTransport(.status(401, #"{"error":"invalid_client"}"#), .status(401), .token("new"))
-        let broker = broker(store, transport)
+        let refusal = ScriptedTransport.Reply.status(401, #"{"error":"invalid_client"}"#)
+        let transport = ScriptedTransport(refusal, refusal, .token("new"))
+        let clock = ManualClock()
+        let driver = driver(store, transport, clock)
         for _ in 0..<2 {
-            await #expect(throws: TokenFailure.keyPairRefused) { try await broker.token("a", TokenAsk()) }
+            await #expect(throws: TokenFailure.keyPairRefused) { try await driver.token("a", TokenAsk()) }
+            clock.advance(121)
         }
-        #expect(store.peek("a").refusedSince == Date(timeIntervalSince1970: 1_000_000))
-        #expect(store.updates == 1)
-        _ = try await broker.token("a", TokenAsk())
-        #expect(store.peek("a").refusedSince == nil)
+        #expect(store.peek("a").state.refusal?.since == Date(timeIntervalSince1970: 1_000_000))
+        _ = try await driver.token("a", TokenAsk())
+        #expect(store.peek("a").state.refusal == nil)
     }
 
     /// Rule 8: waits grow, and end.
@@ -299,7 +301,7 @@ private final class Counter: Sendable {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(status))
         await #expect(throws: TokenFailure.serverFailing(status: status)) {
-            try await broker(store, transport, clock).token("a", TokenAsk())
+            try await driver(store, transport, clock).token("a", TokenAsk())
         }
         #expect(transport.requests == 4)
         #expect(clock.slept == [0.5, 1, 2])
@@ -308,7 +310,7 @@ private final class Counter: Sendable {
     @Test func aTransientFailureIsForgottenWhenTheNextTryWorks() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(503), .failure(aFailure), .token("new"))
-        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "new")
     }
 
     /// Rule 8.
@@ -316,7 +318,7 @@ private final class Counter: Sendable {
         let clock = ManualClock()
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(429, retryAfter: "7"), .token("new"))
-        _ = try await broker(store, transport, clock).token("a", TokenAsk())
+        _ = try await driver(store, transport, clock).token("a", TokenAsk())
         #expect(clock.slept == [7])
     }
 
@@ -326,7 +328,7 @@ private final class Counter: Sendable {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.failure(aLostAnswer), beforeAnswering: { clock.advance(20) })
         await #expect(throws: TokenFailure.unreachable(aLostAnswer)) {
-            try await broker(store, transport, clock).token("a", TokenAsk())
+            try await driver(store, transport, clock).token("a", TokenAsk())
         }
         #expect(transport.requests == 3)
     }
@@ -334,7 +336,7 @@ private final class Counter: Sendable {
     @Test func aRetryAfterBeyondTheLimitIsPassedOn() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(429, retryAfter: "600"))
-        await #expect(throws: TokenFailure.busy(retryAfter: 600)) { try await broker(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenFailure.busy(retryAfter: 600)) { try await driver(store, transport).token("a", TokenAsk()) }
         #expect(transport.requests == 1)
     }
 
@@ -342,17 +344,17 @@ private final class Counter: Sendable {
     @Test func whatIsStillValidIsServedWhenTheServerFails() async throws {
         let store = MemoryStore(["a": try someCredential(someToken(sent: 996_430))])
         let transport = ScriptedTransport(.status(503))
-        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "stored")
+        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "stored")
         #expect(transport.requests == 4)
-        await #expect(throws: TokenFailure.self) { try await broker(store, transport).token("a", TokenAsk(mode: .fresh)) }
-        await #expect(throws: TokenFailure.self) { try await broker(store, transport).token("a", TokenAsk(minimumLifetime: 60)) }
+        await #expect(throws: TokenFailure.self) { try await driver(store, transport).token("a", TokenAsk(mode: .fresh)) }
+        await #expect(throws: TokenFailure.self) { try await driver(store, transport).token("a", TokenAsk(minimumLifetime: 60)) }
     }
 
     @Test func aLostAnswerIsTriedAgainAtOnce() async throws {
         let clock = ManualClock()
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.failure(aLostAnswer), .token("new"))
-        _ = try await broker(store, transport, clock).token("a", TokenAsk())
+        _ = try await driver(store, transport, clock).token("a", TokenAsk())
         #expect(clock.slept == [])
         #expect(transport.requests == 2)
     }
@@ -364,7 +366,7 @@ private final class Counter: Sendable {
     func whatNoRetryMendsIsNotTriedAgain(_ failure: TransportFailure) async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.failure(failure))
-        await #expect(throws: TokenFailure.unreachable(failure)) { try await broker(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenFailure.unreachable(failure)) { try await driver(store, transport).token("a", TokenAsk()) }
         #expect(transport.requests == 1)
     }
 
@@ -377,7 +379,7 @@ private final class Counter: Sendable {
             for body in bodies {
                 let store = MemoryStore(["a": try someCredential()])
                 do {
-                    _ = try await broker(store, ScriptedTransport(.status(status, body))).token("a", TokenAsk())
+                    _ = try await driver(store, ScriptedTransport(.status(status, body))).token("a", TokenAsk())
                     Issue.record("a token came out of \(body)")
                 } catch {
                     #expect(!"\(error)".contains("leak"))
@@ -388,19 +390,33 @@ private final class Counter: Sendable {
 }
 
 @Suite struct RevocationTests {
-    @Test func tellsWhetherTheServerDidIt() async throws {
-        let token = try Secret(utf8: "made-up-token")
-        let store = MemoryStore([:])
-        let without = try someCredential()
-        let with = try someCredential { $0.settings.revocationURL = try! EndpointURL("https://example.com/revoke") }
-        #expect(
-            try await broker(store, ScriptedTransport(.status(200))).revoke(token, hint: "access_token", of: without) == false)
-        #expect(try await broker(store, ScriptedTransport(.status(200))).revoke(token, hint: "access_token", of: with))
-        await #expect(throws: TokenFailure.keyPairRefused) {
-            try await broker(store, ScriptedTransport(.status(401))).revoke(token, hint: "access_token", of: with)
-        }
-        await #expect(throws: TokenFailure.serverFailing(status: 503)) {
-            try await broker(store, ScriptedTransport(.status(503))).revoke(token, hint: "access_token", of: with)
-        }
+    private func revoke(_ reply: ScriptedTransport.Reply, endpoint: String? = "https://example.com/revoke") async throws
+        -> EndpointClient.Revocation
+    {
+        var configuration = try someCredential().configuration
+        configuration.settings.revocationURL = try endpoint.map { try EndpointURL($0) }
+        let client = EndpointClient(transport: ScriptedTransport(reply), clock: ManualClock())
+        return try await client.revoke(try Secret(utf8: "made-up-token"), hint: "access_token", of: configuration)
+    }
+
+    @Test func `without an endpoint nothing is revoked`() async throws {
+        #expect(try await revoke(.status(200), endpoint: nil) == .unsupported)
+    }
+
+    /// RFC 7009 section 2.2: what is dead already needs no error, and gets one from some servers.
+    @Test(arguments: [
+        (200, ""), (400, #"{"error":"invalid_token"}"#), (400, #"{"error":"invalid_grant"}"#),
+    ])
+    func `a token that the server calls dead is done`(_ status: Int, _ body: String) async throws {
+        #expect(try await revoke(.status(status, body)) == .done)
+    }
+
+    @Test func `a server may be unable to revoke tokens of a kind`() async throws {
+        #expect(try await revoke(.status(400, #"{"error":"unsupported_token_type"}"#)) == .unsupported)
+    }
+
+    @Test func `a refused client and a failing server are told apart`() async throws {
+        await #expect(throws: TokenFailure.keyPairRefused) { try await revoke(.status(401, #"{"error":"invalid_client"}"#)) }
+        await #expect(throws: TokenFailure.serverFailing(status: 503)) { try await revoke(.status(503)) }
     }
 }

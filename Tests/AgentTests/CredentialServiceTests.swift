@@ -49,12 +49,12 @@ private struct Fixture {
     let folder = TemporaryFolder()
     let server = PairServer()
     let vault: UnlockedVault
-    let agent: LocalAgent
+    let agent: CredentialService
 
     init() throws {
         let key = UnlockKey.keyFile(Secret(try SecretBytes.random(count: 32)))
         vault = try LockedVault.create(at: folder.file("vault"), keys: [(key, "")], memory: nil)
-        agent = LocalAgent(vault: vault, transport: server)
+        agent = CredentialService(vault: vault, transport: server)
         server.accept(Self.pair("old"), Self.pair("new"))
     }
 
@@ -71,13 +71,29 @@ private struct Fixture {
         return NewCredential(provider: "p", settings: settings, client: try Self.client(name))
     }
 
-    func added(change: (inout ClientSettings) -> Void = { _ in }) async throws -> LocalAgent {
+    func added(change: (inout ClientSettings) -> Void = { _ in }) async throws -> CredentialService {
         _ = try await agent.add("a", new("old", change: change), verify: true)
         return agent
     }
 
+    /// An edit of the settings as they are stored now.
+    func edit(_ settings: ClientSettings) throws -> SettingsEdit {
+        let now = try agent.show("a")
+        return SettingsEdit(
+            before: .init(clientID: now.clientID, settings: now.settings), after: .init(clientID: now.clientID, settings: settings))
+    }
+
+    /// As another program could have written it.
+    func change(_ change: (inout Credential) -> Void) async throws {
+        try vault.update { transaction in
+            var credential = try CredentialCoding.credential(transaction.record("a"), name: "a")
+            change(&credential)
+            try transaction.replace("a", with: CredentialCoding.record(credential))
+        }
+    }
+
     func stored(_ name: String = "a") throws -> Credential {
-        try VaultTokenStore(vault: vault).credential(name)
+        try FileStateStore(vault: vault).credential(name)
     }
 }
 
@@ -127,9 +143,9 @@ private struct Fixture {
             $0.introspectionURL = try! EndpointURL("https://example.com/introspect")
         }
         let stored = try fixture.stored()
-        #expect(stored.provider == "p")
+        #expect(stored.configuration.provider == "p")
         #expect(
-            stored.settings
+            stored.configuration.settings
                 == (try fixture.new("old") {
                     $0.scopes = ["a", "b"]
                     $0.audiences = ["x"]
@@ -141,7 +157,7 @@ private struct Fixture {
                     $0.revocationURL = try! EndpointURL("https://example.com/revoke")
                     $0.introspectionURL = try! EndpointURL("https://example.com/introspect")
                 }).settings)
-        #expect(stored.keyPair.client.secret?.revealed() == "made-up-old")
+        #expect(stored.configuration.keyPair.client.secret?.revealed() == "made-up-old")
     }
 
     @Test func aRecordFromANewerVersionIsLeftAlone() async throws {
@@ -168,11 +184,11 @@ private struct Fixture {
         let summary = try await agent.rotate("a", .to(Fixture.client("new")), verify: true)
         #expect(summary.clientID == "new")
         let stored = try fixture.stored()
-        #expect(stored.keyPair.client.secret?.revealed() == "made-up-new")
-        #expect(stored.previousKeyPair?.client.secret?.revealed() == "made-up-old")
-        #expect(stored.stagedKeyPair == nil)
+        #expect(stored.configuration.keyPair.client.secret?.revealed() == "made-up-new")
+        #expect(stored.configuration.previousKeyPair?.client.secret?.revealed() == "made-up-old")
+        #expect(stored.configuration.stagedKeyPair == nil)
         // The token bought with the old pair is gone; the proof's is there.
-        #expect(stored.tokens.map { $0.token.revealed() } == ["made-up-2"])
+        #expect(stored.state.tokens.map { $0.token.revealed() } == ["made-up-2"])
     }
 
     @Test func aRefusedPairChangesNothing() async throws {
@@ -182,9 +198,9 @@ private struct Fixture {
             try await agent.rotate("a", .to(Fixture.client("new", secret: "wrong")), verify: true)
         }
         let stored = try fixture.stored()
-        #expect(stored.keyPair.client.id == "old")
-        #expect(stored.previousKeyPair == nil)
-        #expect(stored.stagedKeyPair == nil)
+        #expect(stored.configuration.keyPair.client.id == "old")
+        #expect(stored.configuration.previousKeyPair == nil)
+        #expect(stored.configuration.stagedKeyPair == nil)
         #expect(try await agent.token("a", TokenAsk(mode: .fresh)).token.revealed() == "made-up-2")
     }
 
@@ -197,12 +213,12 @@ private struct Fixture {
         } throws: { error in
             if case AgentError.rotationUnfinished(.unreachable) = error { true } else { false }
         }
-        #expect(try fixture.stored().keyPair.client.id == "old")
-        #expect(try fixture.stored().stagedKeyPair?.client.secret?.revealed() == "made-up-new")
+        #expect(try fixture.stored().configuration.keyPair.client.id == "old")
+        #expect(try fixture.stored().configuration.stagedKeyPair?.client.secret?.revealed() == "made-up-new")
         fixture.server.fail(nil)
         _ = try await agent.rotate("a", .staged, verify: true)
-        #expect(try fixture.stored().keyPair.client.id == "new")
-        #expect(try fixture.stored().stagedKeyPair == nil)
+        #expect(try fixture.stored().configuration.keyPair.client.id == "new")
+        #expect(try fixture.stored().configuration.stagedKeyPair == nil)
     }
 
     @Test func rollingBackGoesToTheOldPairAndBackAgain() async throws {
@@ -219,8 +235,8 @@ private struct Fixture {
         _ = try await agent.rotate("a", .to(Fixture.client("new")), verify: true)
         fixture.server.accept(Fixture.pair("new"))
         await #expect(throws: TokenFailure.keyPairRefused) { try await agent.rotate("a", .previous, verify: true) }
-        #expect(try fixture.stored().keyPair.client.id == "new")
-        #expect(try fixture.stored().previousKeyPair?.client.id == "old")
+        #expect(try fixture.stored().configuration.keyPair.client.id == "new")
+        #expect(try fixture.stored().configuration.previousKeyPair?.client.id == "old")
     }
 
     @Test func whatCannotBeRotatedToIsRefused() async throws {
@@ -252,10 +268,10 @@ private struct Fixture {
         let fixture = try Fixture()
         let agent = try await fixture.added()
         let foreign = Login(
-            refreshToken: try Secret(utf8: "made-up-refresh"), since: .now, renewed: .now, rotates: true, owner: "there")
-        try VaultTokenStore(vault: fixture.vault).update("a") {
-            $0.settings.grant = .refreshToken
-            $0.login = foreign
+            refreshToken: try Secret(utf8: "made-up-refresh"), since: .now, renewed: .now, rotation: .rotates, owner: "there")
+        try await fixture.change { credential in
+            credential.configuration.settings.grant = .refreshToken
+            credential.state.login = foreign
         }
         await #expect {
             try await agent.rotate("a", .to(Fixture.client("new")), verify: true)
@@ -265,10 +281,10 @@ private struct Fixture {
         var settings = try agent.show("a").settings
         settings.scopes = ["x"]
         await #expect(throws: TokenFailure.ownedElsewhere) {
-            try await agent.edit("a", clientID: "old", settings: settings, verify: true)
+            try await agent.edit("a", fixture.edit(settings), verify: true)
         }
         #expect(fixture.server.issued == 1)
-        #expect(try fixture.stored().login?.spending == nil)
+        #expect(try fixture.stored().state.login?.sending == nil)
     }
 }
 
@@ -276,26 +292,28 @@ private struct Fixture {
     @Test func revokingAtAServerThatCan() async throws {
         let fixture = try Fixture()
         let agent = try await fixture.added { $0.revocationURL = try! EndpointURL("https://example.com/revoke") }
-        #expect(try await agent.revoke("a") == RevocationReport(revoked: 1))
+        #expect(try await agent.revoke("a").revoked == 1)
         #expect(fixture.server.revoked.map { $0.hasPrefix("token=made-up-1&token_type_hint=access_token") } == [true])
-        #expect(try fixture.stored().tokens.isEmpty)
+        #expect(try fixture.stored().state.tokens.isEmpty)
         #expect(try await agent.revoke("a") == RevocationReport())
     }
 
     @Test func revokingAtAServerThatCannotSaysUntilWhen() async throws {
         let fixture = try Fixture()
         let agent = try await fixture.added()
-        let expires = try #require(try fixture.stored().tokens.first?.expires)
-        #expect(try await agent.revoke("a") == RevocationReport(forgotten: 1, validUntil: expires))
-        #expect(try fixture.stored().tokens.isEmpty)
+        let expires = try #require(try fixture.stored().state.tokens.first?.expires)
+        let report = try await agent.revoke("a")
+        #expect((report.forgotten, report.validUntil) == (1, expires))
+        #expect(try fixture.stored().state.tokens.isEmpty)
     }
 
     @Test func aRevocationThatFailsForgetsNothing() async throws {
         let fixture = try Fixture()
         let agent = try await fixture.added { $0.revocationURL = try! EndpointURL("https://example.com/revoke") }
         fixture.server.fail(down)
-        await #expect(throws: TokenFailure.unreachable(down)) { try await agent.revoke("a") }
-        #expect(try fixture.stored().tokens.count == 1)
+        let report = try await agent.revoke("a")
+        #expect((report.kept, report.failure) == (1, .unreachable(down)))
+        #expect(try fixture.stored().state.tokens.count == 1)
     }
 
     @Test func anEditIsProvenWhereItChangesWhatIsSent() async throws {
@@ -303,17 +321,43 @@ private struct Fixture {
         let agent = try await fixture.added()
         var settings = try agent.show("a").settings
         settings.revocationURL = try EndpointURL("https://example.com/revoke")
-        _ = try await agent.edit("a", clientID: "old", settings: settings, verify: true)
+        _ = try await agent.edit("a", fixture.edit(settings), verify: true)
         #expect(fixture.server.issued == 1)
         settings.tokenLifetime = 7
-        _ = try await agent.edit("a", clientID: "old", settings: settings, verify: true)
+        _ = try await agent.edit("a", fixture.edit(settings), verify: true)
         #expect(fixture.server.issued == 2)
         settings.tokenURL = try EndpointURL("https://other.example/token")
         fixture.server.fail(down)
         await #expect(throws: TokenFailure.unreachable(down)) {
-            try await agent.edit("a", clientID: "old", settings: settings, verify: true)
+            try await agent.edit("a", fixture.edit(settings), verify: true)
         }
         #expect(try agent.show("a").settings.tokenURL.host == "example.com")
+    }
+
+    @Test func `an edit of settings that have changed meanwhile changes nothing`() async throws {
+        let fixture = try Fixture()
+        let agent = try await fixture.added()
+        var settings = try agent.show("a").settings
+        settings.tokenLifetime = 7
+        let edit = try fixture.edit(settings)
+        try await fixture.change { $0.configuration.settings.tokenLifetime = 8 }
+        await #expect { try await agent.edit("a", edit, verify: false) } throws: { "\($0)" == "changedMeanwhile" }
+        #expect(try agent.show("a").settings.tokenLifetime == 8)
+    }
+
+    /// A login without a refresh token can't be acquired again without a person.
+    @Test func `a change of the settings or the pair keeps a login without a refresh token`() async throws {
+        let fixture = try Fixture()
+        let agent = try await fixture.added()
+        try await fixture.change { $0.configuration.settings.grant = .authorizationCode }
+        var settings = try agent.show("a").settings
+        settings.redirectURI = "http://127.0.0.1:7777/"
+        settings.scopes = ["other"]
+        _ = try await agent.edit("a", fixture.edit(settings), verify: true)
+        _ = try await agent.rotate("a", .to(Fixture.client("new")), verify: true)
+        #expect(try await agent.token("a", TokenAsk()).token.revealed() == "made-up-1")
+        #expect(try await agent.check("a") == .kept)
+        #expect(fixture.server.issued == 1)
     }
 
     @Test func renamingAndRemoving() async throws {
