@@ -1,4 +1,5 @@
 import Glibc
+import Linux
 public import Sodium
 
 /// A vault whose header has been read and nothing else: there is no key, so there is nothing to read with.
@@ -57,8 +58,8 @@ extension LockedVault {
         memory: GenerationMemory?
     ) throws(VaultError) -> UnlockedVault {
         precondition(!keys.isEmpty && keys.count <= Limits.slots)
-        if File.exists(path) { throw .vaultExists(path: path) }
-        try File.makeFolders(File.folder(of: path))
+        if Path.exists(path) { throw .vaultExists(path: path) }
+        try VaultError.onDisk(Path.makeFolders(Path.folder(of: path)))
         let store = FileStore(path: path)
         let vaultID = Random.bytes(16)
         let now = UInt64(time(nil))

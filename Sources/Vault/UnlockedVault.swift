@@ -89,14 +89,14 @@ public final class UnlockedVault: Sendable {
 
     func read(_ entry: RootEntry, in state: State) throws(VaultError) -> Record {
         let sealed = try state.snapshot.record(entry)
-        let hash = KeyedHash.hash(sealed.span.bytes, key: keys.recordHash)
-        guard KeyedHash.equal(hash.span.bytes, state.root.hash(of: entry).span.bytes) else {
+        let hash = KeyedHash.hash(sealed.rawSpan, key: keys.recordHash)
+        guard KeyedHash.equal(hash.rawSpan, state.root.hash(of: entry).rawSpan) else {
             throw .damaged(.records, reason: "hold one that is not the one in the root")
         }
         let context = Self.recordContext(vaultID: vaultID, id: entry.id)
         let plaintext: SecretBytes
         do throws(SodiumError) {
-            plaintext = try AEAD.open(sealed.span.bytes, context: context.span.bytes, key: keys.record)
+            plaintext = try AEAD.open(sealed.rawSpan, context: context.rawSpan, key: keys.record)
         } catch {
             throw error == .sealBroken ? .damaged(.records, reason: "hold one that does not open") : .memory
         }
@@ -137,7 +137,7 @@ public final class UnlockedVault: Sendable {
     private static func openRoot(_ snapshot: any VaultSnapshot, keys: borrowing VaultKeys) throws(VaultError) -> [UInt8] {
         let context = rootContext(header: snapshot.header)
         do throws(SodiumError) {
-            return try AEAD.openOrdinary(snapshot.sealedRoot.span.bytes, context: context.span.bytes, key: keys.root)
+            return try AEAD.openOrdinary(snapshot.sealedRoot.rawSpan, context: context.rawSpan, key: keys.root)
         } catch {
             throw .damaged(.root, reason: "does not open")
         }
@@ -174,8 +174,8 @@ public final class UnlockedVault: Sendable {
     /// Keyed BLAKE2b, 32 bytes.
     public func hash(_ bytes: [UInt8], for use: HashUse) -> [UInt8] {
         switch use {
-        case .auditChain: KeyedHash.hash(bytes.span.bytes, key: keys.auditChain)
-        case .tokenFingerprint: KeyedHash.hash(bytes.span.bytes, key: keys.tokenFingerprint)
+        case .auditChain: KeyedHash.hash(bytes.rawSpan, key: keys.auditChain)
+        case .tokenFingerprint: KeyedHash.hash(bytes.rawSpan, key: keys.tokenFingerprint)
         }
     }
 
@@ -221,7 +221,7 @@ public final class UnlockedVault: Sendable {
     }
 
     static func sealRoot(_ plaintext: [UInt8], header: [UInt8], keys: borrowing VaultKeys) -> [UInt8] {
-        AEAD.seal(plaintext.span.bytes, context: rootContext(header: header).span.bytes, key: keys.root)
+        AEAD.seal(plaintext.rawSpan, context: rootContext(header: header).rawSpan, key: keys.root)
     }
 
     /// The whole header is part of it: an old header can't be put before a new root.
@@ -240,7 +240,7 @@ public final class UnlockedVault: Sendable {
     /// - Throws: `system`.
     public func tryLock(credential name: String) throws(VaultError) -> HeldLock? {
         // A byte of the lock file far from the first one, chosen by a keyed hash so that it tells nothing of the name.
-        let hash = KeyedHash.hash(Array(name.utf8).span.bytes, key: keys.lockPlaces)
+        let hash = KeyedHash.hash(Array(name.utf8).rawSpan, key: keys.lockPlaces)
         let number = hash.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         return try store.tryLock(LockPlace(byte: Int64(number >> 2) | 1))
     }

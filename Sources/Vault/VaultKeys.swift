@@ -55,14 +55,14 @@ public enum UnlockKey: Sendable {
         switch (self, body) {
         case (.passphrase(let passphrase), .passphrase(let cost, let salt)):
             return try passphrase.withBytes { bytes throws(SodiumError) in
-                try PasswordHash.key(passphrase: bytes, salt: salt.span.bytes, cost: cost)
+                try PasswordHash.key(passphrase: bytes, salt: salt.rawSpan, cost: cost)
             }
         case (.keyFile(let key), .keyFile):
             // One key file may open several vaults: each gets a wrapping key of its own.
             let message = Array("claviger key file".utf8) + vaultID
             return try key.withBytes { bytes throws(SodiumError) in
                 let key = try SecretBytes(copying: bytes)
-                return try SecretBytes(copying: KeyedHash.hash(message.span.bytes, key: key).span.bytes)
+                return try SecretBytes(copying: KeyedHash.hash(message.rawSpan, key: key).rawSpan)
             }
         default:
             return nil
@@ -74,7 +74,7 @@ public enum UnlockKey: Sendable {
         let body = newSlotBody(cost: cost)
         let context = Slot.context(vaultID: vaultID, id: id, body: body)
         guard let key = try wrappingKey(for: body, vaultID: vaultID) else { preconditionFailure() }
-        let wrapped = vaultKey.withBytes { AEAD.seal($0, context: context.span.bytes, key: key) }
+        let wrapped = vaultKey.withBytes { AEAD.seal($0, context: context.rawSpan, key: key) }
         return Slot(id: id, body: body, wrapped: wrapped)
     }
 
@@ -83,7 +83,7 @@ public enum UnlockKey: Sendable {
         guard let key = try wrappingKey(for: slot.body, vaultID: vaultID) else { return nil }
         let context = Slot.context(vaultID: vaultID, id: slot.id, body: slot.body)
         do throws(SodiumError) {
-            return try AEAD.open(slot.wrapped.span.bytes, context: context.span.bytes, key: key)
+            return try AEAD.open(slot.wrapped.rawSpan, context: context.rawSpan, key: key)
         } catch .sealBroken {
             return nil
         }

@@ -93,8 +93,8 @@ public struct VaultTransaction {
         for (kind, name, record) in all {
             let id = RecordID.fresh()
             let context = UnlockedVault.recordContext(vaultID: vault.vaultID, id: id)
-            let sealed = record.withPlaintext { AEAD.seal($0, context: context.span.bytes, key: keys.record) }
-            let hash = KeyedHash.hash(sealed.span.bytes, key: keys.recordHash)
+            let sealed = record.withPlaintext { AEAD.seal($0, context: context.rawSpan, key: keys.record) }
+            let hash = KeyedHash.hash(sealed.rawSpan, key: keys.recordHash)
             additions.append(
                 (Root.NewEntry(id: id, kind: kind, name: name, sealedLength: sealed.count, hash: hash), sealed))
         }
