@@ -29,8 +29,8 @@ public struct LockedVault: Sendable {
             guard
                 let vaultKey = try VaultError.unwrap({ () throws(SodiumError) in try key.unwrap(slot, vaultID: header.vaultID) })
             else { continue }
-            let keys = try VaultKeys.derive(from: vaultKey)
-            return try UnlockedVault(store: store, keys: keys, memory: memory, vaultID: header.vaultID)
+            let cipher = VaultCipher(vaultID: header.vaultID, keys: try VaultKeys.derive(from: vaultKey))
+            return try UnlockedVault(store: store, cipher: cipher, memory: memory)
         }
         throw .wrongKey
     }
@@ -74,12 +74,13 @@ extension LockedVault {
             }
             notes.append(Root.SlotNote(slotID: slots[slots.count - 1].id, created: now, label: label))
         }
-        let subkeys = try VaultKeys.derive(from: vaultKey)
-        let header = Header(vaultID: vaultID, slots: slots).serialised(key: subkeys.header)
+        let cipher = VaultCipher(vaultID: vaultID, keys: try VaultKeys.derive(from: vaultKey))
+        let header = cipher.serialise(Header(vaultID: vaultID, slots: slots))
         let root = Root.serialise(generation: 1, committed: now, slotNotes: notes, count: 0, entries: [])
-        let sealed = UnlockedVault.sealRoot(root, header: header, keys: subkeys)
         try store.commit(
-            VaultCommit(header: header, sealedRoot: sealed, records: [], forgetsPrevious: false), replacing: nil, in: nil)
-        return try UnlockedVault(store: store, keys: subkeys, memory: memory, vaultID: vaultID)
+            VaultCommit(
+                header: header, sealedRoot: cipher.seal(root: root, header: header), records: [], forgetsPrevious: false),
+            replacing: nil, in: nil)
+        return try UnlockedVault(store: store, cipher: cipher, memory: memory)
     }
 }

@@ -29,6 +29,9 @@ struct VaultKeys: ~Copyable {
     }
 }
 
+/// What a keyed hash of the vault's is for; each has a key of its own.
+public enum HashUse: Sendable { case auditChain, tokenFingerprint }
+
 /// What a person or a machine brings to open a slot.
 public enum UnlockKey: Sendable {
     case passphrase(Secret)
