@@ -2,7 +2,7 @@ import Glibc
 import Linux
 
 /// A vault in one file: `header || u64 length || sealed root || sealed records`.
-struct FileStore: VaultStore {
+struct FileStore: RecordStore {
     /// Where the file really is: symlinks are followed once, and stay.
     let path: String
 

@@ -4,7 +4,7 @@ public import Sodium
 
 /// A vault whose header has been read and nothing else: there is no key, so there is nothing to read with.
 public struct LockedVault: Sendable {
-    let store: any VaultStore
+    let store: any RecordStore
     private let snapshot: any VaultSnapshot
     private let header: Header
     private let memory: GenerationMemory?

@@ -4,13 +4,13 @@ import Synchronization
 
 /// An open vault: it reads records, and commits changes.
 public final class UnlockedVault: Sendable {
-    let store: any VaultStore
+    let store: any RecordStore
     private let cipher: VaultCipher
     private let memory: GenerationMemory?
     private let current: Mutex<VaultState>
     private let sealed = Mutex<[RecordKind: @Sendable () -> Record?]>([:])
 
-    init(store: any VaultStore, cipher: VaultCipher, memory: GenerationMemory?) throws(VaultError) {
+    init(store: any RecordStore, cipher: VaultCipher, memory: GenerationMemory?) throws(VaultError) {
         let state = try VaultState(store, cipher: cipher, memory: memory)
         self.store = store
         self.cipher = cipher

@@ -4,7 +4,7 @@ import Linux
 ///
 /// The file is one such place. A shared one writes the new records under their ids, then replaces the root by
 /// compare-and-swap; nothing above this protocol would notice.
-protocol VaultStore: Sendable {
+protocol RecordStore: Sendable {
     /// The vault as it is now. Everything read through one snapshot belongs together.
     func snapshot() throws(VaultError) -> any VaultSnapshot
     /// Whether `snapshot()` would give the same vault as `snapshot`; cheap.
