@@ -7,12 +7,12 @@ public struct LockedVault: Sendable {
     let store: any RecordStore
     private let snapshot: any VaultSnapshot
     private let header: Header
-    private let memory: GenerationMemory?
+    private let memory: SeenGenerations?
 
     /// Reads the header of the vault at `path`.
     /// - Parameter memory: where generations are remembered; nil to accept an older vault than was seen before.
     /// - Throws: `noVault`, `notARegularFile`, `permissionsTooWide`, `damaged`, `newerFormat`, `system`.
-    public init(path: String, memory: GenerationMemory?) throws(VaultError) {
+    public init(path: String, memory: SeenGenerations?) throws(VaultError) {
         store = FileStore(path: path)
         snapshot = try store.snapshot()
         header = try Header(parsing: snapshot.header)
@@ -55,7 +55,7 @@ extension LockedVault {
     /// - Throws: `vaultExists`, `diskFull`, `system`, `memory`.
     public static func create(
         at path: String, keys: [(key: UnlockKey, label: String)], cost: PasswordHashCost = .moderate,
-        memory: GenerationMemory?
+        memory: SeenGenerations?
     ) throws(VaultError) -> UnlockedVault {
         precondition(!keys.isEmpty && keys.count <= Limits.slots)
         if Path.exists(path) { throw .vaultExists(path: path) }

@@ -6,11 +6,11 @@ import Synchronization
 public final class UnlockedVault: Sendable {
     let store: any RecordStore
     private let cipher: VaultCipher
-    private let memory: GenerationMemory?
+    private let memory: SeenGenerations?
     private let current: Mutex<VaultState>
     private let sealed = Mutex<[RecordKind: @Sendable () -> Record?]>([:])
 
-    init(store: any RecordStore, cipher: VaultCipher, memory: GenerationMemory?) throws(VaultError) {
+    init(store: any RecordStore, cipher: VaultCipher, memory: SeenGenerations?) throws(VaultError) {
         let state = try VaultState(store, cipher: cipher, memory: memory)
         self.store = store
         self.cipher = cipher
@@ -26,7 +26,7 @@ public final class UnlockedVault: Sendable {
     public var generation: UInt64 { current.withLock { $0.root.generation } }
 
     /// Makes this state the newest that was seen, even if a newer one was.
-    public func remember(in memory: GenerationMemory) {
+    public func remember(in memory: SeenGenerations) {
         memory.remember(generation, of: vaultID)
     }
 

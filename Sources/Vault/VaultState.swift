@@ -8,7 +8,7 @@ struct VaultState: Sendable {
 
     /// Reads the newest state.
     /// - Throws: `damaged`, `wentBack`, and what the store throws.
-    init(_ store: any RecordStore, cipher: VaultCipher, memory: GenerationMemory?) throws(VaultError) {
+    init(_ store: any RecordStore, cipher: VaultCipher, memory: SeenGenerations?) throws(VaultError) {
         // What was seen must be read first: another process commits, then remembers.
         let seen = memory?.newest(cipher.vaultID)
         snapshot = try store.snapshot()

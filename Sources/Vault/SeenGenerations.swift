@@ -4,7 +4,7 @@ import Sodium
 /// Remembers, outside of the vault, the newest generation of each vault that this machine has seen, so that a vault
 /// put back to an older state is found out. Whoever can write here can make it forget; it guards against mistakes
 /// and against somebody who has the vault's file alone.
-public struct GenerationMemory: Sendable {
+public struct SeenGenerations: Sendable {
     private let folder: String
     /// What the names of new files have behind the path.
     private static let suffix = "-"
@@ -24,8 +24,8 @@ public struct GenerationMemory: Sendable {
         return UInt64(String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace })
     }
 
-    /// Best effort: a service whose home can't be written still gets its tokens. Nothing waits for the disk: a number that
-    /// a crash takes away is remembered again at the next look.
+    /// Best effort: a service whose home can't be written still gets its tokens. Nothing waits for the disk: after a
+    /// crash it may have forgotten, until the vault is read again.
     func remember(_ generation: UInt64, of vaultID: [UInt8]) {
         let path = path(vaultID)
         do throws(FileError) {
