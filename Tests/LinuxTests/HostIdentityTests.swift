@@ -89,6 +89,21 @@ import Testing
         #expect(Path.names(inFolder: state).filter { $0.contains(".new-") } == [])
     }
 
+    @Test func `reads the id again when it has waited for another that made one`() async throws {
+        try Path.makeFolders(state)
+        var lock: File? = try File.openLock(file + ".lock")
+        #expect(try lock?.tryLock(byte: 0) == true)
+        let waiting = Task.detached { [state] in
+            HostIdentity.current(stateFolder: state, environment: [:], machine: "made-up-machine", name: nil).id
+        }
+        // It has found no id by now, and waits.
+        try await Task.sleep(for: .milliseconds(200))
+        let id = "00112233445566778899aabbccddeeff"
+        folder.write("state/claviger/host", "claviger-host-1 \(id) made-up-machine\n")
+        lock = nil
+        #expect(await waiting.value == id)
+    }
+
     @Test func `this machine has an identity and a boot`() throws {
         let here = HostIdentity.current(stateFolder: nil, environment: [:])
         #expect(here.id == here.legacy && !here.id.isEmpty)
