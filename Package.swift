@@ -10,6 +10,9 @@ let house: [SwiftSetting] = [
 /// Where unsafe pointers live, the compiler asks for each to be marked.
 let marked = house + [.strictMemorySafety()]
 
+/// Marked, and every file says which modules its members come from.
+let exact = marked + [.enableUpcomingFeature("MemberImportVisibility")]
+
 /// The thin front is Embedded Swift: no runtime and no metadata, and so it starts as fast as a C program. Also in a debug
 /// build it is optimised, or it would want Unicode's tables.
 let thin: [SwiftSetting] =
@@ -59,7 +62,11 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CQRencode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: marked),
-        .target(name: "Vault", dependencies: ["CLinux", "Sodium"], swiftSettings: house),
+        .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: exact),
+        // Lifetimes: to return a span of an array.
+        .target(
+            name: "Vault", dependencies: ["Linux", "Sodium"],
+            swiftSettings: exact + [.enableExperimentalFeature("Lifetimes")]),
         .target(
             name: "OAuth",
             dependencies: ["Sodium", .product(name: "HTTPTypes", package: "swift-http-types")],
@@ -91,7 +98,7 @@ let package = Package(
         .target(
             name: "Agent",
             dependencies: [
-                "Vault", "TokenEngine", "OAuth", "Sodium", "AgentSocket", "LocalServer", "CLinux",
+                "Vault", "TokenEngine", "OAuth", "Sodium", "AgentSocket", "LocalServer", "Linux",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -107,7 +114,7 @@ let package = Package(
         .executableTarget(
             name: "ClavigerCore",
             dependencies: [
-                "Agent", "AgentSocket", "LocalServer", "Proxy", "CLinux", "CQRencode",
+                "Agent", "AgentSocket", "Linux", "LocalServer", "Proxy", "CQRencode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -135,8 +142,10 @@ let package = Package(
             swiftSettings: house),
         .target(name: "TestSupport", dependencies: ["CLinux"], path: "Tests/TestSupport"),
         .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: house),
+        .testTarget(name: "LinuxTests", dependencies: ["Linux", "TestSupport"], swiftSettings: house),
         .testTarget(
-            name: "VaultTests", dependencies: ["Vault", "Sodium", "TestSupport"], exclude: ["vault_reference.py", "Vectors"],
+            name: "VaultTests", dependencies: ["Vault", "Linux", "Sodium", "TestSupport"],
+            exclude: ["vault_reference.py", "Vectors"],
             swiftSettings: house),
         .testTarget(
             name: "OAuthTests", dependencies: ["OAuth", "Sodium", .product(name: "HTTPTypes", package: "swift-http-types")],

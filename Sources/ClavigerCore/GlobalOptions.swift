@@ -49,8 +49,8 @@ struct GlobalOptions: ParsableArguments {
     }
 
     /// Without a home there is nowhere to remember generations, and nothing is refused for it.
-    static func memory() -> GenerationMemory? {
-        (try? folder("XDG_STATE_HOME", ".local/state")).map { GenerationMemory(folder: $0 + "/claviger") }
+    static func memory() -> SeenGenerations? {
+        (try? folder("XDG_STATE_HOME", ".local/state")).map { SeenGenerations(folder: $0 + "/claviger") }
     }
 
     /// Opens the vault with the first key that is there: a key file, a passphrase from a file, from a command, or typed.

@@ -1,3 +1,5 @@
+public import Linux
+
 /// The parts of a vault file, as far as damage can be placed.
 public enum VaultPart: String, Sendable {
     case header, root, records, log
@@ -32,4 +34,22 @@ public enum VaultError: Error, Equatable, Sendable {
     case tooLarge(what: String, limit: Int)
     /// The kernel does not let this process lock enough memory, or give Argon2id enough of it.
     case memory
+}
+
+extension VaultError {
+    /// The vault's word for what a system call refused.
+    public init(_ error: FileError) {
+        self =
+            error.isFull
+            ? .diskFull(path: error.path) : .system(operation: error.operation, path: error.path, errno: error.code)
+    }
+
+    /// Runs one piece of work on files; its error becomes the vault's.
+    public static func onDisk<R>(_ body: @autoclosure () throws(FileError) -> R) throws(VaultError) -> R {
+        do throws(FileError) {
+            return try body()
+        } catch {
+            throw VaultError(error)
+        }
+    }
 }

@@ -15,7 +15,7 @@ public final class AgentServer: Sendable {
     ///   - path: the vault's absolute path.
     ///   - describe: puts an error in words.
     public init(
-        vault path: String, memory: GenerationMemory?, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
+        vault path: String, memory: SeenGenerations?, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
         limits: LocalServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings(),
         describe: @escaping @Sendable (any Error) -> AgentProblem
     ) {

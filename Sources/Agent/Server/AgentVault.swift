@@ -77,14 +77,14 @@ final class AgentVault: Sendable {
 
     let path: String
     let since: Date
-    private let memory: GenerationMemory?
+    private let memory: SeenGenerations?
     private let transport: any HTTPTransport
     private let clock: any WallClock
     private let refresh: RefreshSettings
     private let state = Mutex(State())
 
     init(
-        path: String, memory: GenerationMemory?, transport: any HTTPTransport, clock: any WallClock, refresh: RefreshSettings
+        path: String, memory: SeenGenerations?, transport: any HTTPTransport, clock: any WallClock, refresh: RefreshSettings
     ) {
         self.path = path
         self.refresh = refresh

@@ -37,6 +37,6 @@ struct Curl: AsyncParsableCommand {
         // No token is longer than what a pipe takes without a reader.
         try Terminal.write(Array((try TokenFormat.curl.text(token, of: name) + "\n").utf8), to: ends[1])
         close(ends[1])
-        try ProcessState.become(["curl", "--config", "/dev/fd/\(ends[0])", url] + arguments)
+        try ProcessState.replaceProcess(["curl", "--config", "/dev/fd/\(ends[0])", url] + arguments)
     }
 }

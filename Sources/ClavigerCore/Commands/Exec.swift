@@ -60,7 +60,7 @@ struct Exec: AsyncParsableCommand {
             try await ProxyProcess(descriptors: proxyFor).serve(wanted, minimumLifetime: minTTL, reason: reason, global: global)
             return
         }
-        if proxy { try ProcessState.become(argv, variables: ProxyProcess.start()) }
+        if proxy { try ProcessState.replaceProcess(argv, variables: ProxyProcess.start()) }
         let tokens = try await global.withTokenAgent(reason: reason) { agent in
             var tokens: [String: String] = [:]
             for (variable, name) in wanted {
@@ -69,7 +69,7 @@ struct Exec: AsyncParsableCommand {
             }
             return tokens
         }
-        try ProcessState.become(argv, variables: tokens)
+        try ProcessState.replaceProcess(argv, variables: tokens)
     }
 
     /// The credential behind each variable.

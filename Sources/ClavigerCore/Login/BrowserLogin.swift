@@ -1,6 +1,6 @@
 import Agent
 import FoundationEssentials
-import Glibc
+import Linux
 import HTTPTypes
 import HummingbirdCore
 import LocalServer
@@ -205,16 +205,9 @@ enum Browser {
         let words = command.split(separator: " ").map { String($0).replacing("%s", with: url) }
         guard let program = words.first else { return false }
         let arguments = command.contains("%s") ? words : words + [url]
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
+        var browser = ChildProcess(program, Array(arguments.dropFirst()))
         // What a browser prints is nobody's result.
-        for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
-            posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_RDWR, 0)
-        }
-        let argv = arguments.map { strdup($0) } + [nil]
-        defer { argv.forEach { free($0) } }
-        var child = pid_t()
-        return posix_spawnp(&child, program, &actions, nil, argv, environ) == 0
+        browser.streams = [.null, .null, .null]
+        return (try? browser.start()) != nil
     }
 }

@@ -1,15 +1,18 @@
+import Linux
+
 /// Where a vault lives. A commit swaps the root: records are never changed, only added and let go.
 ///
 /// The file is one such place. A shared one writes the new records under their ids, then replaces the root by
 /// compare-and-swap; nothing above this protocol would notice.
-protocol VaultStore: Sendable {
+protocol RecordStore: Sendable {
     /// The vault as it is now. Everything read through one snapshot belongs together.
     func snapshot() throws(VaultError) -> any VaultSnapshot
     /// Whether `snapshot()` would give the same vault as `snapshot`; cheap.
     func isCurrent(_ snapshot: any VaultSnapshot) throws(VaultError) -> Bool
     /// Replaces `previous` by a new root and its records, or makes the first one where `previous` is nil.
     /// - Parameter room: what `reserve` has taken, or nil.
-    /// - Throws: `conflict` if the vault is no longer `previous`; nothing has changed then, nor after any other error.
+    /// - Throws: `conflict` if the vault is no longer `previous`. Nothing has changed then, nor after any other error, but for
+    ///   one: where the folder can't be synchronised (`system`), the new state is there, and may not survive a crash.
     func commit(
         _ commit: VaultCommit, replacing previous: (any VaultSnapshot)?, in room: ReservedRoom?
     ) throws(VaultError)
@@ -46,12 +49,11 @@ struct VaultCommit {
     let forgetsPrevious: Bool
 }
 
-/// Room on the disk for one commit; freed when nobody refers to it any more.
+/// Room on the disk for one commit; freed when nobody refers to it any more. A commit that fails leaves it as it was, for
+/// the next attempt; one that succeeds uses it up.
 public final class ReservedRoom: Sendable {
-    let file: File
-    /// The lock on the file tells those who clean up that it is in use.
-    init(_ file: File) { self.file = file }
-    deinit { if File.exists(file.path) { File.remove(file.path) } }
+    let file: AtomicFile
+    init(_ file: AtomicFile) { self.file = file }
 }
 
 /// What can be locked: the right to commit, or the right to acquire tokens for one credential.
