@@ -138,7 +138,9 @@ let package = Package(
         .testTarget(
             name: "VaultTests", dependencies: ["Vault", "Sodium", "TestSupport"], exclude: ["vault_reference.py", "Vectors"],
             swiftSettings: house),
-        .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Sodium"], swiftSettings: house),
+        .testTarget(
+            name: "OAuthTests", dependencies: ["OAuth", "Sodium", .product(name: "HTTPTypes", package: "swift-http-types")],
+            swiftSettings: house),
         .testTarget(
             name: "TokenEngineTests",
             dependencies: ["TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox"], swiftSettings: house),
