@@ -220,6 +220,10 @@ public struct Catalogue: Sendable {
         // Any word shows whether the addresses are whole once their variables are filled in.
         let filled = Dictionary((provider.variables ?? []).map { ($0.name, $0.fallback ?? "example") }) { $1 }
         _ = try provider.settings(filled)
+        if provider.refreshTokenRotates == false, provider.refreshTokenGrace != nil {
+            throw CatalogueError(
+                reason: "the member \"refresh_token_grace\" says how long a replaced token lives, and none is replaced")
+        }
         providers.removeAll { $0.name == provider.name }
         providers.append(provider)
         providers.sort { $0.name < $1.name }
@@ -228,6 +232,10 @@ public struct Catalogue: Sendable {
     private static func words(for error: DecodingError) -> String {
         switch error {
         case .keyNotFound(let key, _): "the member \"\(key.stringValue)\" is missing"
+        case .dataCorrupted(let context) where context.codingPath.map(\.stringValue) == ["refresh_token_grace"]:
+            "the member \"refresh_token_grace\" must be \(context.debugDescription)"
+        case .typeMismatch(let type, let context) where type == Bool.self:
+            "the member \"\(context.codingPath.map(\.stringValue).joined(separator: "."))\" must be true or false"
         case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
             "the member \"\(context.codingPath.map(\.stringValue).joined(separator: "."))\" is not what it should be"
         @unknown default: "it can't be read"
