@@ -155,6 +155,9 @@ let package = Package(
             name: "ClavigerCoreTests", dependencies: ["ClavigerCore", "ClavigerSandbox", "TestSupport"],
             exclude: ["memory_scan.py"], swiftSettings: house),
         .testTarget(
+            name: "StoredTests", dependencies: ["ClavigerCore", "TestSupport"], exclude: ["Fixtures", "make_fixture.py"],
+            swiftSettings: house),
+        .testTarget(
             name: "IntegrationTests", dependencies: ["ClavigerCore", "ClavigerSandbox", "TestSupport"],
             exclude: [
                 "requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py", "jwt_server.py",
