@@ -187,7 +187,8 @@ struct InterruptionTests {
         case before, after
     }
 
-    /// What even the refresher can't survive, the journal and the server's grace period do.
+    /// What even the refresher can't survive, the journal and the server's grace period do; for the code of a login there is
+    /// no such thing (RFC 6749 section 4.1.2).
     @Test(.enabled(if: Pending.isTested), arguments: SpendingCommand.allCases.filter { $0 != .login }, Moment.allCases)
     func `with a grace period the refresher may be killed, too`(_ command: SpendingCommand, _ moment: Moment) async throws {
         let rotating = try await RotatingServer(grace: 30)

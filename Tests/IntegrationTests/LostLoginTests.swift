@@ -49,6 +49,18 @@ struct LoginWithoutRefreshTokenTests {
         try await survives(rotating, token)
     }
 
+    /// RFC 8693 section 2.2.2: a subject token that the server does not take is an invalid request.
+    @Test(.enabled(if: Pending.isTested)) func `survives an exchange that is answered with invalid_request`() async throws {
+        let (rotating, token) = try await loggedIn()
+        let added = await rotating.run(
+            "add", "x", "--grant", "token-exchange", "--subject", "a", "--token-url", rotating.server.address + "/token",
+            "--client-id", "client_secret_post", "--client-auth", "post", "--secret-file", rotating.secretFile)
+        try #require(added.status == 0, "\(added.errors)")
+        try await rotating.server.request("POST", "/expire")
+        #expect(await rotating.run("token", "x", "--fresh").status == 77)
+        try await survives(rotating, token)
+    }
+
     @Test(.enabled(if: Pending.isTested)) func `survives edit --redirect-uri`() async throws {
         let (rotating, token) = try await loggedIn()
         let edited = await rotating.run("edit", "a", "--redirect-uri", "http://127.0.0.1:8123/callback")
