@@ -173,6 +173,7 @@ let package = Package(
             exclude: [
                 "requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py", "jwt_server.py",
                 "mtls_server.py", "api_server.py", "api_client.py", "authlib_server.py", "qr_reader.py", "openapi_check.py",
+                "Servers",
             ],
             swiftSettings: house),
     ]
