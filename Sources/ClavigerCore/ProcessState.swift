@@ -1,3 +1,4 @@
+import AgentProtocol
 import CLinux
 import Glibc
 
@@ -46,7 +47,7 @@ enum ProcessState {
     static func become(_ argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, variables: [String: String] = [:]) throws
         -> Never
     {
-        for name in GlobalOptions.environment.keys where name.hasPrefix("CLAVIGER_") { unsetenv(name) }
+        for name in Session.environment.keys where name.hasPrefix("CLAVIGER_") { unsetenv(name) }
         for (name, value) in variables { setenv(name, value, 1) }
         for (number, handler) in handlers {
             var handler = handler
@@ -60,7 +61,7 @@ enum ProcessState {
         pthread_sigmask(SIG_SETMASK, &signals, nil)
         _ = execvp(argv[0]!, argv)
         let code = errno
-        throw Failure.cannotRun(String(cString: argv[0]!), errno: code)
+        throw Problem.cannotRun(String(cString: argv[0]!), errno: code)
     }
 
     static func become(_ command: [String]) throws -> Never {

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 import CLinux
@@ -30,9 +31,9 @@ struct ProxyProcess {
     /// - Throws: a failure.
     static func start() throws -> [String: String] {
         let command = claviger_pidfd_open(getpid())
-        guard command >= 0 else { throw Failure.system("watch this process", errno) }
+        guard command >= 0 else { throw Problem.system("watch this process", errno) }
         var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw Failure.system("start the proxy", errno) }
+        guard pipe(&ends) == 0 else { throw Problem.system("start the proxy", errno) }
         _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
         _ = fcntl(command, F_SETFD, 0)
         defer { close(ends[0]) }
@@ -54,18 +55,18 @@ struct ProxyProcess {
         let terminator = words.firstIndex(of: "--") ?? words.endIndex
         let arguments = words[..<terminator] + ["--proxy-for", "\(report),\(command)"] + words[terminator...]
         let argv = arguments.map { strdup($0) } + [nil]
-        let environment = GlobalOptions.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        let environment = Session.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { (argv + environment).forEach { free($0) } }
         let code = claviger_spawn_orphan("/proc/self/exe", argv, environment) == 0 ? 0 : errno
         close(report)
-        guard code == 0 else { throw Failure.system("start the proxy", code) }
+        guard code == 0 else { throw Problem.system("start the proxy", code) }
     }
 
     /// A line for each variable and `+`, or `!` and the exit code.
     private static func parse(_ answer: String) throws -> [String: String] {
         let lines = answer.split(separator: "\n").map(String.init)
-        if let last = lines.last, last.hasPrefix("!") { Glibc.exit(Int32(last.dropFirst()) ?? ExitStatus.software.rawValue) }
-        guard lines.last == "+" else { throw Failure("the proxy ended before it could start", .software) }
+        if let last = lines.last, last.hasPrefix("!") { Glibc.exit(Int32(last.dropFirst()) ?? ProblemCode.internalError.exit) }
+        guard lines.last == "+" else { throw Problem("the proxy ended before it could start", .internalError) }
         return Dictionary(
             lines.dropLast().compactMap { line in
                 line.firstIndex(of: "=").map { (String(line[..<$0]), String(line[line.index(after: $0)...])) }
@@ -79,15 +80,15 @@ struct ProxyProcess {
 
     /// Serves until the command has ended.
     /// - Parameter variables: the credential behind each variable.
-    func serve(_ variables: [String: String], minimumLifetime: Int?, reason: String?, global: GlobalOptions) async throws {
+    func serve(_ variables: [String: String], minimumLifetime: Int?, reason: String?, session: Session) async throws {
         for descriptor in [descriptors.report, descriptors.command] { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         do {
-            try await global.withTokenAgent(reason: reason) { agent in
+            try await session.withTokenAgent(reason: reason) { agent in
                 let credentials = try await credentials(Set(variables.values), agent)
                 try await serve(credentials, variables, minimumLifetime, agent)
             }
         } catch {
-            try? Terminal.write(Array("!\(Failure(error).status.rawValue)\n".utf8), to: descriptors.report)
+            try? Terminal.write(Array("!\(Problem(describing: error).code.exit)\n".utf8), to: descriptors.report)
             throw error
         }
     }
@@ -96,7 +97,7 @@ struct ProxyProcess {
         var all: [CredentialSummary] = []
         for name in names.sorted() {
             let credential = try await naming(name) { try await agent.show(name) }
-            guard credential.settings.apiURL != nil else { throw Failure.noAPIAddress(name) }
+            guard credential.settings.apiURL != nil else { throw Problem.noAPIAddress(name) }
             all.append(credential)
         }
         return all
@@ -105,10 +106,10 @@ struct ProxyProcess {
     private func serve(
         _ credentials: [CredentialSummary], _ variables: [String: String], _ minimumLifetime: Int?, _ agent: any TokenAgent
     ) async throws {
-        let upstream = NetworkTransport(limits: .patient, proxies: ProxySettings(environment: GlobalOptions.environment))
+        let upstream = NetworkTransport(limits: .patient, proxies: ProxySettings(environment: Session.environment))
         let proxy = try CredentialProxy(
             credentials, minimumLifetime: minimumLifetime, agent: agent, upstream: upstream,
-            describe: { Failure($0).message })
+            describe: { Problem(describing: $0).title })
         let end = commandsEnd()
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Glibc
 import Sodium
 
@@ -24,7 +25,7 @@ enum SecretInput {
         let kinds = ["", "RSA ", "EC "].map { Array("-----BEGIN \($0)PRIVATE KEY-----".utf8) }
         let lines = bytes.split(separator: UInt8(ascii: "\n"))
         guard lines.contains(where: { line in kinds.contains { line.starts(with: $0) } }) else {
-            throw Failure.noPrivateKey(place)
+            throw Problem.noPrivateKey(place)
         }
         return try Secret(copying: bytes.span.bytes)
     }
@@ -33,7 +34,7 @@ enum SecretInput {
     static func contents(_ path: String, limit: Int, what: String) throws -> [UInt8] {
         let place = path == "-" ? "standard input" : path
         let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Failure.cannotRead(what: what, place: place, errno: errno) }
+        guard descriptor >= 0 else { throw Problem.cannotRead(what: what, place: place, errno: errno) }
         defer { if descriptor != STDIN_FILENO { close(descriptor) } }
         return try drain(descriptor, limit: limit, what: what, place: place)
     }
@@ -48,14 +49,14 @@ enum SecretInput {
             if count < 0 {
                 let code = errno
                 bytes.wipe()
-                throw Failure.cannotRead(what: what, place: place, errno: code)
+                throw Problem.cannotRead(what: what, place: place, errno: code)
             }
             if count == 0 { break }
             filled += count
         }
         guard filled <= limit else {
             bytes.wipe()
-            throw Failure.tooLarge(what: what, place: place, limit: limit)
+            throw Problem.tooLarge(what: what, place: place, limit: limit)
         }
         bytes.removeLast(bytes.count - filled)
         return bytes
@@ -64,7 +65,7 @@ enum SecretInput {
     /// Standard output of a shell command, without the newline at its end.
     static func command(_ line: String) throws -> Secret {
         var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw Failure.system("run $CLAVIGER_PASSPHRASE_COMMAND", errno) }
+        guard pipe(&ends) == 0 else { throw Problem.system("run $CLAVIGER_PASSPHRASE_COMMAND", errno) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -77,12 +78,12 @@ enum SecretInput {
         let status = posix_spawn(&child, "/bin/sh", &actions, nil, arguments, environ)
         close(ends[1])
         defer { close(ends[0]) }
-        guard status == 0 else { throw Failure.system("run $CLAVIGER_PASSPHRASE_COMMAND", status) }
+        guard status == 0 else { throw Problem.system("run $CLAVIGER_PASSPHRASE_COMMAND", status) }
         var bytes = try drain(ends[0], limit: limit, what: "passphrase", place: "$CLAVIGER_PASSPHRASE_COMMAND")
         defer { bytes.wipe() }
         var result: Int32 = 0
         while waitpid(child, &result, 0) == -1 && errno == EINTR {}
-        guard result == 0 else { throw Failure.passphraseCommandFailed }
+        guard result == 0 else { throw Problem.passphraseCommandFailed }
         return try secret(&bytes, what: "passphrase", from: "$CLAVIGER_PASSPHRASE_COMMAND")
     }
 
@@ -90,9 +91,9 @@ enum SecretInput {
     static func secret(_ bytes: inout [UInt8], what: String, from place: String) throws -> Secret {
         if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
         if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
-        guard !bytes.isEmpty else { throw Failure.emptySecret(what: what, place: place) }
+        guard !bytes.isEmpty else { throw Problem.emptySecret(what: what, place: place) }
         guard bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }), String(validating: bytes, as: UTF8.self) != nil else {
-            throw Failure.notOneLine(what: what, place: place)
+            throw Problem.notOneLine(what: what, place: place)
         }
         return try Secret(copying: bytes.span.bytes)
     }

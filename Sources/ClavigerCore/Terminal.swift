@@ -1,3 +1,5 @@
+import Agent
+import AgentProtocol
 import Glibc
 import Sodium
 
@@ -21,15 +23,14 @@ enum Terminal {
         while written < bytes.count {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + written, $0.count - written) }
             if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw Failure.cannotWriteOutput(errno: errno) }
+            guard count > 0 else { throw Problem.cannotWriteOutput(errno: errno) }
             written += count
         }
     }
 
     /// Text from elsewhere, without what a terminal would obey, and without what would reorder or hide it.
     static func plain(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(text.unicodeScalars.filter { ![.control, .format].contains($0.properties.generalCategory) }))
+        PlainText.of(text)
     }
 
     /// Draws a picture where messages go, if that is a terminal and wide enough for it.
@@ -53,7 +54,7 @@ enum Terminal {
 
     /// Asks for a secret without showing it.
     /// - Parameter otherwise: what to say where there is no terminal to ask on.
-    static func promptSecret(_ question: String, otherwise: Failure) throws -> Secret {
+    static func promptSecret(_ question: String, otherwise: Problem) throws -> Secret {
         try withTerminal(otherwise) { terminal in
             var bytes = try readHidden(terminal, question)
             defer { bytes.wipe() }
@@ -62,33 +63,33 @@ enum Terminal {
     }
 
     /// Asks twice for a passphrase that the vault is to open with.
-    static func promptNewPassphrase(_ path: String, otherwise: Failure) throws -> Secret {
+    static func promptNewPassphrase(_ path: String, otherwise: Problem) throws -> Secret {
         let first = try promptSecret("new passphrase for \(plain(path)): ", otherwise: otherwise)
         let second = try promptSecret("the same again: ", otherwise: otherwise)
-        guard first.equals(second) else { throw Failure.passphrasesDiffer }
+        guard first.equals(second) else { throw Problem.passphrasesDiffer }
         return first
     }
 
     /// Asks for something that may be seen.
-    static func promptLine(_ question: String, otherwise: Failure) throws -> String {
+    static func promptLine(_ question: String, otherwise: Problem) throws -> String {
         try withTerminal(otherwise) { terminal in
             try write(Array(question.utf8), to: terminal)
             var line: [UInt8] = []
             while let byte = try readByte(terminal), byte != UInt8(ascii: "\n") {
                 line.append(byte)
-                guard line.count <= 4096 else { throw Failure.tooLarge(what: "answer", place: "the terminal", limit: 4096) }
+                guard line.count <= 4096 else { throw Problem.tooLarge(what: "answer", place: "the terminal", limit: 4096) }
             }
             return String(decoding: line, as: UTF8.self).filter { $0 != "\r" }
         }
     }
 
     /// Asks a question whose answer is no unless it is yes.
-    static func confirm(_ question: String, otherwise: Failure) throws -> Bool {
+    static func confirm(_ question: String, otherwise: Problem) throws -> Bool {
         let answer = try promptLine(question + " [y/N] ", otherwise: otherwise)
         return ["y", "yes"].contains(answer.lowercased())
     }
 
-    private static func withTerminal<R>(_ otherwise: Failure, _ body: (Int32) throws -> R) throws -> R {
+    private static func withTerminal<R>(_ otherwise: Problem, _ body: (Int32) throws -> R) throws -> R {
         let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC)
         guard terminal >= 0 else { throw otherwise }
         defer { close(terminal) }
@@ -100,10 +101,10 @@ enum Terminal {
     /// once is neither shown nor flushed away.
     private static func readHidden(_ terminal: Int32, _ question: String) throws -> [UInt8] {
         var before = termios()
-        guard tcgetattr(terminal, &before) == 0 else { throw Failure.system("ask on the terminal", errno) }
+        guard tcgetattr(terminal, &before) == 0 else { throw Problem.system("ask on the terminal", errno) }
         var hidden = before
         hidden.c_lflag &= ~tcflag_t(ECHO | ICANON | ISIG)
-        guard tcsetattr(terminal, TCSAFLUSH, &hidden) == 0 else { throw Failure.system("ask on the terminal", errno) }
+        guard tcsetattr(terminal, TCSAFLUSH, &hidden) == 0 else { throw Problem.system("ask on the terminal", errno) }
         defer {
             tcsetattr(terminal, TCSAFLUSH, &before)
             try? write([UInt8(ascii: "\n")], to: terminal)
@@ -114,7 +115,7 @@ enum Terminal {
         while let byte = try readByte(terminal) {
             switch byte {
             case 0x0A, 0x0D: return line
-            case 0x03: throw Failure.interrupted
+            case 0x03: throw Problem.interrupted
             case 0x04 where line.isEmpty: return line
             case 0x15: line.removeAll(keepingCapacity: true)
             case 0x08, 0x7F:
@@ -132,7 +133,7 @@ enum Terminal {
             let count = read(terminal, &byte, 1)
             if count == 1 { return byte }
             if count == 0 { return nil }
-            guard errno == EINTR else { throw Failure.system("read from the terminal", errno) }
+            guard errno == EINTR else { throw Problem.system("read from the terminal", errno) }
         }
     }
 }

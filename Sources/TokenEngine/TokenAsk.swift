@@ -14,6 +14,8 @@ public struct TokenAsk: Hashable, Sendable {
 
     public var access: RequestedAccess
     public var mode: Mode
+    /// For `rejected`: what the caller's token is called, which is the first 16 bytes of its SHA-256 in hexadecimal digits.
+    public var rejectedToken: String?
     /// The least remaining lifetime in seconds.
     public var minimumLifetime: Int?
     /// Use a rotating refresh token although it belongs to another machine, which loses the login by it.

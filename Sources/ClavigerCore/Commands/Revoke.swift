@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 
@@ -18,7 +19,7 @@ struct Revoke: AsyncParsableCommand {
     @Flag(help: "Print what was done as JSON.")
     var json = false
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     private struct Document: Encodable {
         var name: String
@@ -43,9 +44,9 @@ struct Revoke: AsyncParsableCommand {
             validUntil = report.validUntil.map(Report.time)
         }
 
-        init(_ name: String, _ failure: Failure) {
+        init(_ name: String, _ problem: Problem) {
             self.name = name
-            error = failure.message
+            error = problem.title
         }
     }
 
@@ -55,20 +56,20 @@ struct Revoke: AsyncParsableCommand {
 
     func run() async throws {
         guard let name else { return try await revokeAll() }
-        let report = try await naming(name) { try await global.withAgent { try await $0.revoke(name) } }
+        let report = try await naming(name) { try await Session(vaultOptions).withAgent { try await $0.revoke(name) } }
         if json { return try Terminal.output(Report.json(Document(name, report))) }
         Terminal.note(words(report))
     }
 
     /// All at once; what could not be revoked is reported, and stays stored for another try.
     private func revokeAll() async throws {
-        let results = try await global.withAgent { agent in
+        let results = try await Session(vaultOptions).withAgent { agent in
             let names = try await agent.list().map(\.name)
-            return await Concurrently.run(names, "revoked") { name -> Result<RevocationReport, Failure> in
+            return await Concurrently.run(names, "revoked") { name -> Result<RevocationReport, Problem> in
                 do {
                     return .success(try await agent.revoke(name))
                 } catch {
-                    return .failure(Failure(error).naming(name))
+                    return .failure(Problem(describing: error, of: name))
                 }
             }
         }
@@ -87,12 +88,12 @@ struct Revoke: AsyncParsableCommand {
                     results.map { name, result in
                         switch result {
                         case .success(let report): [Terminal.plain(name), "done", words(report)]
-                        case .failure(let failure): [Terminal.plain(name), "FAILED", failure.message]
+                        case .failure(let failure): [Terminal.plain(name), "FAILED", failure.title]
                         }
                     }))
         }
         let failed = results.count { if case .failure = $0.result { true } else { false } }
-        if failed > 0 { throw Failure.someFailed(failed, of: results.count) }
+        if failed > 0 { throw Problem.someFailed(failed, of: results.count) }
     }
 
     private func words(_ report: RevocationReport) -> String {
