@@ -84,7 +84,7 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: house),
-        .target(name: "AgentSocket", dependencies: ["CLinux"], swiftSettings: house),
+        .target(name: "AgentProtocol", dependencies: ["CLinux"], swiftSettings: house),
         .target(
             name: "LocalServer",
             dependencies: [
@@ -98,7 +98,7 @@ let package = Package(
         .target(
             name: "Agent",
             dependencies: [
-                "Vault", "TokenEngine", "OAuth", "Sodium", "AgentSocket", "LocalServer", "Linux",
+                "Vault", "TokenEngine", "OAuth", "Sodium", "AgentProtocol", "LocalServer", "Linux",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -114,7 +114,7 @@ let package = Package(
         .executableTarget(
             name: "ClavigerCore",
             dependencies: [
-                "Agent", "AgentSocket", "Linux", "LocalServer", "Proxy", "CQRencode",
+                "Agent", "AgentProtocol", "Linux", "LocalServer", "Proxy", "CQRencode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -122,7 +122,7 @@ let package = Package(
             ],
             swiftSettings: house,
             linkerSettings: coreLink),
-        // AgentSocket's files are linked into its folder: they are compiled once more, for a module of the other kind can't
+        // AgentProtocol's files are linked into its folder: they are compiled once more, for a module of the other kind can't
         // be imported.
         .executableTarget(
             name: "Claviger", dependencies: ["CLinux"],
@@ -154,9 +154,11 @@ let package = Package(
             name: "TokenEngineTests",
             dependencies: ["TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox"], swiftSettings: house),
         .testTarget(
+            name: "AgentProtocolTests", dependencies: ["AgentProtocol", "CLinux", "Sodium", "TestSupport"], swiftSettings: house),
+        .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Agent", "AgentSocket", "LocalServer", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport",
+                "Agent", "AgentProtocol", "LocalServer", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport",
             ],
             swiftSettings: house),
         .testTarget(

@@ -1,5 +1,5 @@
 import Agent
-import AgentSocket
+import AgentProtocol
 import Dispatch
 import Glibc
 import Linux
@@ -7,7 +7,7 @@ import TokenEngine
 
 /// The agent as a process: one for each socket, in the background or the foreground, with its signals.
 struct AgentProcess {
-    let global: GlobalOptions
+    let session: Session
     let socket: String
     let times: LockTimes
     let keeping: KeepingOptions
@@ -15,25 +15,19 @@ struct AgentProcess {
 
     /// Where to listen.
     static func socket(_ wanted: String?) throws -> String {
-        guard let path = wanted ?? AgentSocket.ownPath() else { throw Failure.noHome }
-        guard path.hasPrefix("/") else { throw Failure("the agent's socket needs an absolute path", .usage) }
+        guard let path = wanted ?? Locations.socket else { throw Problem.noHome }
+        guard path.hasPrefix("/") else { throw Problem("the agent's socket needs an absolute path", .usage) }
         guard path.utf8.count <= AgentSocket.maximumPath else {
-            throw Failure(
+            throw Problem(
                 "the socket's path is longer than \(AgentSocket.maximumPath) bytes, which no socket's may be",
                 hint: "choose a shorter one with $CLAVIGER_SOCKET", .usage)
         }
         return path
     }
 
-    /// The running agent.
-    static func client() throws -> AgentClient {
-        guard let socket = AgentSocket.toAsk() else { throw AgentSocket.Failure.nobody }
-        return AgentClient(socket: socket)
-    }
-
     /// The socket that systemd has handed over (sd_listen_fds(3)), if it has.
     static let inheritedSocket: Int32? = {
-        let environment = GlobalOptions.environment
+        let environment = Session.environment
         guard environment["LISTEN_PID"].flatMap(Int32.init) == getpid(), environment["LISTEN_FDS"] == "1" else { return nil }
         return 3
     }()
@@ -44,23 +38,23 @@ struct AgentProcess {
     /// - Parameter isLocked: start it locked although there is a key.
     /// - Throws: a failure; what went wrong has been written to standard error by the agent itself.
     static func start(
-        global: GlobalOptions, socket: String, times: LockTimes, keeping: KeepingOptions? = nil, isLocked: Bool = false
+        session: Session, socket: String, times: LockTimes, keeping: KeepingOptions? = nil, isLocked: Bool = false
     ) throws {
-        var arguments = ["agent", "run", "--detached", "--socket", socket, "--vault", try global.absoluteVaultPath()]
-        if let file = global.keyFile { arguments += ["--key-file", file] }
+        var arguments = ["agent", "run", "--detached", "--socket", socket, "--vault", try session.absoluteVaultPath()]
+        if let file = session.options.keyFile { arguments += ["--key-file", file] }
         if let ttl = times.ttl { arguments += ["--ttl", "\(Int(ttl.seconds))"] }
         if let idle = times.idle { arguments += ["--idle", "\(Int(idle.seconds))"] }
         if keeping?.keepFresh == true { arguments.append("--keep-fresh") }
         for sink in keeping?.sink ?? [] { arguments += ["--sink", sink.text] }
-        var variables = GlobalOptions.environment
+        var variables = Session.environment
         if isLocked {
             for name in ["CLAVIGER_KEY_FILE", "CLAVIGER_PASSPHRASE_FILE", "CLAVIGER_PASSPHRASE_COMMAND"] { variables[name] = nil }
         }
         do {
             let sign = try spawn(arguments, variables).readToEnd(limit: 1)
-            guard sign == [UInt8(ascii: "+")] else { throw Failure("the agent could not be started", .unavailable) }
+            guard sign == [UInt8(ascii: "+")] else { throw Problem("the agent could not be started", .unavailable) }
         } catch let error as FileError {
-            throw Failure.system("start the agent", error.code)
+            throw Problem.system("start the agent", error.code)
         }
     }
 
@@ -78,25 +72,20 @@ struct AgentProcess {
 
     func serve() async throws {
         try scrubFreedMemory()
-        let path = try global.absoluteVaultPath()
+        let path = try session.absoluteVaultPath()
         // A vault that is not there, or none, is better known now.
-        try global.examineVault()
+        try session.examineVault()
         let lock = try takeSocket()
         defer { withExtendedLifetime(lock) {} }
-        let unlocked = global.hasStoredKey ? try global.unlock() : nil
+        let unlocked = session.hasStoredKey ? try session.unlock() : nil
         var refresh = try keeping.settings()
         // Who has it in the foreground, as systemd has, reads of what goes wrong.
         if !isDetached { refresh.report = { Terminal.note(Terminal.plain($0)) } }
         let settings = refresh
-        try await GlobalOptions.withTransport { transport in
+        try await Session.withTransport { transport in
             let server = AgentServer(
-                vault: path, memory: GlobalOptions.memory(), transport: transport, refresh: settings
-            ) { error in
-                let failure = Failure(error)
-                return AgentProblem(
-                    title: failure.message, hint: failure.hint, status: AgentProblem.status(forExit: failure.status.rawValue),
-                    exit: failure.status.rawValue)
-            }
+                vault: path, memory: Session.memory(), transport: transport, refresh: settings
+            )
             if let unlocked { try server.open(unlocked, ttl: times.ttl?.seconds, idle: times.idle?.seconds) }
             let signals = watchSignals(server)
             defer { withExtendedLifetime(signals) {} }
@@ -112,7 +101,7 @@ struct AgentProcess {
     private func ready() {
         guard Self.inheritedSocket == nil else { return Terminal.note("listening on the socket that was handed over") }
         // Everybody of this machine may connect to the system agent: the kernel says who it is.
-        if socket == AgentSocket.systemPath { try? Path.setPermissions(socket, 0o666) }
+        if socket == Locations.systemSocket { try? Path.setPermissions(socket, 0o666) }
         guard isDetached else { return Terminal.note("listening on \(Terminal.plain(socket))") }
         try? Terminal.write([UInt8(ascii: "+")], to: STDOUT_FILENO)
         ProcessState.detachStreams()
@@ -127,10 +116,10 @@ struct AgentProcess {
             let lock = try File.openLock(socket + ".lock")
             if try lock.tryLock() { return lock }
         } catch {
-            throw Failure.system("\(error.operation) \(Terminal.plain(error.path))", error.code)
+            throw Problem.system("\(error.operation) \(Terminal.plain(error.path))", error.code)
         }
-        throw Failure(
-            "another agent listens on \(Terminal.plain(socket)) already", hint: "end it with claviger agent stop", .cannotCreate)
+        throw Problem(
+            "another agent listens on \(Terminal.plain(socket)) already", hint: "end it with claviger agent stop", .alreadyExists)
     }
 
     /// SIGTERM and SIGINT end it; SIGUSR1 locks it; a terminal that goes away is nothing to it.
@@ -151,10 +140,10 @@ struct AgentProcess {
     /// What the heap gives back keeps its bytes unless glibc is told to overwrite them, which it reads at the start only.
     private func scrubFreedMemory() throws {
         let wanted = "glibc.malloc.perturb=170:glibc.malloc.tcache_count=0"
-        guard GlobalOptions.environment["GLIBC_TUNABLES"] != wanted else { return }
+        guard Session.environment["GLIBC_TUNABLES"] != wanted else { return }
         ChildProcess.setVariable("GLIBC_TUNABLES", wanted)
         let words = CommandLine.arguments
         let error = ChildProcess.replaceThisProcess("/proc/self/exe", name: words[0], arguments: Array(words.dropFirst()))
-        throw Failure.system("start the agent again", error.code)
+        throw Problem.system("start the agent again", error.code)
     }
 }

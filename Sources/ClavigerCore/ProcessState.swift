@@ -1,3 +1,4 @@
+import AgentProtocol
 import Linux
 
 /// What this process was given and has changed for its own safety: a program that takes its place gets it back.
@@ -29,12 +30,12 @@ enum ProcessState {
     }
 
     private static func prepare(_ variables: [String: String]) {
-        for name in GlobalOptions.environment.keys where name.hasPrefix("CLAVIGER_") { ChildProcess.setVariable(name, nil) }
+        for name in Session.environment.keys where name.hasPrefix("CLAVIGER_") { ChildProcess.setVariable(name, nil) }
         for (name, value) in variables { ChildProcess.setVariable(name, value) }
         hardening.undo()
     }
 
-    private static func cannotRun(_ error: FileError) -> Failure {
-        Failure.cannotRun(error.path, errno: error.code)
+    private static func cannotRun(_ error: FileError) -> Problem {
+        Problem.cannotRun(error.path, errno: error.code)
     }
 }

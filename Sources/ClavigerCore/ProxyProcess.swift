@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 import Dispatch
@@ -33,7 +34,7 @@ struct ProxyProcess {
             let answer = try spawn().readToEnd(limit: 1 << 20)
             return try parse(String(decoding: answer, as: UTF8.self))
         } catch let error as FileError {
-            throw Failure.system("start the proxy", error.code)
+            throw Problem.system("start the proxy", error.code)
         }
     }
 
@@ -46,7 +47,7 @@ struct ProxyProcess {
         let terminator = words.firstIndex(of: "--") ?? words.endIndex
         let descriptors = ["--proxy-for", "\(report.descriptor),\(command.descriptor)"]
         var proxy = ChildProcess(
-            "/proc/self/exe", words[1..<terminator] + descriptors + words[terminator...], environment: GlobalOptions.environment)
+            "/proc/self/exe", words[1..<terminator] + descriptors + words[terminator...], environment: Session.environment)
         proxy.name = words[0]
         // Besides the two: a key file may be a descriptor that the caller has opened.
         proxy.inheritsFurtherFiles = true
@@ -58,8 +59,8 @@ struct ProxyProcess {
     /// A line for each variable and `+`, or `!` and the exit code.
     private static func parse(_ answer: String) throws -> [String: String] {
         let lines = answer.split(separator: "\n").map(String.init)
-        if let last = lines.last, last.hasPrefix("!") { Glibc.exit(Int32(last.dropFirst()) ?? ExitStatus.software.rawValue) }
-        guard lines.last == "+" else { throw Failure("the proxy ended before it could start", .software) }
+        if let last = lines.last, last.hasPrefix("!") { Glibc.exit(Int32(last.dropFirst()) ?? ProblemCode.internalError.exit) }
+        guard lines.last == "+" else { throw Problem("the proxy ended before it could start", .internalError) }
         return Dictionary(
             lines.dropLast().compactMap { line in
                 line.firstIndex(of: "=").map { (String(line[..<$0]), String(line[line.index(after: $0)...])) }
@@ -73,17 +74,17 @@ struct ProxyProcess {
 
     /// Serves until the command has ended.
     /// - Parameter variables: the credential behind each variable.
-    func serve(_ variables: [String: String], minimumLifetime: Int?, reason: String?, global: GlobalOptions) async throws {
+    func serve(_ variables: [String: String], minimumLifetime: Int?, reason: String?, session: Session) async throws {
         for descriptor in [descriptors.report, descriptors.command] {
             try? File.borrowing(descriptor, path: "a descriptor").closeAtExec()
         }
         do {
-            try await global.withTokenAgent(reason: reason) { agent in
+            try await session.withTokenAgent(reason: reason) { agent in
                 let credentials = try await credentials(Set(variables.values), agent)
                 try await serve(credentials, variables, minimumLifetime, agent)
             }
         } catch {
-            try? Terminal.write(Array("!\(Failure(error).status.rawValue)\n".utf8), to: descriptors.report)
+            try? Terminal.write(Array("!\(Problem(describing: error).code.exit)\n".utf8), to: descriptors.report)
             throw error
         }
     }
@@ -92,7 +93,7 @@ struct ProxyProcess {
         var all: [CredentialSummary] = []
         for name in names.sorted() {
             let credential = try await naming(name) { try await agent.show(name) }
-            guard credential.settings.apiURL != nil else { throw Failure.noAPIAddress(name) }
+            guard credential.settings.apiURL != nil else { throw Problem.noAPIAddress(name) }
             all.append(credential)
         }
         return all
@@ -101,10 +102,10 @@ struct ProxyProcess {
     private func serve(
         _ credentials: [CredentialSummary], _ variables: [String: String], _ minimumLifetime: Int?, _ agent: any TokenAgent
     ) async throws {
-        let upstream = NetworkTransport(limits: .patient, proxies: ProxySettings(environment: GlobalOptions.environment))
+        let upstream = NetworkTransport(limits: .patient, proxies: ProxySettings(environment: Session.environment))
         let proxy = try CredentialProxy(
             credentials, minimumLifetime: minimumLifetime, agent: agent, upstream: upstream,
-            describe: { Failure($0).message })
+            describe: { Problem(describing: $0).title })
         let end = commandsEnd()
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in

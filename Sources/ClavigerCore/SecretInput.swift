@@ -1,3 +1,4 @@
+import AgentProtocol
 import Linux
 import Sodium
 
@@ -24,7 +25,7 @@ enum SecretInput {
         let kinds = ["", "RSA ", "EC "].map { Array("-----BEGIN \($0)PRIVATE KEY-----".utf8) }
         let lines = bytes.split(separator: UInt8(ascii: "\n"))
         guard lines.contains(where: { line in kinds.contains { line.starts(with: $0) } }) else {
-            throw Failure.noPrivateKey(place)
+            throw Problem.noPrivateKey(place)
         }
         return try Secret(copying: bytes.span.bytes)
     }
@@ -36,7 +37,7 @@ enum SecretInput {
         do {
             file = path == "-" ? .standardInput : try File.openStream(path)
         } catch {
-            throw Failure.cannotRead(what: what, place: place, errno: error.code)
+            throw Problem.cannotRead(what: what, place: place, errno: error.code)
         }
         return try drain(file, limit: limit, what: what, place: place)
     }
@@ -49,11 +50,11 @@ enum SecretInput {
             count = try file.readToEnd(into: &bytes)
         } catch {
             bytes.wipe()
-            throw Failure.cannotRead(what: what, place: place, errno: error.code)
+            throw Problem.cannotRead(what: what, place: place, errno: error.code)
         }
         guard count <= limit else {
             bytes.wipe()
-            throw Failure.tooLarge(what: what, place: place, limit: limit)
+            throw Problem.tooLarge(what: what, place: place, limit: limit)
         }
         bytes.removeLast(bytes.count - count)
         return bytes
@@ -64,7 +65,7 @@ enum SecretInput {
         let (output, child) = try start(line)
         var bytes = try drain(output, limit: limit, what: "passphrase", place: "$CLAVIGER_PASSPHRASE_COMMAND")
         defer { bytes.wipe() }
-        guard child.wait() == 0 else { throw Failure.passphraseCommandFailed }
+        guard child.wait() == 0 else { throw Problem.passphraseCommandFailed }
         return try secret(&bytes, what: "passphrase", from: "$CLAVIGER_PASSPHRASE_COMMAND")
     }
 
@@ -78,7 +79,7 @@ enum SecretInput {
             shell.inheritsFurtherFiles = true
             return (reading, try shell.start())
         } catch let error as FileError {
-            throw Failure.system("run $CLAVIGER_PASSPHRASE_COMMAND", error.code)
+            throw Problem.system("run $CLAVIGER_PASSPHRASE_COMMAND", error.code)
         }
     }
 
@@ -86,9 +87,9 @@ enum SecretInput {
     static func secret(_ bytes: inout [UInt8], what: String, from place: String) throws -> Secret {
         if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
         if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
-        guard !bytes.isEmpty else { throw Failure.emptySecret(what: what, place: place) }
+        guard !bytes.isEmpty else { throw Problem.emptySecret(what: what, place: place) }
         guard bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }), String(validating: bytes, as: UTF8.self) != nil else {
-            throw Failure.notOneLine(what: what, place: place)
+            throw Problem.notOneLine(what: what, place: place)
         }
         return try Secret(copying: bytes.span.bytes)
     }

@@ -1,3 +1,5 @@
+import Agent
+import AgentProtocol
 import Glibc
 import Linux
 import Sodium
@@ -21,14 +23,13 @@ enum Terminal {
         do {
             try File.borrowing(descriptor, path: "standard output").write(bytes)
         } catch {
-            throw Failure.cannotWriteOutput(errno: error.code)
+            throw Problem.cannotWriteOutput(errno: error.code)
         }
     }
 
     /// Text from elsewhere, without what a terminal would obey, and without what would reorder or hide it.
     static func plain(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(text.unicodeScalars.filter { ![.control, .format].contains($0.properties.generalCategory) }))
+        PlainText.of(text)
     }
 
     /// Draws a picture where messages go, if that is a terminal and wide enough for it.
@@ -51,48 +52,48 @@ enum Terminal {
 
     /// Asks for a secret without showing it.
     /// - Parameter otherwise: what to say where there is no terminal to ask on.
-    static func promptSecret(_ question: String, otherwise: Failure) throws -> Secret {
+    static func promptSecret(_ question: String, otherwise: Problem) throws -> Secret {
         try withTerminal(otherwise) { terminal in
             var bytes: [UInt8] = []
             bytes.reserveCapacity(SecretInput.limit)
             defer { bytes.wipe() }
-            guard try terminal.readHidden(question, into: &bytes, limit: SecretInput.limit) else { throw Failure.interrupted }
+            guard try terminal.readHidden(question, into: &bytes, limit: SecretInput.limit) else { throw Problem.interrupted }
             return try SecretInput.secret(&bytes, what: "answer", from: "the terminal")
         }
     }
 
     /// Asks twice for a passphrase that the vault is to open with.
-    static func promptNewPassphrase(_ path: String, otherwise: Failure) throws -> Secret {
+    static func promptNewPassphrase(_ path: String, otherwise: Problem) throws -> Secret {
         let first = try promptSecret("new passphrase for \(plain(path)): ", otherwise: otherwise)
         let second = try promptSecret("the same again: ", otherwise: otherwise)
-        guard first.equals(second) else { throw Failure.passphrasesDiffer }
+        guard first.equals(second) else { throw Problem.passphrasesDiffer }
         return first
     }
 
     /// Asks for something that may be seen.
-    static func promptLine(_ question: String, otherwise: Failure) throws -> String {
+    static func promptLine(_ question: String, otherwise: Problem) throws -> String {
         try withTerminal(otherwise) { terminal in
             try terminal.write(question)
             guard let line = try terminal.readLine(limit: 4096) else {
-                throw Failure.tooLarge(what: "answer", place: "the terminal", limit: 4096)
+                throw Problem.tooLarge(what: "answer", place: "the terminal", limit: 4096)
             }
             return String(decoding: line, as: UTF8.self)
         }
     }
 
     /// Asks a question whose answer is no unless it is yes.
-    static func confirm(_ question: String, otherwise: Failure) throws -> Bool {
+    static func confirm(_ question: String, otherwise: Problem) throws -> Bool {
         let answer = try promptLine(question + " [y/N] ", otherwise: otherwise)
         return ["y", "yes"].contains(answer.lowercased())
     }
 
-    private static func withTerminal<R>(_ otherwise: Failure, _ body: (borrowing TTY) throws -> R) throws -> R {
+    private static func withTerminal<R>(_ otherwise: Problem, _ body: (borrowing TTY) throws -> R) throws -> R {
         do {
             let terminal: TTY
             do { terminal = try TTY() } catch { throw otherwise }
             return try body(terminal)
         } catch let error as FileError {
-            throw Failure.system("ask on the terminal", error.code)
+            throw Problem.system("ask on the terminal", error.code)
         }
     }
 }

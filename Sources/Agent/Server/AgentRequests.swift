@@ -1,3 +1,4 @@
+import AgentProtocol
 import FoundationEssentials
 import LocalServer
 import NIOHTTP1
@@ -11,18 +12,15 @@ import Vault
 struct AgentRequests: Sendable {
     let vault: AgentVault
     let clock: any WallClock
-    let describe: @Sendable (any Error) -> AgentProblem
     /// Ends the agent.
     let shutDown: @Sendable () -> Void
     private let rates = CallerRates()
 
     init(
-        vault: AgentVault, clock: any WallClock, describe: @escaping @Sendable (any Error) -> AgentProblem,
-        shutDown: @escaping @Sendable () -> Void
+        vault: AgentVault, clock: any WallClock, shutDown: @escaping @Sendable () -> Void
     ) {
         self.vault = vault
         self.clock = clock
-        self.describe = describe
         self.shutDown = shutDown
     }
 
@@ -89,9 +87,9 @@ struct AgentRequests: Sendable {
         switch caller.isOwner ? .allowed : rates.ask(caller.uid, at: clock.now()) {
         case .allowed: return nil
         case .firstRefusal:
-            guard let open = try? vault.opened(isUse: false) else { throw AgentProblem.tooOften }
-            return .logged(event(.token, nil, "too often", caller), open.log) { throw AgentProblem.tooOften }
-        case .refused: throw AgentProblem.tooOften
+            guard let open = try? vault.opened(isUse: false) else { throw Problem.tooManyRequests }
+            return .logged(event(.token, nil, "too often", caller), open.log) { throw Problem.tooManyRequests }
+        case .refused: throw Problem.tooManyRequests
         }
     }
 
@@ -101,14 +99,12 @@ struct AgentRequests: Sendable {
     }
 
     private func problem(_ error: any Error, _ request: ShortRequest) -> ShortAnswer {
-        let problem = error as? AgentProblem ?? describe(error)
+        let problem = Problem(describing: error)
         if request.headers.first(name: "Accept") == "text/plain" {
-            // For a client that reads no JSON: exit code, what went wrong, and what to do, in a line each.
-            let text = "\(problem.exit)\n\(problem.title)\n\(problem.hint ?? "")"
-            return ShortAnswer(status: problem.status, type: "text/plain", body: Array(text.utf8))
+            return ShortAnswer(status: problem.code.status, type: "text/plain", body: Array(problem.plainText.utf8))
         }
-        let body = (try? AgentJSON.encoder().encode(problem)).map { Array($0) } ?? []
-        return ShortAnswer(status: problem.status, type: "application/problem+json", body: body)
+        let body = (try? AgentJSON.encoder().encode(ProblemDocument(problem))).map { Array($0) } ?? []
+        return ShortAnswer(status: problem.code.status, type: "application/problem+json", body: body)
     }
 
     // MARK: Routes
@@ -117,7 +113,7 @@ struct AgentRequests: Sendable {
         let caller = request.caller
         if let wanted = request.headers.first(name: "Claviger-Vault").map({ $0[...] }).flatMap(Self.decoded), wanted != vault.path
         {
-            throw AgentProblem.otherVault
+            throw Problem.otherVault
         }
         let path = request.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
         switch (request.method, path.first, path.dropFirst().first, path.count) {
@@ -129,7 +125,7 @@ struct AgentRequests: Sendable {
         case (.GET, "v1", "credentials", 3):
             let (open, name) = (try vault.opened(), try Self.name(path.last))
             // Whether there is such a credential is not told, either.
-            guard try caller.isOwner || !open.policy().rules(for: name, caller).isEmpty else { throw AgentProblem.denied }
+            guard try caller.isOwner || !open.policy().rules(for: name, caller).isEmpty else { throw Problem.denied(name) }
             return .now(try json(try open.agent.show(name)))
         case (.GET, "v1", "status", 2):
             var status = vault.status
@@ -147,7 +143,7 @@ struct AgentRequests: Sendable {
         case (.POST, "v1", "shutdown", 2):
             return try lock(caller, then: shutDown)
         default:
-            throw AgentProblem.noSuchRequest
+            throw Problem.noSuchRequest
         }
     }
 
@@ -168,14 +164,14 @@ struct AgentRequests: Sendable {
     }
 
     private func owner(_ caller: Caller) throws {
-        guard caller.isOwner else { throw AgentProblem.notYours }
+        guard caller.isOwner else { throw Problem.ownerOnly }
     }
 
     private func unlock(_ request: ShortRequest) throws {
         var bytes = Array(request.body.readableBytesView)
         defer { bytes.wipe() }
         guard let wanted = try? AgentJSON.decoder().decode(UnlockRequest.self, from: Data(bytes)) else {
-            throw AgentProblem(title: "this is no request to unlock", status: 400, exit: 64)
+            throw Problem("this is no request to unlock", .usage)
         }
         try vault.unlock(wanted)
     }
@@ -217,7 +213,7 @@ struct AgentRequests: Sendable {
         let ask = try Self.ask(wish.request.query)
         guard !wish.request.caller.isOwner else { return (ask, nil) }
         guard let permitted = try wish.open.policy().permitted(ask, of: wish.name, to: wish.request.caller) else {
-            throw AgentProblem.denied
+            throw Problem.denied(wish.name)
         }
         return permitted
     }
@@ -226,19 +222,17 @@ struct AgentRequests: Sendable {
     private func handOut(_ handout: Handout, _ wish: Wish, _ longestLife: Int?) throws -> Outcome {
         if let longestLife {
             let life = handout.expires.map { $0.timeIntervalSince(handout.sent) } ?? .infinity
-            guard life <= Double(longestLife) else { throw AgentProblem.livesTooLong(longest: longestLife) }
+            guard life <= Double(longestLife) else { throw Problem.livesTooLong(longest: longestLife) }
         }
         var event = event(wish, "done")
         event.token = wish.open.log.fingerprint(handout.token)
-        return .logged(event, wish.open.log) { try answer(handout, wish.request) }
+        return .logged(event, wish.open.log) { try answer(handout, wish) }
     }
 
     private func refuse(_ error: any Error, _ wish: Wish) throws -> Outcome {
         if let error = error as? VaultError, error.isOfLog(wish.open.log.path) { throw error }
-        var problem = error as? AgentProblem ?? describe(error)
-        problem.hint = problem.hint?.replacing("NAME", with: wish.name)
-        let (said, isDenied) = (problem, problem.status == 403 && error is AgentProblem)
-        return .logged(event(wish, isDenied ? "denied" : "failed"), wish.open.log) { throw said }
+        let problem = Problem(describing: error, of: wish.name)
+        return .logged(event(wish, problem.code == .denied ? "denied" : "failed"), wish.open.log) { throw problem }
     }
 
     private func event(_ wish: Wish, _ outcome: String) -> AuditEvent {
@@ -249,9 +243,10 @@ struct AgentRequests: Sendable {
         return event
     }
 
-    private func answer(_ handout: Handout, _ request: ShortRequest) throws -> ShortAnswer {
-        guard request.headers.first(name: "Accept") != "text/plain" else {
-            return ShortAnswer(status: 200, type: "text/plain", body: handout.token)
+    private func answer(_ handout: Handout, _ wish: Wish) throws -> ShortAnswer {
+        guard wish.request.headers.first(name: "Accept") != "text/plain" else {
+            let format = wish.request.query.isEmpty ? .raw : Self.format(wish.request.query)
+            return ShortAnswer(status: 200, type: "text/plain", body: handout.body(format, of: wish.name, at: clock.now()))
         }
         return try json(
             TokenDocument(
@@ -260,7 +255,7 @@ struct AgentRequests: Sendable {
                 obtainedAt: handout.sent, scope: handout.scopes?.joined(separator: " ")))
     }
 
-    /// - Throws: `AgentProblem` for a parameter that is unknown or no number.
+    /// - Throws: `Problem` for a parameter that is unknown or no number.
     static func ask(_ query: String) throws -> TokenAsk {
         var ask = TokenAsk()
         guard !query.isEmpty else { return ask }
@@ -279,9 +274,10 @@ struct AgentRequests: Sendable {
             case ("audience", let value): ask.access.audiences.append(value)
             case ("fresh", "1"): ask.mode = .fresh
             case ("rejected", "1"): ask.mode = .rejected
+            case ("rejected", let value) where TokenHash(hex: value) != nil:
+                (ask.mode, ask.rejectedToken) = (.rejected, TokenHash(hex: value))
             case ("resend", "1"): ask.resends = true
-            case ("rejected", let hash) where TokenHash(hex: hash) != nil:
-                (ask.mode, ask.rejectedToken) = (.rejected, TokenHash(hex: hash))
+            case ("format", let value) where TokenFormat(word: value) != nil: break
             case ("take_over", "1"): ask.takesOver = true
             default: throw badParameter("there is no such parameter")
             }
@@ -289,9 +285,11 @@ struct AgentRequests: Sendable {
         return ask
     }
 
-    private static func badParameter(_ reason: String) -> AgentProblem {
-        AgentProblem(title: reason, status: 400, exit: 64)
+    private static func format(_ query: String) -> TokenFormat {
+        FormEncoding.decode(query).last { $0.name == "format" }.flatMap { TokenFormat(word: $0.value) } ?? .raw
     }
+
+    private static func badParameter(_ reason: String) -> Problem { Problem(reason, .usage) }
 
     // MARK: Small parts
 
@@ -301,7 +299,7 @@ struct AgentRequests: Sendable {
 
     private static func name(_ segment: Substring?) throws -> String {
         // No name is longer; and none may swell the log.
-        guard let name = segment.flatMap(decoded), (1...512).contains(name.utf8.count) else { throw AgentProblem.badName }
+        guard let name = segment.flatMap(decoded), (1...512).contains(name.utf8.count) else { throw Problem.badName }
         return name
     }
 

@@ -1,3 +1,4 @@
+import AgentProtocol
 import FoundationEssentials
 import Glibc
 import LocalServer
@@ -97,10 +98,10 @@ final class AgentVault: Sendable {
     // MARK: Opening
 
     /// Opens the vault. Guesses are made one after the other, and wrong ones make the next wait longer.
-    /// - Throws: `AgentProblem`, `VaultError`, `SodiumError`.
+    /// - Throws: `Problem`, `VaultError`, `SodiumError`.
     func unlock(_ request: UnlockRequest) throws {
         let wait = state.withLock { $0.guesses.begin(at: clock.now()) }
-        if let wait { throw AgentProblem.tooManyGuesses(seconds: wait) }
+        if let wait { throw Problem.tooManyGuesses(seconds: wait) }
         var isWrong = false
         defer {
             let now = clock.now()
@@ -112,7 +113,7 @@ final class AgentVault: Sendable {
         } else if let bytes = request.key {
             key = .keyFile(try Secret(copying: Array(bytes).span.bytes))
         } else {
-            throw AgentProblem(title: "neither a passphrase nor a key was sent", status: 400, exit: 64)
+            throw Problem("neither a passphrase nor a key was sent", .usage)
         }
         do throws(VaultError) {
             let vault = try LockedVault(path: path, memory: memory).unlock(with: key)
@@ -167,7 +168,7 @@ final class AgentVault: Sendable {
     }
 
     /// - Parameter isUse: whether this counts against idleness.
-    /// - Throws: `AgentProblem.locked`.
+    /// - Throws: `Problem.agentLocked`.
     func opened(isUse: Bool = true) throws -> Open {
         lockIfDue()
         let now = clock.now()
@@ -175,7 +176,7 @@ final class AgentVault: Sendable {
             if isUse { state.lastUse = now }
             return state.open
         }
-        guard let open else { throw AgentProblem.locked }
+        guard let open else { throw Problem.agentLocked }
         return open
     }
 

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 
@@ -18,7 +19,7 @@ struct Revoke: AsyncParsableCommand {
     @Flag(help: "Print what was done as JSON.")
     var json = false
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     private struct Document: Encodable {
         var name: String
@@ -45,12 +46,12 @@ struct Revoke: AsyncParsableCommand {
             (endedLogin, forgotLogin) = (report.endedLogin, report.forgotLogin)
             (kept, keptLogin) = (report.kept, report.keptLogin)
             validUntil = report.validUntil.map(Report.time)
-            error = report.failure.map { Failure($0).naming(name).message }
+            error = report.failure.map { Problem(describing: $0, of: name).title }
         }
 
-        init(_ name: String, _ failure: Failure) {
+        init(_ name: String, _ problem: Problem) {
             self.name = name
-            error = failure.message
+            error = problem.title
         }
     }
 
@@ -60,20 +61,20 @@ struct Revoke: AsyncParsableCommand {
 
     func run() async throws {
         guard let name else { return try await revokeAll() }
-        let report = try await naming(name) { try await global.withAgent { try await $0.revoke(name) } }
+        let report = try await naming(name) { try await Session(vaultOptions).withAgent { try await $0.revoke(name) } }
         if json { try Terminal.output(Report.json(Document(name, report))) } else { Terminal.note(words(report)) }
-        if let failure = report.failure { throw Failure(failure).naming(name) }
+        if let failure = report.failure { throw Problem(describing: failure, of: name) }
     }
 
     /// All at once; what could not be revoked is reported, and stays stored for another try.
     private func revokeAll() async throws {
-        let results = try await global.withAgent { agent in
+        let results = try await Session(vaultOptions).withAgent { agent in
             let names = try await agent.list().map(\.name)
-            return await Concurrently.run(names, "revoked") { name -> Result<RevocationReport, Failure> in
+            return await Concurrently.run(names, "revoked") { name -> Result<RevocationReport, Problem> in
                 do {
                     return .success(try await agent.revoke(name))
                 } catch {
-                    return .failure(Failure(error).naming(name))
+                    return .failure(Problem(describing: error, of: name))
                 }
             }
         }
@@ -93,12 +94,12 @@ struct Revoke: AsyncParsableCommand {
                         switch result {
                         case .success(let report):
                             [Terminal.plain(name), report.failure == nil ? "done" : "NOT ALL", words(report)]
-                        case .failure(let failure): [Terminal.plain(name), "FAILED", failure.message]
+                        case .failure(let failure): [Terminal.plain(name), "FAILED", failure.title]
                         }
                     }))
         }
         let failed = results.count { if case .success(let report) = $0.result { report.failure != nil } else { true } }
-        if failed > 0 { throw Failure.someFailed(failed, of: results.count) }
+        if failed > 0 { throw Problem.someFailed(failed, of: results.count) }
     }
 
     private func words(_ report: RevocationReport) -> String {

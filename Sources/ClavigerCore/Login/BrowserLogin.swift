@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import FoundationEssentials
 import Linux
@@ -31,7 +32,7 @@ struct BrowserLogin {
             group.addTask { try await visit.result() }
             group.addTask {
                 try await Task.sleep(for: .seconds(timeout))
-                throw Failure(
+                throw Problem(
                     "nobody logged in within \(timeout) s",
                     hint: "try again with claviger login \(Terminal.plain(credential.name))",
                     .tryAgain)
@@ -39,7 +40,7 @@ struct BrowserLogin {
             while let result = try await group.next() {
                 if let result { return result }
             }
-            throw Failure.interrupted
+            throw Problem.interrupted
         }
     }
 
@@ -69,7 +70,7 @@ struct BrowserLogin {
                 } catch  where !isFirst || error is CancellationError {
                     // A machine without IPv6 still has the other.
                 } catch {
-                    throw Failure(
+                    throw Problem(
                         "cannot listen on port \(wanted) of this machine",
                         hint: "end what uses it, or choose another with --port",
                         .unavailable)
@@ -102,11 +103,14 @@ struct BrowserLogin {
             defer { visit.finish(.success(result)) }
             return response(.loggedIn(credential.name), .ok)
         } catch {
-            let refusal = error as? AuthorizationRefusal
-            let failure = (refusal.map { Failure(authorization: $0) } ?? Failure(error)).naming(credential.name)
+            let problem = Problem(describing: error, of: credential.name)
             // Somebody else's answer ends nothing.
-            defer { if refusal != .wrongState { visit.finish(.failure(refusal == nil ? error : failure)) } }
-            return response(.failed(failure), .ok)
+            defer {
+                if error as? AuthorizationRefusal != .wrongState {
+                    visit.finish(.failure(error is AuthorizationRefusal ? problem : error))
+                }
+            }
+            return response(.failed(problem), .ok)
         }
     }
 
@@ -197,7 +201,7 @@ enum Browser {
     /// `$BROWSER` (a command, or several with colons between), else xdg-open.
     /// - Returns: whether one was started.
     static func open(_ url: String) -> Bool {
-        let named = (GlobalOptions.environment["BROWSER"] ?? "").split(separator: ":").map(String.init)
+        let named = (Session.environment["BROWSER"] ?? "").split(separator: ":").map(String.init)
         return (named + ["xdg-open"]).contains { start($0, url) }
     }
 

@@ -1,12 +1,12 @@
 import CLinux
 
 /// `claviger exec NAME... -- COMMAND...` without options, where an agent has all the tokens.
-struct HotExec {
+struct ExecFastPath {
     private let credentials: [String]
     /// Ends with a null, as argv does.
     private let command: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
 
-    init?(_ words: Words) {
+    init?(_ words: Arguments) {
         guard words.isAt(1, "exec"), let end = (2..<words.count).first(where: { words.isAt($0, "--") }) else { return nil }
         var credentials: [String] = []
         for index in 2..<end {
@@ -24,7 +24,7 @@ struct HotExec {
         for index in names.indices where names[..<index].contains(where: { $0.utf8.elementsEqual(names[index].utf8) }) { return }
         var tokens: [String] = []
         for credential in credentials {
-            switch HotRequest(credential: credential).answer() {
+            switch TokenFastPath(TokenArguments(name: credential)).answer() {
             case .token(let token): tokens.append(String(decoding: token, as: UTF8.self))
             case .refusal(let code, let text): say(text, andExit: code)
             case nil: return
