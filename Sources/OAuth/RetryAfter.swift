@@ -9,9 +9,7 @@ public enum RetryAfter {
         let isBlank = { (character: Character) in character == " " || character == "\t" }
         let text = value.drop(while: isBlank)
         let number = text.lastIndex { !isBlank($0) }.flatMap { Int(text[...$0]) }
-        let seconds = number ?? date(value).map { Int($0.timeIntervalSince(now).rounded(.up)) }
+        let seconds = number ?? HTTPDate.parse(value).map { Int($0.timeIntervalSince(now).rounded(.up)) }
         return seconds.map { min(max($0, 0), 86_400) }
     }
-
-    public static func date(_ text: String) -> Date? { HTTPDate.parse(text) }
 }

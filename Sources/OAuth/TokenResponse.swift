@@ -47,18 +47,6 @@ public enum TokenResponse {
         }
     }
 
-    /// - Parameters:
-    ///   - retryAfter: the header of that name, if any.
-    ///   - now: for a `Retry-After` that is a date.
-    /// - Throws: `TokenRefusal`.
-    public static func parse(status: Int, body: [UInt8], retryAfter: String?, now: Date) throws(TokenRefusal) -> TokenSet {
-        var headers = HTTPFields()
-        headers[.retryAfter] = retryAfter
-        // Whoever calls this has no headers, and takes each 401 for a refusal of the client.
-        if status == 401 { headers[.wwwAuthenticate] = "Basic" }
-        return try read(status: status, headers: headers, body: body, now: now, isPolling: true).result.get()
-    }
-
     /// Why there is no token in this answer; nil if there should be one.
     private static func refusal(_ answer: ServerAnswer, isWhole: Bool, isPolling: Bool) -> TokenRefusal? {
         if let refusal = answer.refusalByStatus { return refusal }

@@ -93,7 +93,8 @@ struct TokenRequests: Sendable {
         }
         let received = clock.now()
         let read = TokenResponse.read(
-            status: answer.status, headers: answer.headerFields, body: answer.body, isWhole: answer.isWhole, now: received)
+            status: answer.status, headers: answer.headerFields, body: answer.body, isWhole: answer.isWhole, now: received,
+            isPolling: grant.isPolling)
         // A wrong clock makes an assertion worthless.
         if settings.isDated, case .failure(let refusal) = read.result, case .oauth = refusal,
             clocks.learn(fromRefusal: read.date, of: settings.tokenURL.host, at: received)

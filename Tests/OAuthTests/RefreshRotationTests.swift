@@ -64,11 +64,4 @@ import Testing
             try add("\"\(member)\":\(value)")
         }
     }
-
-    @Test func `a grace for what is never replaced is refused`() {
-        #expect(
-            throws: CatalogueError(
-                reason: "the member \"refresh_token_grace\" says how long a replaced token lives, and none is replaced")
-        ) { try add(#""refresh_token_rotates":false,"refresh_token_grace":30"#) }
-    }
 }

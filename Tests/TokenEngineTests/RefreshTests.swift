@@ -369,6 +369,19 @@ extension MemoryStore {
     }
 }
 
+@Suite struct DeviceLoginTests {
+    /// RFC 8628 section 3.5: whoever asks for the person waits longer, and asks again himself.
+    @Test func `slow_down ends one question of a device login`() async throws {
+        let transport = ScriptedTransport(.status(400, #"{"error":"slow_down"}"#), .token("new", refresh: "first"))
+        let driver = driver(MemoryStore(["a": try loggedIn()]), transport)
+        let grant = AuthorizationGrant.deviceCode(try Secret(utf8: "made-up-code"))
+        await #expect(throws: TokenFailure.refused(.registered("slow_down"))) {
+            try await driver.withClaim("a") { try await driver.logIn(with: grant, under: $0) }
+        }
+        #expect(transport.requests == 1)
+    }
+}
+
 @Suite struct IDTokenTests {
     private func answer(nonce: String?) -> ScriptedTransport {
         func part(_ text: String) -> String { Base64URL.encode(Array(text.utf8)) }

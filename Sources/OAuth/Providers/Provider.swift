@@ -220,10 +220,6 @@ public struct Catalogue: Sendable {
         // Any word shows whether the addresses are whole once their variables are filled in.
         let filled = Dictionary((provider.variables ?? []).map { ($0.name, $0.fallback ?? "example") }) { $1 }
         _ = try provider.settings(filled)
-        if provider.refreshTokenRotates == false, provider.refreshTokenGrace != nil {
-            throw CatalogueError(
-                reason: "the member \"refresh_token_grace\" says how long a replaced token lives, and none is replaced")
-        }
         providers.removeAll { $0.name == provider.name }
         providers.append(provider)
         providers.sort { $0.name < $1.name }
