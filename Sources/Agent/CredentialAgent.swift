@@ -30,17 +30,26 @@ public enum Rotation: Sendable {
 
 /// What became of the tokens of a credential that was revoked.
 public struct RevocationReport: Sendable, Equatable {
-    /// How many the server has revoked.
-    public var revoked = 0
-    /// How many were only forgotten, since the server has no revocation endpoint.
-    public var forgotten = 0
+    public struct Counts: Sendable, Equatable {
+        /// How many the server has revoked.
+        public var revoked = 0
+        /// How many were only forgotten, since the server can't revoke them.
+        public var forgotten = 0
+        /// How many the server has not revoked although it can; they stay stored for another try.
+        public var kept = 0
+
+        public init() {}
+    }
+
+    /// Those that were handed out until now.
+    public var tokens = Counts()
+    /// Those that had been replaced before they ended.
+    public var replaced = Counts()
     /// Whether the server has ended the login with them.
     public var endedLogin = false
     /// Whether the login was only forgotten, since the server has no revocation endpoint.
     public var forgotLogin = false
-    /// How many the server has not revoked although it can; they stay stored for another try.
-    public var kept = 0
-    /// Whether the login is one of them.
+    /// Whether the server has not ended the login although it can; it stays stored for another try.
     public var keptLogin = false
     /// Until when the last of those that live on stays valid, as far as they say.
     public var validUntil: Date?

@@ -24,29 +24,29 @@ extension CredentialService {
                     report.failure = failure
                 }
             }
-            for token in credential.state.tokens + credential.state.replaced {
-                try await revoke(token, credential, claim, &report)
-            }
+            for token in credential.state.tokens { try await revoke(token, credential, claim, &report, \.tokens) }
+            for token in credential.state.replaced { try await revoke(token, credential, claim, &report, \.replaced) }
             return report
         }
     }
 
     private func revoke(
-        _ token: CachedToken, _ credential: Credential, _ claim: any TokenClaim, _ report: inout RevocationReport
+        _ token: CachedToken, _ credential: Credential, _ claim: any TokenClaim, _ report: inout RevocationReport,
+        _ kind: WritableKeyPath<RevocationReport, RevocationReport.Counts>
     ) async throws {
         let now = clock.now()
         // One that has ended needs nobody's word.
         guard !token.hasExpired(at: now) else { return try await claim.update { $0.forget(token) } }
         switch await revoke(token.token, "access_token", credential) {
         case .success(.done):
-            report.revoked += 1
+            report[keyPath: kind].revoked += 1
             try await claim.update { $0.forget(token) }
         case .success(.unsupported):
-            report.forgotten += 1
+            report[keyPath: kind].forgotten += 1
             report.live(until: token.expires)
             try await claim.update { $0.forget(token) }
         case .failure(let failure):
-            report.kept += 1
+            report[keyPath: kind].kept += 1
             report.live(until: token.expires)
             report.failure = report.failure ?? failure
         }

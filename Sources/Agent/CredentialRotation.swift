@@ -13,7 +13,7 @@ extension CredentialService {
                 $0.stagedKeyPair = pair
                 return []
             }
-            var consequences: [TokenState.Consequence] = [.forgetRenewable]
+            var consequences: [TokenState.Consequence] = [.forgetRenewable, .newClient]
             // A login that ended with the pair that goes may be good for the one that comes back.
             if case .previous = rotation, let ended = old.state.login?.ended, ended >= old.configuration.keyPair.since {
                 try await claim.update { $0.login?.ended = nil }

@@ -55,10 +55,11 @@ struct ServerAnswer {
         }
     }
 
-    /// What a 4xx means. Only `error`, or a challenge for Basic, blames the client: a bare 401 comes from gateways, too.
+    /// What a 4xx means. A 401 blames the client (RFC 6749 section 5.2) if it says so, asks for Basic, or says nothing; one
+    /// with a page of its own comes from a gateway.
     var refusedCode: OAuthErrorCode {
         let code = namedError ?? .unregistered(status: status)
-        if status == 401, asksForBasic, case .unregistered = code { return .invalidClient }
+        if status == 401, asksForBasic || body.isEmpty, case .unregistered = code { return .invalidClient }
         return code
     }
 }

@@ -337,6 +337,10 @@ struct Acquisition: Sendable {
         switch refusal {
         case .oauth(.invalidGrant) where sending != nil:
             return move(.checking(need(now: now)), .reread)
+        case .oauth(.invalidClient) where isPublicClient:
+            // There is no secret that could be wrong.
+            guard sending != nil else { return giveUp(.refused(.invalidClient)) }
+            return noteRefusal(.refresh(status: status), .refused(.invalidClient), now: now)
         case .oauth(.invalidClient):
             return noteRefusal(.client, .keyPairRefused, now: now)
         case .oauth(.invalidGrant) where !needsLogin:
@@ -347,6 +351,11 @@ struct Acquisition: Sendable {
         default:
             return giveUp(Self.failure(refusal))
         }
+    }
+
+    private var isPublicClient: Bool {
+        guard let settings = credential?.configuration.settings else { return false }
+        return !settings.needsSecret && settings.grant != .password
     }
 
     /// The request may have been worked on, and what came of it is not known.

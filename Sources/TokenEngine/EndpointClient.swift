@@ -72,12 +72,16 @@ public struct EndpointClient: Sendable {
             configuration.keyPair.client, token: token, hint: hint, clientAssertion: assertion)
         guard let request else { return .unsupported }
         let answer = try await answer(to: request)
-        if (200..<300).contains(answer.status) { return .done }
-        switch refusal(answer) {
-        // The token died with another, or before.
-        case .oauth(.registered("invalid_token")), .oauth(.invalidGrant): return .done
-        case .oauth(.registered("unsupported_token_type")): return .unsupported
-        case let refusal: throw Acquisition.failure(refusal)
+        switch RevocationAnswer.read(
+            status: answer.status, headers: answer.headerFields, body: answer.body, now: clock.now())
+        {
+        // One that is dead already died with another, or before.
+        case .revoked, .alreadyDead: return .done
+        case .unsupported: return .unsupported
+        case .refused(let code): throw Acquisition.failure(.oauth(code))
+        case .transient(let status, let retryAfter):
+            throw Acquisition.failure(.transient(status: status, retryAfter: retryAfter))
+        case .unusable: throw .unusableAnswer(reason: "no word on whether the token was revoked")
         }
     }
 

@@ -27,8 +27,10 @@ public struct TokenState: Sendable {
             self.times = times
         }
 
-        /// When it may be asked again: after a minute, then two, up to fifteen.
-        public var nextAsk: Date { asked.addingTimeInterval(min(60 * Double(1 << min(max(times, 1) - 1, 4)), 900)) }
+        /// When it may be asked again: after a minute, then two, up to fifteen; at once if something has changed since.
+        public var nextAsk: Date {
+            times == 0 ? asked : asked.addingTimeInterval(min(60 * Double(1 << min(times - 1, 4)), 900))
+        }
     }
 
     /// What keeps the grants that need a person alive.
@@ -110,11 +112,9 @@ public struct TokenState: Sendable {
     /// Forgets the tokens that an older configuration has acquired. What can't be acquired again without a person stays: it
     /// may be good still.
     public mutating func forgetRenewable(by settings: ClientSettings) {
-        refusal = nil
-        forcedRenewals = []
+        refusal?.times = 0
         guard canRenew(by: settings) else { return }
-        for token in tokens { replace(token) }
-        tokens = []
+        (tokens, replaced) = ([], [])
     }
 
     /// Whether a token can be acquired without a person.
@@ -128,6 +128,8 @@ public struct TokenState: Sendable {
     public enum Consequence: Sendable {
         /// Older tokens are not those of the new configuration.
         case forgetRenewable
+        /// Another client takes the place of the one that was refused, or had too many tokens.
+        case newClient
         /// This token was acquired with it.
         case keep(CachedToken)
         /// The server does not take the refresh token from the new client.
@@ -140,6 +142,7 @@ public struct TokenState: Sendable {
         for consequence in consequences {
             switch consequence {
             case .forgetRenewable: forgetRenewable(by: settings)
+            case .newClient: (refusal, forcedRenewals) = (nil, [])
             case .keep(let token): keep(token, now: now)
             case .endLogin: if login?.ended == nil { login?.ended = now }
             case .reviveLogin: login?.ended = nil

@@ -292,7 +292,7 @@ private struct Fixture {
     @Test func revokingAtAServerThatCan() async throws {
         let fixture = try Fixture()
         let agent = try await fixture.added { $0.revocationURL = try! EndpointURL("https://example.com/revoke") }
-        #expect(try await agent.revoke("a").revoked == 1)
+        #expect(try await agent.revoke("a").tokens.revoked == 1)
         #expect(fixture.server.revoked.map { $0.hasPrefix("token=made-up-1&token_type_hint=access_token") } == [true])
         #expect(try fixture.stored().state.tokens.isEmpty)
         #expect(try await agent.revoke("a") == RevocationReport())
@@ -303,7 +303,7 @@ private struct Fixture {
         let agent = try await fixture.added()
         let expires = try #require(try fixture.stored().state.tokens.first?.expires)
         let report = try await agent.revoke("a")
-        #expect((report.forgotten, report.validUntil) == (1, expires))
+        #expect((report.tokens.forgotten, report.validUntil) == (1, expires))
         #expect(try fixture.stored().state.tokens.isEmpty)
     }
 
@@ -312,7 +312,7 @@ private struct Fixture {
         let agent = try await fixture.added { $0.revocationURL = try! EndpointURL("https://example.com/revoke") }
         fixture.server.fail(down)
         let report = try await agent.revoke("a")
-        #expect((report.kept, report.failure) == (1, .unreachable(down)))
+        #expect((report.tokens.kept, report.failure) == (1, .unreachable(down)))
         #expect(try fixture.stored().state.tokens.count == 1)
     }
 

@@ -32,7 +32,7 @@ import Testing
         (400, #"{"error":"invalid_request"}"#, .registered("invalid_request")),
         (401, #"{"error":"invalid_client"}"#, .invalidClient),
         (401, #"{"error":"invalid_token"}"#, .invalidToken),
-        (401, "", .unregistered(status: 401)),
+        (401, "", .invalidClient), (401, "<html>", .unregistered(status: 401)),
         (403, #"{"error":"access_denied"}"#, .registered("access_denied")),
         (404, "<html>", .unregistered(status: 404)),
     ])

@@ -15,8 +15,12 @@ import Testing
             secrets = try contents.secrets(name)
         }
 
-        /// What a change of its requests, or of its key pair, takes away.
+        /// What a change of its requests, or of its key pair, takes away: nothing that only a person could bring back.
         mutating func dropTokens() {
+            let grant = (description["settings"] as? [String: Any])?["grant"] as? String ?? ""
+            let login = description["login"] as? [String: Any]
+            let needsLogin = ["authorization_code", "refresh_token", "device_code"].contains(grant)
+            if needsLogin, login == nil || login?["ended"] != nil { return }
             description["tokens"] = [Any]()
             secrets = secrets.filter { !$0.key.hasPrefix("token.") }
         }

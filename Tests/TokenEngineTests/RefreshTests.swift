@@ -335,6 +335,7 @@ extension MemoryStore {
         let transport = ScriptedTransport(refusal)
         await #expect(throws: TokenFailure.keyPairRefused) { try await driver(store, transport).token("a", TokenAsk()) }
         #expect(transport.requests == 2)
+        store.write("a") { $0.state.refusal = nil }
         let right = ScriptedTransport(.dated(401, #"{"error":"invalid_client"}"#, now.addingTimeInterval(5)))
         await #expect(throws: TokenFailure.keyPairRefused) { try await driver(store, right).token("a", TokenAsk()) }
         #expect(right.requests == 1)

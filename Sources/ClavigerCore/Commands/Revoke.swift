@@ -28,12 +28,14 @@ struct Revoke: AsyncParsableCommand {
         var endedLogin = false
         var forgotLogin = false
         var kept = 0
+        /// Of the tokens that had been replaced before.
+        var replaced: Replaced?
         var keptLogin = false
         var validUntil: String?
         var error: String?
 
         enum CodingKeys: String, CodingKey {
-            case name, revoked, forgotten, kept, error
+            case name, revoked, forgotten, kept, replaced, error
             case keptLogin = "kept_login"
             case endedLogin = "ended_login"
             case forgotLogin = "forgot_login"
@@ -42,9 +44,10 @@ struct Revoke: AsyncParsableCommand {
 
         init(_ name: String, _ report: RevocationReport) {
             self.name = name
-            (revoked, forgotten) = (report.revoked, report.forgotten)
+            (revoked, forgotten, kept) = (report.tokens.revoked, report.tokens.forgotten, report.tokens.kept)
+            replaced = Replaced(report.replaced)
             (endedLogin, forgotLogin) = (report.endedLogin, report.forgotLogin)
-            (kept, keptLogin) = (report.kept, report.keptLogin)
+            keptLogin = report.keptLogin
             validUntil = report.validUntil.map(Report.time)
             error = report.failure.map { Problem(describing: $0, of: name).title }
         }
@@ -52,6 +55,18 @@ struct Revoke: AsyncParsableCommand {
         init(_ name: String, _ problem: Problem) {
             self.name = name
             error = problem.title
+        }
+    }
+
+    private struct Replaced: Encodable {
+        var revoked: Int
+        var forgotten: Int
+        var kept: Int
+
+        /// Nil where there were none.
+        init?(_ counts: RevocationReport.Counts) {
+            guard counts != RevocationReport.Counts() else { return nil }
+            (revoked, forgotten, kept) = (counts.revoked, counts.forgotten, counts.kept)
         }
     }
 
@@ -93,7 +108,9 @@ struct Revoke: AsyncParsableCommand {
                     results.map { name, result in
                         switch result {
                         case .success(let report):
-                            [Terminal.plain(name), report.failure == nil ? "done" : "NOT ALL", words(report)]
+                            report.failure.map {
+                                [Terminal.plain(name), "FAILED", Problem(describing: $0, of: name).title + "; " + words(report)]
+                            } ?? [Terminal.plain(name), "done", words(report)]
                         case .failure(let failure): [Terminal.plain(name), "FAILED", failure.title]
                         }
                     }))
@@ -107,20 +124,21 @@ struct Revoke: AsyncParsableCommand {
         var parts: [String] = []
         if report.endedLogin { parts.append("ended the login at the server") }
         if report.forgotLogin { parts.append("forgot the login, which only the provider's own pages can end") }
-        if report.revoked > 0 { parts.append("revoked \(report.revoked) token\(report.revoked == 1 ? "" : "s") at the server") }
         let until =
             report.neverEnds
             ? "for as long as the server likes" : report.validUntil.map { "until \(Report.time($0))" } ?? "for a while"
         if report.keptLogin { parts.append("the server did not end the login, which is kept for another try") }
-        if report.kept > 0 {
-            parts.append(
-                "the server did not revoke \(report.kept) token\(report.kept == 1 ? "" : "s"), kept for another try: "
-                    + "whoever has a copy can use it \(until)")
+        func tell(_ count: KeyPath<RevocationReport.Counts, Int>, _ words: (String) -> String) {
+            let (tokens, replaced) = (report.tokens[keyPath: count], report.replaced[keyPath: count])
+            if tokens > 0 { parts.append(words("\(tokens) token\(tokens == 1 ? "" : "s")")) }
+            if replaced > 0 { parts.append(words("\(replaced) that had been replaced before")) }
         }
-        if report.forgotten > 0 {
-            parts.append(
-                "forgot \(report.forgotten) token\(report.forgotten == 1 ? "" : "s"), which the server has no way to revoke: "
-                    + "whoever has a copy can use it \(until)")
+        tell(\.revoked) { "revoked \($0) at the server" }
+        tell(\.kept) {
+            "the server did not revoke \($0), kept for another try: whoever has a copy can use it \(until)"
+        }
+        tell(\.forgotten) {
+            "forgot \($0), which the server has no way to revoke: whoever has a copy can use it \(until)"
         }
         return parts.joined(separator: "; ")
     }
