@@ -62,7 +62,7 @@ public struct RevocationReport: Sendable, Equatable {
 }
 
 /// How a credential was proven.
-public enum CheckResult: String, Sendable {
+public enum CheckResult: String, Codable, Sendable {
     /// The server granted a token.
     case granted
     /// The server says that the stored token is active (RFC 7662).
@@ -72,7 +72,7 @@ public enum CheckResult: String, Sendable {
 }
 
 /// Why the agent refused; the vault and the engine have their own words.
-public enum AgentError: Error, Sendable {
+public enum AgentError: Error, Codable, Sendable {
     /// The record holds what this version does not know.
     case newerRecord(name: String)
     /// The pair to rotate to is the one in use.

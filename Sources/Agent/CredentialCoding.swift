@@ -99,6 +99,11 @@ enum CredentialCoding {
             refusal: state.refusal.map(refusal),
             forcedRenewals: state.forcedRenewals.isEmpty ? nil : state.forcedRenewals.map(milliseconds),
             login: state.login.map(login))
+        return try Record(description: encode(description), secrets: secrets(credential))
+    }
+
+    private static func secrets(_ credential: Credential) -> [String: Secret] {
+        let (configuration, state) = (credential.configuration, credential.state)
         var secrets: [String: Secret] = [:]
         for (suffix, pair) in pairs(configuration) {
             secrets["client_secret" + suffix] = pair.client.secret
@@ -111,7 +116,7 @@ enum CredentialCoding {
                 secrets["\(prefix).\(index).extras"] = token.extras
             }
         }
-        return try Record(description: encode(description), secrets: secrets)
+        return secrets
     }
 
     private static func encode(_ description: Description) throws -> [UInt8] {
@@ -174,7 +179,10 @@ enum CredentialCoding {
             keyPair: try pair(description.keyPair, suffix: "", in: record))
         configuration.previousKeyPair = try description.previousKeyPair.map { try pair($0, suffix: ".previous", in: record) }
         configuration.stagedKeyPair = try description.stagedKeyPair.map { try pair($0, suffix: ".staged", in: record) }
-        return Credential(configuration, try state(description, in: record, name: name))
+        let credential = Credential(configuration, try state(description, in: record, name: name))
+        // A secret without a place in the description would be lost with the next change.
+        guard Set(record.secretNames) == Set(secrets(credential).keys) else { throw AgentError.newerRecord(name: name) }
+        return credential
     }
 
     private static func state(_ description: Description, in record: Record, name: String) throws -> TokenState {

@@ -137,9 +137,11 @@ struct AgentProcess {
         }
     }
 
+    static let scrubbing = "glibc.malloc.perturb=170:glibc.malloc.tcache_count=0"
+
     /// What the heap gives back keeps its bytes unless glibc is told to overwrite them, which it reads at the start only.
     private func scrubFreedMemory() throws {
-        let wanted = "glibc.malloc.perturb=170:glibc.malloc.tcache_count=0"
+        let wanted = Self.scrubbing
         guard Session.environment["GLIBC_TUNABLES"] != wanted else { return }
         ChildProcess.setVariable("GLIBC_TUNABLES", wanted)
         let words = CommandLine.arguments

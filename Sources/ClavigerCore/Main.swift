@@ -7,6 +7,7 @@ import Glibc
 enum Main {
     static func main() async {
         ProcessState.harden()
+        if CommandLine.arguments.dropFirst().elementsEqual([RefresherProcess.argument]) { await RefresherProcess.serve() }
         do {
             var command = try Claviger.parseAsRoot(hoistGlobalOptions(Array(CommandLine.arguments.dropFirst())))
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -89,6 +89,17 @@ public final class File: Sendable {
         return File(owning: descriptor, path: "process \(pid)")
     }
 
+    /// Two connected Unix sockets, for a process and one that it starts.
+    public static func socketPair() throws(FileError) -> (File, File) {
+        var ends: [Int32] = [0, 0]
+        let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw FileError("make", "a socket pair") }
+        return (File(owning: ends[0], path: "a socket pair"), File(owning: ends[1], path: "a socket pair"))
+    }
+
+    /// Tells the other end of a socket that nothing more comes.
+    public func shutDownWriting() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
+
     /// The two ends of a pipe. The reading end sees the end of the file when no process has the writing end any more.
     public static func pipe() throws(FileError) -> (reading: File, writing: File) {
         var ends: [Int32] = [-1, -1]

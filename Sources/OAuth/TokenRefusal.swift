@@ -13,7 +13,7 @@ public enum TokenRefusal: Error, Equatable, Sendable {
 }
 
 /// An error code of the OAuth registry (RFC 6749 section 11.4), or the fact that it was another.
-public enum OAuthErrorCode: Hashable, Sendable {
+public enum OAuthErrorCode: Codable, Hashable, Sendable {
     case registered(String)
     case unregistered(status: Int)
 

@@ -53,7 +53,7 @@ public enum AuthorizationGrant: Sendable {
 }
 
 /// What one request may ask for instead of what the settings say.
-public struct RequestedAccess: Hashable, Sendable {
+public struct RequestedAccess: Codable, Hashable, Sendable {
     /// Empty: the scopes of the settings.
     public var scopes: [String]
     /// Empty: the audiences of the settings.

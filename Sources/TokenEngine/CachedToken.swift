@@ -56,7 +56,7 @@ public struct CachedToken: Sendable {
 ///
 /// A caller sends it with the news that an API has rejected its token, so that a caller with an old token does not cost a new
 /// one. A token has far too many possible values for its hash to be searched.
-public struct TokenHash: Hashable, Sendable {
+public struct TokenHash: Codable, Hashable, Sendable {
     private static let length = 16
     private let bytes: [UInt8]
 

@@ -82,7 +82,7 @@ public struct Login: Sendable {
 }
 
 /// Why a person has to log in, or to decide.
-public enum LoginNeed: Error, Equatable, Sendable {
+public enum LoginNeed: Error, Codable, Equatable, Sendable {
     /// Nobody has, yet.
     case never
     /// The server does not take the refresh token any more (`invalid_grant`).

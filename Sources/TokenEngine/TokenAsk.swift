@@ -2,8 +2,8 @@ public import FoundationEssentials
 public import OAuth
 
 /// What a caller wants.
-public struct TokenAsk: Hashable, Sendable {
-    public enum Mode: Hashable, Sendable {
+public struct TokenAsk: Codable, Hashable, Sendable {
+    public enum Mode: String, Codable, Hashable, Sendable {
         /// A cached token if it is good enough.
         case cached
         /// A new one in any case.

@@ -60,6 +60,16 @@ public final class TokenDriver: Sendable {
         }
     }
 
+    /// Whether a caller gets the stored token, or is refused, without anything being sent.
+    public func serves(_ credential: Credential, _ ask: TokenAsk) -> Bool {
+        let decision = CacheDecision(ask: ask, seen: credential.state.token(for: ask.access))
+        switch decision.verdict(credential, at: clock.now()) {
+        case .serve: return true
+        case .fail: return !ask.resends
+        case .acquire, .reject: return false
+        }
+    }
+
     private func acquire(_ name: String, _ decision: CacheDecision) async throws -> CachedToken {
         guard let claim = try await waitForClaim(name) else {
             switch decision.lastLook(try await store.credential(name), at: clock.now()) {

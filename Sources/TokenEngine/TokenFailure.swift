@@ -2,7 +2,7 @@ public import FoundationEssentials
 public import OAuth
 
 /// Why there is no token. None of these carries a word of the server's beyond a registered error code.
-public enum TokenFailure: Error, Equatable, Sendable {
+public enum TokenFailure: Error, Codable, Equatable, Sendable {
     /// `invalid_client`: the key pair is wrong, or was regenerated elsewhere.
     case keyPairRefused
     case refused(OAuthErrorCode)
@@ -88,7 +88,7 @@ extension TokenFailure {
 }
 
 /// Why no answer came.
-public enum TransportFailure: Error, Equatable, Sendable {
+public enum TransportFailure: Error, Codable, Equatable, Sendable {
     /// No connection: nothing was sent.
     case noConnection(host: String, reason: String)
     /// The request went out, or may have, and no whole answer came back.
@@ -118,7 +118,7 @@ public enum TransportFailure: Error, Equatable, Sendable {
 }
 
 /// Why there is no token to exchange (RFC 8693 section 2.1).
-public enum SubjectFailure: Error, Equatable, Sendable {
+public enum SubjectFailure: Error, Codable, Equatable, Sendable {
     /// There is no such credential.
     case missing(name: String)
     /// It is an exchange itself: two that name each other would wait for ever.

@@ -5,8 +5,8 @@ public import Sodium
 /// What the engine has acquired for a credential, and what it has learned. People change none of it directly.
 public struct TokenState: Sendable {
     /// That the server has refused, so that it is not asked again on every call: accounts get locked by that.
-    public struct Refusal: Equatable, Sendable {
-        public enum Cause: Equatable, Sendable {
+    public struct Refusal: Codable, Equatable, Sendable {
+        public enum Cause: Codable, Equatable, Sendable {
             /// `invalid_client`, or a wrong user name or password.
             case client
             /// A refresh was refused without a word that says why.

@@ -7,7 +7,7 @@ public struct LockedVault: Sendable {
     let store: any RecordStore
     private let snapshot: any VaultSnapshot
     private let header: Header
-    private let memory: SeenGenerations?
+    let memory: SeenGenerations?
 
     /// Reads the header of the vault at `path`.
     /// - Parameter memory: where generations are remembered; nil to accept an older vault than was seen before.
@@ -18,6 +18,8 @@ public struct LockedVault: Sendable {
         header = try Header(parsing: snapshot.header)
         self.memory = memory
     }
+
+    var vaultID: [UInt8] { header.vaultID }
 
     /// The kinds of key that can open it.
     public var slotKinds: Set<SlotKind> { Set(header.slots.map(\.kind)) }

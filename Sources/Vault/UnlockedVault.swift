@@ -5,7 +5,7 @@ import Synchronization
 /// An open vault: it reads records, and commits changes.
 public final class UnlockedVault: Sendable {
     let store: any RecordStore
-    private let cipher: VaultCipher
+    let cipher: VaultCipher
     private let memory: SeenGenerations?
     private let current: Mutex<VaultState>
     private let sealed = Mutex<[RecordKind: @Sendable () -> Record?]>([:])

@@ -10,6 +10,9 @@ final class VaultCipher: Sendable {
         self.keys = keys
     }
 
+    /// - Throws: `memory`.
+    func handedOver() throws(VaultError) -> HandedOverKeys { try keys.handedOver() }
+
     // MARK: Header
 
     func serialise(_ header: Header) -> [UInt8] { header.serialised(key: keys.header) }

@@ -1,13 +1,13 @@
 public import Linux
 
 /// The parts of a vault file, as far as damage can be placed.
-public enum VaultPart: String, Sendable {
+public enum VaultPart: String, Codable, Sendable {
     case header, root, records, log
     case keyFile = "key file"
 }
 
 /// Why the vault refused. After any of these, the vault is as it was before.
-public enum VaultError: Error, Equatable, Sendable {
+public enum VaultError: Error, Codable, Equatable, Sendable {
     case noVault(path: String)
     case vaultExists(path: String)
     /// A folder, FIFO, socket or device where a file was expected.
