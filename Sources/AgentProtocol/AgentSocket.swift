@@ -139,7 +139,11 @@ public struct AgentSocket: Sendable {
             if count < 0 && code == EINTR { continue }
             if count < 0 && code == EAGAIN { throw .silent(path: path) }
             guard count > 0 else { throw reader.hasBegun ? .broken : .closed(path: path) }
-            if let answer = try reader.read(buffer[..<count]) { return answer }
+            do throws(AgentAnswer.Malformed) {
+                if let answer = try reader.read(buffer[..<count]) { return answer }
+            } catch {
+                throw .broken
+            }
         }
     }
 }
