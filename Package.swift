@@ -165,7 +165,7 @@ let package = Package(
             name: "ProxyTests",
             dependencies: ["Proxy", "OAuth", .product(name: "HTTPTypes", package: "swift-http-types")], swiftSettings: house),
         .testTarget(
-            name: "ClavigerCoreTests", dependencies: ["ClavigerCore", "ClavigerSandbox", "TestSupport"],
+            name: "ClavigerCoreTests", dependencies: ["ClavigerCore", "ClavigerSandbox", "OAuth", "TestSupport"],
             exclude: ["memory_scan.py"], swiftSettings: house),
         .testTarget(
             name: "StoredTests", dependencies: ["ClavigerCore", "TestSupport"], exclude: ["Fixtures", "make_fixture.py"],

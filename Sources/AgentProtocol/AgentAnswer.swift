@@ -3,6 +3,9 @@ public struct AgentAnswer: Sendable {
     public var status: Int
     public var body: [UInt8]
 
+    /// It is not HTTP/1.1 as an agent writes it.
+    struct Malformed: Error {}
+
     /// Puts an answer together from what arrives (RFC 9112): a head with Content-Length, then the body. Interim answers, by
     /// which the agent says that it is at work (RFC 9110 section 15.2), are dropped.
     struct Reader {
@@ -16,18 +19,18 @@ public struct AgentAnswer: Sendable {
         var hasBegun: Bool { !bytes.isEmpty }
 
         /// - Returns: the answer, as soon as it is whole.
-        mutating func read(_ more: ArraySlice<UInt8>) throws(AgentSocket.Failure) -> AgentAnswer? {
-            guard bytes.count + more.count <= Self.limit else { throw .broken }
+        mutating func read(_ more: ArraySlice<UInt8>) throws(Malformed) -> AgentAnswer? {
+            guard bytes.count + more.count <= Self.limit else { throw Malformed() }
             bytes += more
             while head == nil {
                 guard let end = Self.headEnd(bytes) else { return nil }
-                guard let status = Self.status(bytes) else { throw .broken }
+                guard let status = Self.status(bytes) else { throw Malformed() }
                 if status < 200 {
                     bytes.removeFirst(end)
                     continue
                 }
                 // RFC 9110 section 8.6: an answer with the status 204 has no body, and does not say so.
-                guard let length = status == 204 ? 0 : Self.contentLength(bytes[..<end]) else { throw .broken }
+                guard let length = status == 204 ? 0 : Self.contentLength(bytes[..<end]) else { throw Malformed() }
                 head = (end, status, length)
             }
             guard let head, bytes.count >= head.end + head.length else { return nil }

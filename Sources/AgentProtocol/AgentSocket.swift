@@ -57,6 +57,18 @@ public struct AgentSocket: Sendable {
         return try answer(descriptor)
     }
 
+    // MARK: One that was silent already
+
+    private static let silentVariable = "CLAVIGER_SILENT_AGENT"
+
+    /// Tells the program that this process becomes that the agent does not answer, so that nobody waits for it twice.
+    public func noteSilence() { setenv(Self.silentVariable, path, 1) }
+
+    /// Whether the program that became this one has waited for this agent in vain.
+    public var wasSilent: Bool {
+        Locations.variable(Self.silentVariable).map { $0.utf8.elementsEqual(path.utf8) } ?? false
+    }
+
     // MARK: Connecting
 
     private func connected() throws(Failure) -> Int32 {
@@ -127,7 +139,11 @@ public struct AgentSocket: Sendable {
             if count < 0 && code == EINTR { continue }
             if count < 0 && code == EAGAIN { throw .silent(path: path) }
             guard count > 0 else { throw reader.hasBegun ? .broken : .closed(path: path) }
-            if let answer = try reader.read(buffer[..<count]) { return answer }
+            do throws(AgentAnswer.Malformed) {
+                if let answer = try reader.read(buffer[..<count]) { return answer }
+            } catch {
+                throw .broken
+            }
         }
     }
 }

@@ -19,7 +19,15 @@ struct TokenFastPath {
     }
 
     func answer() -> Answer? {
-        guard let answer = try? AgentSocket.toAsk()?.send(request), !answer.body.isEmpty else { return nil }
+        guard let socket = AgentSocket.toAsk() else { return nil }
+        let answer: AgentAnswer
+        do throws(AgentSocket.Failure) {
+            answer = try socket.send(request)
+        } catch {
+            if case .silent = error { socket.noteSilence() }
+            return nil
+        }
+        guard !answer.body.isEmpty else { return nil }
         switch answer.status {
         case 200: return .token(answer.body)
         case ProblemCode.usage.status, ProblemCode.otherVault.status, ProblemCode.agentLocked.status: return nil

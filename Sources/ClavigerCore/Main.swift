@@ -9,7 +9,7 @@ enum Main {
         ProcessState.harden()
         if CommandLine.arguments.dropFirst().elementsEqual([RefresherProcess.argument]) { await RefresherProcess.serve() }
         do {
-            var command = try Claviger.parseAsRoot(hoistGlobalOptions(Array(CommandLine.arguments.dropFirst())))
+            var command = try Claviger.parseAsRoot(hoistVaultOptions(Array(CommandLine.arguments.dropFirst())))
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
@@ -49,7 +49,7 @@ enum Main {
     }
 
     /// `claviger --vault PATH COMMAND` is `claviger COMMAND --vault PATH`: every command declares these options itself.
-    private static func hoistGlobalOptions(_ arguments: [String]) -> [String] {
+    private static func hoistVaultOptions(_ arguments: [String]) -> [String] {
         var leading: [String] = []
         var rest = arguments[...]
         while let first = rest.first, first.hasPrefix("--") {
@@ -77,7 +77,8 @@ struct Claviger: AsyncParsableCommand {
             """,
         version: "claviger 0.1.0",
         subcommands: [
-            Init.self, Add.self, List.self, Show.self, Status.self, Login.self, Token.self, Check.self, Rotate.self, Revoke.self,
+            Init.self, Add.self, List.self, Show.self, StatusCommand.self, Login.self, TokenCommand.self, Check.self, Rotate.self,
+            Revoke.self,
             Edit.self,
             Rename.self,
             Remove.self, Providers.self, AgentCommand.self, Unlock.self, Lock.self, Exec.self, Curl.self, Allow.self, Deny.self,

@@ -36,7 +36,7 @@ import Testing
 }
 
 @Suite struct AgentAnswerTests {
-    private func read(_ parts: String...) throws(AgentSocket.Failure) -> AgentAnswer? {
+    private func read(_ parts: String...) throws(AgentAnswer.Malformed) -> AgentAnswer? {
         var reader = AgentAnswer.Reader()
         for part in parts {
             if let answer = try reader.read(Array(part.utf8)[...]) { return answer }
@@ -75,6 +75,6 @@ import Testing
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
     ])
     func `what is no such answer is refused`(_ text: String) {
-        #expect(throws: AgentSocket.Failure.self) { try read(text) }
+        #expect(throws: AgentAnswer.Malformed.self) { try read(text) }
     }
 }

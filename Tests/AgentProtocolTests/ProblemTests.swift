@@ -1,4 +1,5 @@
 import AgentProtocol
+import TestSupport
 import Testing
 
 @Suite struct ProblemTests {
@@ -8,6 +9,16 @@ import Testing
             #expect(code.word.utf8.allSatisfy { (0x61...0x7A).contains($0) || $0 == 0x5F }, "\(code)")
             #expect((400...507).contains(code.status) && (1...130).contains(code.exit), "\(code)")
             #expect(ProblemCode(word: code.word, status: 0, exit: 0) == code)
+        }
+    }
+
+    /// Clients in other languages are made from it.
+    @Test func `the agent's description has every code that it answers`() {
+        let description = String(decoding: bytes(ofFile: Program.root + "/api/agent.yaml"), as: UTF8.self)
+        let listed = Set(description.split(separator: "\n").filter { $0.hasPrefix("            - ") }.map { $0.dropFirst(14) })
+        let ofCommands: [ProblemCode] = [.alreadyExists, .checkFailed, .notRunnable, .commandNotFound, .interrupted]
+        for code in ProblemCode.allCases {
+            #expect(listed.contains(code.word[...]) != ofCommands.contains(code), "\(code)")
         }
     }
 

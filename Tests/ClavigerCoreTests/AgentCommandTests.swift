@@ -303,6 +303,59 @@ struct AgentHome {
         #expect(try await home.server.reuses() == 0)
     }
 
+    /// The thin front waits for ten seconds, and the core that it becomes does not wait again.
+    @Test func `an agent that is stopped is not waited for`() async throws {
+        let home = try await AgentHome()
+        try await home.unlock()
+        let token = await home.run("token", "torq").output
+        let pid = try home.pid
+        kill(pid, SIGSTOP)
+        defer { kill(pid, SIGCONT) }
+        // Each thread stops when it comes to it (proc_pid_stat(5)).
+        #expect(
+            try await eventually {
+                let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")
+                return threads.allSatisfy {
+                    String(decoding: bytes(ofFile: "/proc/\(pid)/task/\($0)/stat"), as: UTF8.self).contains(") T ")
+                }
+            })
+        let start = ContinuousClock.now
+        async let withKey = home.run("token", "torq", as: home.admin)
+        async let without = home.run("token", "torq")
+        async let listed = home.run("list", as: home.admin)
+        async let locked = home.run("lock")
+        async let executed = home.run("exec", "torq", "--", "/bin/sh", "-c", "echo $TORQ_ACCESS_TOKEN", as: home.admin)
+        // A key that is at hand is used instead.
+        #expect(await withKey.output == token)
+        #expect(await listed.output.contains("torq"))
+        #expect(await executed.output == token)
+        let silent = await without
+        #expect(silent.refuses(75, "the agent at \(home.socket) does not answer"), "\(silent)")
+        #expect(await locked.refuses(75, "the agent at \(home.socket) does not answer"))
+        #expect(ContinuousClock.now - start < .seconds(18))
+        kill(pid, SIGCONT)
+        // It does then what it was asked to.
+        #expect(try await eventually { await home.run("token", "torq").refuses(77, "the agent is locked") })
+        try await home.unlock()
+        #expect(await home.run("token", "torq").output == token)
+    }
+
+    /// Whoever asks while the agent ends gets a token from the vault.
+    @Test func `a token is handed out while the agent ends`() async throws {
+        let home = try await AgentHome()
+        for _ in 0..<4 {
+            try await home.unlock()
+            try await withThrowingTaskGroup(of: ProgramResult.self) { group in
+                for _ in 0..<4 {
+                    group.addTask { await home.run("token", "torq", as: home.admin) }
+                    group.addTask { await home.run("list", as: home.admin) }
+                }
+                group.addTask { await home.run("agent", "stop") }
+                for try await result in group { #expect(result.status == 0, "\(result.errors)") }
+            }
+        }
+    }
+
     @Test func whatCannotBeASocketIsRefused() async throws {
         let home = try await AgentHome()
         let long = "/tmp/" + String(repeating: "a", count: 120)

@@ -82,6 +82,6 @@ struct ProxyTests {
         #expect(await fixture.run("edit", "api", "--api-url", "http://api.example.com").refuses(64, "--api-url"))
         #expect(await fixture.run("edit", "api", "--api-url", "https://api.example.com/?a=b").refuses(64, "can't have a query"))
         #expect(await fixture.run("edit", "api", "--clear", "api-url").status == 0)
-        #expect(await exec("--proxy", "api").refuses(78, "it is not known where the API of “api” is"))
+        #expect(await exec("--proxy", "api").refuses(78, "the credential “api” has no address of an API"))
     }
 }

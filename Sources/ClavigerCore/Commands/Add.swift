@@ -41,12 +41,12 @@ struct Add: AsyncParsableCommand {
     var refreshTokenFile: String?
 
     @OptionGroup var settings: SettingsOptions
-    @OptionGroup var keyPair: KeyPairOptions
+    @OptionGroup var keyPair: SecretOptions
     @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
         try CredentialName.validate(name)
-        let provider = try provider.map(Providers.named)
+        let provider = try provider.map(ProviderFiles.named)
         if provider == nil, !values.isEmpty { throw Problem("--set belongs to --provider", .usage) }
         let document = try keyPair.from.map(KeyDocument.init)
         let settings = try await newSettings(provider, document)
@@ -82,14 +82,14 @@ struct Add: AsyncParsableCommand {
         if let document, document.isServiceAccount, let url = document.tokenURL {
             // A Google service account's key says itself how it is used.
             settings = ClientSettings(
-                grant: .jwtBearer, clientAuthentication: .none, tokenURL: try SettingsOptions.address("token_uri", url))
+                grant: .jwtBearer, clientAuthentication: .none, tokenURL: try SettingInput.address("token_uri", url))
             settings.keyID = document.keyID
         } else if let issuer {
             settings = try await discover(issuer)
         } else if let provider {
             settings = try filled(provider)
         } else if let url = self.settings.tokenURL {
-            settings = ClientSettings(tokenURL: try SettingsOptions.address("--token-url", url))
+            settings = ClientSettings(tokenURL: try SettingInput.address("--token-url", url))
         } else {
             throw Problem(
                 "neither a provider nor a token endpoint was given",
@@ -128,7 +128,7 @@ struct Add: AsyncParsableCommand {
 
     /// What the server says of itself; what was chosen of it is shown.
     private func discover(_ issuer: String) async throws -> ClientSettings {
-        let url = try SettingsOptions.address("--issuer", issuer)
+        let url = try SettingInput.address("--issuer", issuer)
         var trusted = ClientSettings(tokenURL: url)
         try settings.apply(to: &trusted)
         do {
@@ -153,13 +153,13 @@ struct Add: AsyncParsableCommand {
             stored.settings.grant.needsLogin && stored.loggedInSince == nil
             ? "log in with claviger login \(Terminal.plain(name))"
             : keyPair.noVerify
-                ? "not proven, as asked" : "proven: a token was acquired (\(Report.tokenState(stored, now: now)))"
+                ? "not proven, as asked" : "proven: a token was acquired (\(CredentialReport(stored, now: now).tokenWords))"
         Terminal.note("stored \(Problem.quoted(name)); \(proof)")
-        if json { try Terminal.output(Report.json(Report.Credential(stored, now: now))) }
+        if json { try Terminal.output(Report.json(CredentialReport(stored, now: now))) }
     }
 }
 
 /// For shell completion.
 private func providerNames() -> [String] {
-    ((try? Providers.catalogue()) ?? .builtIn).providers.map(\.name)
+    ((try? ProviderFiles.catalogue()) ?? .builtIn).providers.map(\.name)
 }

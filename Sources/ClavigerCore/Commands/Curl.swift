@@ -29,7 +29,7 @@ struct Curl: AsyncParsableCommand {
 
     func run() async throws {
         let address = String(url.prefix { $0 != "#" })
-        _ = try SettingsOptions.address("curl", address)
+        _ = try SettingInput.address("curl", address)
         let token = try await naming(name) {
             try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, TokenAsk()) }
         }

@@ -12,23 +12,11 @@ struct Edit: AsyncParsableCommand {
             change of what is sent for a token is proven by acquiring one first.
             """)
 
-    enum Clearable: String, ExpressibleByArgument, CaseIterable {
-        case scope, audience, resource, param, header
-        case caFile = "ca-file"
-        case revocationURL = "revocation-url"
-        case introspectionURL = "introspection-url"
-        case apiURL = "api-url"
-        case authorizationParam = "authorization-param"
-        case redirectURI = "redirect-uri"
-        case actor
-        case noRefreshToken = "no-refresh-token"
-    }
-
     @Argument(help: "The credential.")
     var name: String
 
     @Option(help: "What to empty; may be repeated.")
-    var clear: [Clearable] = []
+    var clear: [ClearableField] = []
 
     @Flag(name: .customLong("no-verify"), help: "Change it without acquiring a token to prove it.")
     var noVerify = false
@@ -48,7 +36,7 @@ struct Edit: AsyncParsableCommand {
             try await Session(vaultOptions).withAgent { agent in
                 let current = try await agent.show(name)
                 var edited = current.settings
-                for field in clear { field.clear(&edited) }
+                for clearable in clear { clearable.field.clear?(&edited) }
                 try settings.apply(to: &edited)
                 let edit = SettingsEdit(
                     before: .init(clientID: current.clientID, settings: current.settings),
@@ -57,26 +45,6 @@ struct Edit: AsyncParsableCommand {
             }
         }
         Terminal.note("changed \(Problem.quoted(name))")
-        if json { try Terminal.output(Report.json(Report.Credential(result, now: .now))) }
-    }
-}
-
-extension Edit.Clearable {
-    fileprivate func clear(_ settings: inout ClientSettings) {
-        switch self {
-        case .scope: settings.scopes = []
-        case .audience: settings.audiences = []
-        case .resource: settings.resources = []
-        case .param: settings.parameters = []
-        case .header: settings.headers = []
-        case .caFile: settings.certificateAuthority = nil
-        case .revocationURL: settings.revocationURL = nil
-        case .introspectionURL: settings.introspectionURL = nil
-        case .apiURL: settings.apiURL = nil
-        case .authorizationParam: settings.authorizationParameters = nil
-        case .redirectURI: settings.redirectURI = nil
-        case .actor: settings.actor = nil
-        case .noRefreshToken: settings.noRefreshToken = nil
-        }
+        if json { try Terminal.output(Report.json(CredentialReport(result, now: .now))) }
     }
 }

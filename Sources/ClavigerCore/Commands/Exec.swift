@@ -32,7 +32,7 @@ struct Exec: AsyncParsableCommand {
     var reason: String?
 
     @Option(help: .private)
-    var proxyFor: ProxyProcess.Descriptors?
+    var proxyFor: ProxyLauncher.Descriptors?
 
     @OptionGroup var vaultOptions: VaultOptions
 
@@ -57,11 +57,11 @@ struct Exec: AsyncParsableCommand {
     func run() async throws {
         let wanted = try wantedVariables()
         if let proxyFor {
-            try await ProxyProcess(descriptors: proxyFor).serve(
+            try await ProxyLauncher(descriptors: proxyFor).serve(
                 wanted, minimumLifetime: minTTL, reason: reason, session: Session(vaultOptions))
             return
         }
-        if proxy { try ProcessState.replaceProcess(argv, variables: ProxyProcess.start()) }
+        if proxy { try ProcessState.replaceProcess(argv, variables: ProxyLauncher.start()) }
         let tokens = try await Session(vaultOptions).withTokenAgent(reason: reason) { agent in
             var tokens: [String: String] = [:]
             for (variable, name) in wanted {

@@ -12,13 +12,14 @@ struct List: AsyncParsableCommand {
     func run() async throws {
         let all = try await Session(vaultOptions).withTokenAgent { try await $0.list() }
         let now = Date()
-        if json { return try Terminal.output(Report.json(all.map { Report.Credential($0, now: now) })) }
+        let reports = all.map { CredentialReport($0, now: now) }
+        if json { return try Terminal.output(Report.json(reports)) }
         guard !all.isEmpty else { return Terminal.note("the vault is empty; claviger add stores a credential") }
-        let rows = all.map { summary in
-            [
-                Terminal.plain(summary.name), Terminal.plain(summary.provider ?? summary.settings.tokenURL.host),
-                Report.state(summary).rawValue,
-                Report.duration(now.timeIntervalSince(summary.keyPairSince)), Report.tokenState(summary, now: now),
+        let rows = reports.map { report in
+            let server = report.summary.provider ?? report.summary.settings.tokenURL.host
+            return [
+                Terminal.plain(report.summary.name), Terminal.plain(server), report.readiness.rawValue, report.keyPairAge,
+                report.tokenWords,
             ]
         }
         try Terminal.output(Report.table([["NAME", "PROVIDER", "STATE", "KEY PAIR AGE", "TOKEN"]] + rows))

@@ -50,7 +50,7 @@ struct Log: AsyncParsableCommand {
     }
 
     private static func start(_ text: String) throws -> Date {
-        if let span = Span(argument: text) { return Date().addingTimeInterval(-span.seconds) }
+        if let span = DurationArgument(argument: text) { return Date().addingTimeInterval(-span.seconds) }
         guard let date = try? Date(text, strategy: .iso8601) else {
             throw Problem("--since takes a length of time such as 2h, or a time such as 2026-11-21T10:00:00Z", .usage)
         }

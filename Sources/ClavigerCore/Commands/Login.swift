@@ -52,7 +52,7 @@ struct Login: AsyncParsableCommand {
                 let credential = try await agent.show(name)
                 let result = try await namingPermissions(of: credential) { try await logIn(agent, credential) }
                 Terminal.note(
-                    "logged in to \(Problem.quoted(name)); the token: \(Report.tokenState(result, now: .now))")
+                    "logged in to \(Problem.quoted(name)); the token: \(CredentialReport(result, now: .now).tokenWords)")
             }
         }
     }
@@ -63,7 +63,7 @@ struct Login: AsyncParsableCommand {
             return try await body()
         } catch TokenFailure.noRefreshToken {
             var problem = Problem(describing: TokenFailure.noRefreshToken)
-            if let page = credential.provider.flatMap({ try? Providers.named($0) })?.permissionsPage {
+            if let page = credential.provider.flatMap({ try? ProviderFiles.named($0) })?.permissionsPage {
                 problem.hint = "end what was granted before at \(Terminal.plain(page)), and log in again"
             }
             throw problem

@@ -27,7 +27,7 @@ struct Rotate: AsyncParsableCommand {
     @Flag(help: "Print the credential, without its secrets, as JSON.")
     var json = false
 
-    @OptionGroup var keyPair: KeyPairOptions
+    @OptionGroup var keyPair: SecretOptions
     @OptionGroup var vaultOptions: VaultOptions
 
     func validate() throws {
@@ -48,16 +48,16 @@ struct Rotate: AsyncParsableCommand {
         let proof =
             keyPair.noVerify
             ? "not proven, as asked"
-            : Report.state(result) == .loginNeeded
+            : CredentialReport(result, now: now).readiness == .loginNeeded
                 ? "not proven: log in with claviger login \(Terminal.plain(name))" : "proven: a token was acquired"
         Terminal.note(
             "rotated \(Problem.quoted(name)) to the client id \(Terminal.plain(result.clientID)); \(proof); "
                 + oldPair(result))
-        if json { try Terminal.output(Report.json(Report.Credential(result, now: now))) }
+        if json { try Terminal.output(Report.json(CredentialReport(result, now: now))) }
     }
 
     private func oldPair(_ result: CredentialSummary) -> String {
-        let provider = result.provider.flatMap { try? Providers.named($0) }
+        let provider = result.provider.flatMap { try? ProviderFiles.named($0) }
         return provider?.oldPairDiesAtOnce == true
             ? "at \(Terminal.plain(provider?.title ?? "")) the old pair ended when the new one was made"
             : "the old pair is kept for --rollback"
@@ -67,7 +67,7 @@ struct Rotate: AsyncParsableCommand {
         if rollback { return .previous }
         if resume { return .staged }
         let current = try await agent.show(name)
-        let page = current.provider.flatMap { try? Providers.named($0).keysPage }
+        let page = current.provider.flatMap { try? ProviderFiles.named($0).keysPage }
         let client = try keyPair.client(
             .init(
                 name: name, settings: current.settings, clientID: clientID ?? current.clientID, username: current.username,

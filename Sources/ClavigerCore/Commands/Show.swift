@@ -14,7 +14,7 @@ struct Show: AsyncParsableCommand {
 
     func run() async throws {
         let summary = try await naming(name) { try await Session(vaultOptions).withTokenAgent { try await $0.show(name) } }
-        let now = Date()
-        try Terminal.output(json ? Report.json(Report.Credential(summary, now: now)) : Report.text(summary, now: now))
+        let report = CredentialReport(summary, now: .now)
+        try Terminal.output(json ? Report.json(report) : report.text)
     }
 }

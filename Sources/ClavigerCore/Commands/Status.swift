@@ -4,8 +4,9 @@ import ArgumentParser
 import FoundationEssentials
 import TokenEngine
 
-struct Status: AsyncParsableCommand {
+struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "status",
         abstract: "Show everything at a glance: the agent, the tokens, the key pairs, and what needs a person.")
 
     @Flag(help: "Print JSON.")
@@ -21,14 +22,11 @@ struct Status: AsyncParsableCommand {
         if !json { try Terminal.output(Report.table(overview(agent, path))) }
         let all = try await Session(vaultOptions).withTokenAgent { try await $0.list() }
         let now = Date()
-        let needs = Self.needs(all, agent?.vault == path ? agent?.failures ?? [] : [])
+        let needs = Self.needs(all, now, agent?.vault == path ? agent?.failures ?? [] : [])
         if json { return try Terminal.output(Report.json(Document(agent: agent, credentials: all, needs: needs, now: now))) }
         guard !all.isEmpty else { return Terminal.note("the vault is empty; claviger add stores a credential") }
-        let rows = all.map { summary in
-            [
-                Terminal.plain(summary.name), Report.state(summary).rawValue, Report.tokenState(summary, now: now),
-                Report.duration(now.timeIntervalSince(summary.keyPairSince)),
-            ]
+        let rows = all.map { CredentialReport($0, now: now) }.map { report in
+            [Terminal.plain(report.summary.name), report.readiness.rawValue, report.tokenWords, report.keyPairAge]
         }
         try Terminal.output("\n" + Report.table([["NAME", "STATE", "TOKEN", "KEY PAIR AGE"]] + rows))
         guard !needs.isEmpty else { return }
@@ -61,19 +59,24 @@ struct Status: AsyncParsableCommand {
     }
 
     /// What does not mend itself, or has not yet.
-    private static func needs(_ all: [CredentialSummary], _ failures: [RefreshFailure]) -> [Need] {
+    private static func needs(_ all: [CredentialSummary], _ now: Date, _ failures: [RefreshFailure]) -> [Need] {
         var needs: [Need] = []
         for summary in all {
             let name = summary.name
-            switch Report.state(summary) {
+            switch CredentialReport(summary, now: now).readiness {
             case .ready: break
             case .keyPairRefused:
                 needs.append(
-                    Need(credential: name, what: "the server refuses the key pair; make a new one, and claviger rotate \(name)"))
+                    Need(
+                        credential: name,
+                        what: "the server refuses the key pair; make a new one, and claviger rotate \(Hint.shellWord(name))"))
             case .rotationUnfinished:
-                needs.append(Need(credential: name, what: "a new key pair is not proven yet; claviger rotate \(name) --resume"))
+                needs.append(
+                    Need(
+                        credential: name,
+                        what: "a new key pair is not proven yet; claviger rotate \(Hint.shellWord(name)) --resume"))
             case .loginNeeded:
-                needs.append(Need(credential: name, what: "somebody has to log in; claviger login \(name)"))
+                needs.append(Need(credential: name, what: "somebody has to log in; claviger login \(Hint.shellWord(name))"))
             }
         }
         let known = Set(needs.map(\.credential))
@@ -86,7 +89,7 @@ struct Status: AsyncParsableCommand {
     }
 
     private struct Document: Encodable {
-        struct Agent: Encodable {
+        struct AgentMember: Encodable {
             var locked: Bool
             var vault: String
             var pid: Int32
@@ -99,8 +102,8 @@ struct Status: AsyncParsableCommand {
             }
         }
 
-        var agent: Agent?
-        var credentials: [Report.Credential]
+        var agent: AgentMember?
+        var credentials: [CredentialReport]
         var needs: [Need]
 
         enum CodingKeys: String, CodingKey {
@@ -110,11 +113,11 @@ struct Status: AsyncParsableCommand {
 
         init(agent: AgentStatus?, credentials: [CredentialSummary], needs: [Need], now: Date) {
             self.agent = agent.map {
-                Agent(
+                AgentMember(
                     locked: $0.locked, vault: $0.vault, pid: $0.pid, since: Report.time($0.since),
                     locksAt: $0.locksAt.map(Report.time))
             }
-            self.credentials = credentials.map { Report.Credential($0, now: now) }
+            self.credentials = credentials.map { CredentialReport($0, now: now) }
             self.needs = needs
         }
     }

@@ -7,8 +7,9 @@ import OAuth
 import Sodium
 import TokenEngine
 
-struct Token: AsyncParsableCommand {
+struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "token",
         abstract: "Print a valid access token, cached or new, and nothing else.")
 
     @Argument(help: "The credential.")
@@ -59,7 +60,7 @@ struct Token: AsyncParsableCommand {
 
     func run() async throws {
         var ask = TokenAsk(
-            access: RequestedAccess(scopes: try scope.flatMap(SettingsOptions.scopes), audiences: audience),
+            access: RequestedAccess(scopes: try scope.flatMap(SettingInput.scopes), audiences: audience),
             mode: rejected || rejectedTokenFile != nil ? .rejected : fresh ? .fresh : .cached, minimumLifetime: minTTL)
         if ask.mode == .rejected { ask.rejectedToken = try rejectedToken() }
         ask.takesOver = takeOver

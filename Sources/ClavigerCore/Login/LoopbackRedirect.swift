@@ -11,7 +11,7 @@ struct LoopbackRedirect {
 
     /// - Returns: nil where the registered address is one that we can't listen on: another machine's, another scheme's,
     ///   or https, for which no certificate could be trusted.
-    /// - Throws: a failure where `--port` is not the registered one.
+    /// - Throws: a problem where `--port` is not the registered one.
     init?(registered: String?, port: Int?) throws {
         guard let registered else {
             self.init(host: "127.0.0.1", port: port ?? 0, path: "/callback")

@@ -29,6 +29,7 @@ struct Session {
         }
         let client = AgentClient(socket: socket, vault: isVaultNamed ? try absoluteVaultPath() : nil, reason: reason)
         do {
+            if socket.wasSilent { throw AgentSocket.Failure.silent(path: socket.path) }
             return try await body(client)
         } catch {
             let problem = Problem(describing: error)

@@ -10,7 +10,7 @@ import TokenEngine
 
 /// `exec --proxy` is two processes: this program becomes the command, so that signals, terminal and exit status are the
 /// command's own, and starts another one before, which has the tokens, serves the proxy, and ends with the command.
-struct ProxyProcess {
+struct ProxyLauncher {
     /// What the proxy's process is told on its command line: where to report, and whose end to wait for.
     struct Descriptors: ExpressibleByArgument {
         let report: Int32
@@ -28,7 +28,7 @@ struct ProxyProcess {
     /// Starts the proxy.
     /// - Returns: the base address of each credential, by the variable that is to hold it.
     ///   Where the proxy's process has said what went wrong, this one ends with its exit code.
-    /// - Throws: a failure.
+    /// - Throws: a problem.
     static func start() throws -> [String: String] {
         do {
             let answer = try spawn().readToEnd(limit: 1 << 20)

@@ -6,11 +6,11 @@ import Linux
 import TokenEngine
 
 /// The agent as a process: one for each socket, in the background or the foreground, with its signals.
-struct AgentProcess {
+struct AgentLauncher {
     let session: Session
     let socket: String
     let times: LockTimes
-    let keeping: KeepingOptions
+    let keeping: RenewalOptions
     let isDetached: Bool
 
     /// Where to listen.
@@ -38,7 +38,7 @@ struct AgentProcess {
     /// - Parameter isLocked: start it locked although there is a key.
     /// - Throws: a failure; what went wrong has been written to standard error by the agent itself.
     static func start(
-        session: Session, socket: String, times: LockTimes, keeping: KeepingOptions? = nil, isLocked: Bool = false
+        session: Session, socket: String, times: LockTimes, keeping: RenewalOptions? = nil, isLocked: Bool = false
     ) throws {
         var arguments = ["agent", "run", "--detached", "--socket", socket, "--vault", try session.absoluteVaultPath()]
         if let file = session.options.keyFile { arguments += ["--key-file", file] }

@@ -15,7 +15,7 @@ enum ProcessState {
     /// - Parameters:
     ///   - argv: its name and its arguments, as bytes, and a null.
     ///   - variables: what it is given besides.
-    /// - Throws: a failure if it can't be started.
+    /// - Throws: a problem if it can't be started.
     static func replaceProcess(
         _ argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, variables: [String: String] = [:]
     ) throws -> Never {

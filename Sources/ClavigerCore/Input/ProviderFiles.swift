@@ -1,0 +1,50 @@
+import Agent
+import AgentProtocol
+import Glibc
+import OAuth
+
+/// The providers there are: the built-in ones, and the user's own files.
+enum ProviderFiles {
+    /// The built-in providers and the user's.
+    /// - Throws: a problem that names the file that can't be used.
+    static func catalogue() throws -> Catalogue {
+        var catalogue = Catalogue.builtIn
+        guard let folder = Locations.providers else { return catalogue }
+        for name in try files(in: folder) {
+            let path = folder + "/" + name
+            let bytes = try SecretInput.contents(path, limit: 1 << 20, what: "provider")
+            do throws(CatalogueError) {
+                try catalogue.add(json: bytes)
+            } catch {
+                throw Problem("the provider file \(path) cannot be used: \(Terminal.plain(error.reason))", .configuration)
+            }
+        }
+        return catalogue
+    }
+
+    private static func files(in folder: String) throws -> [String] {
+        guard let stream = opendir(folder) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name.hasSuffix(".json"), !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// - Throws: a problem that lists the names there are.
+    static func named(_ name: String) throws -> Provider {
+        let catalogue = try catalogue()
+        guard let provider = catalogue[name] else {
+            throw Problem(
+                "there is no provider \(Problem.quoted(name))",
+                hint:
+                    "there are \(catalogue.providers.map(\.name).joined(separator: ", ")); for any other server use --token-url",
+                .usage)
+        }
+        return provider
+    }
+}

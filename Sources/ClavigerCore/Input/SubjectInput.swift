@@ -1,0 +1,18 @@
+import Agent
+import AgentProtocol
+import Glibc
+
+extension SubjectOptions {
+    /// - Throws: a problem if there is no such user or group.
+    func subject() throws -> Policy.Rule.Subject {
+        if let user {
+            if let number = UInt32(user) { return .user(id: number, name: user) }
+            guard let entry = getpwnam(user) else { throw Problem("there is no user \(Problem.quoted(user))", .noSuchFile) }
+            return .user(id: entry.pointee.pw_uid, name: user)
+        }
+        let group = group ?? ""
+        if let number = UInt32(group) { return .group(id: number, name: group) }
+        guard let entry = getgrnam(group) else { throw Problem("there is no group \(Problem.quoted(group))", .noSuchFile) }
+        return .group(id: entry.pointee.gr_gid, name: group)
+    }
+}

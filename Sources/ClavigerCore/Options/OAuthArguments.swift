@@ -1,0 +1,31 @@
+public import ArgumentParser
+public import OAuth
+
+extension GrantType: ExpressibleByArgument {
+    public init?(argument: String) { self.init(rawValue: argument.replacing("-", with: "_")) }
+    public var defaultValueDescription: String { option }
+    public static var allValueStrings: [String] { allCases.map(\.option) }
+}
+
+extension ClientAuthentication: ExpressibleByArgument {
+    public init?(argument: String) { self.init(rawValue: argument.replacing("-", with: "_")) }
+    public var defaultValueDescription: String { option }
+    public static var allValueStrings: [String] { allCases.map(\.option) }
+}
+
+extension ParameterPlacement: ExpressibleByArgument {}
+extension ResendPolicy: ExpressibleByArgument {}
+
+extension RefreshTokenGrace: ExpressibleByArgument {
+    /// A number of seconds, or `until-used`.
+    public init?(argument: String) {
+        if argument == RefreshTokenGrace.untilSuccessorIsUsed.option {
+            self = .untilSuccessorIsUsed
+        } else if let seconds = Int(argument), (0...31_536_000).contains(seconds) {
+            self = .seconds(seconds)
+        } else {
+            return nil
+        }
+    }
+    public var defaultValueDescription: String { option }
+}

@@ -1,0 +1,34 @@
+import ArgumentParser
+
+/// Where a key pair comes from: for `add` and `rotate`.
+struct SecretOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "JSON with client_id, client_secret, refresh_token, username, password; - for standard input.", valueName: "file|-"),
+        completion: .file())
+    var from: String?
+
+    @Option(
+        help: ArgumentHelp("A file that holds the client secret; - for standard input.", valueName: "file|-"),
+        completion: .file())
+    var secretFile: String?
+
+    @Option(help: ArgumentHelp("The user of the password grant.", valueName: "name"))
+    var username: String?
+
+    @Option(
+        help: ArgumentHelp("A file that holds the user's password; - for standard input.", valueName: "file|-"),
+        completion: .file())
+    var passwordFile: String?
+
+    @Flag(name: .customLong("no-verify"), help: "Store it without acquiring a token to prove it.")
+    var noVerify = false
+
+    func validate() throws {
+        if [from, secretFile, passwordFile].count(where: { $0 == "-" }) > 1 {
+            throw ValidationError("--from, --secret-file and --password-file can't share standard input")
+        }
+    }
+
+    var isEmpty: Bool { from == nil && secretFile == nil && username == nil && passwordFile == nil }
+}

@@ -1,0 +1,124 @@
+public import ArgumentParser
+import FoundationEssentials
+public import OAuth
+
+/// What describes a credential and is no secret: for `add` and `edit`.
+struct SettingsOptions: ParsableArguments {
+    @Option(help: "How tokens are granted.")
+    var grant: GrantType?
+
+    @Option(help: ArgumentHelp("The client id.", valueName: "id"))
+    var clientID: String?
+
+    @Option(help: "How the client proves who it is.")
+    var clientAuth: ClientAuthentication?
+
+    @Option(help: ArgumentHelp("The token endpoint.", valueName: "url"))
+    var tokenURL: String?
+
+    @Option(help: ArgumentHelp("The revocation endpoint (RFC 7009).", valueName: "url"))
+    var revocationURL: String?
+
+    @Option(help: ArgumentHelp("The introspection endpoint (RFC 7662).", valueName: "url"))
+    var introspectionURL: String?
+
+    @Option(help: ArgumentHelp("The address below which the service's API lies, for exec --proxy.", valueName: "url"))
+    var apiURL: String?
+
+    @Option(help: ArgumentHelp("A scope to ask for; may be repeated.", valueName: "scope"))
+    var scope: [String] = []
+
+    @Option(help: ArgumentHelp("An audience to ask for; may be repeated.", valueName: "audience"))
+    var audience: [String] = []
+
+    @Option(help: ArgumentHelp("A resource to ask for (RFC 8707); may be repeated.", valueName: "uri"))
+    var resource: [String] = []
+
+    @Option(help: ArgumentHelp("A further parameter of the token request; may be repeated.", valueName: "key=value"))
+    var param: [String] = []
+
+    @Option(help: ArgumentHelp("A further header of the token request; may be repeated.", valueName: "'name: value'"))
+    var header: [String] = []
+
+    @Option(name: .customLong("params-in"), help: "Where the parameters of a token request go.")
+    var placement: ParameterPlacement?
+
+    @Option(
+        help: ArgumentHelp("Trust the certificates in this PEM file instead of the system's.", valueName: "file"),
+        completion: .file())
+    var caFile: String?
+
+    @Option(help: ArgumentHelp("Where a person logs in.", valueName: "url"))
+    var authorizationURL: String?
+
+    @Option(help: ArgumentHelp("A further parameter of the login's address; may be repeated.", valueName: "key=value"))
+    var authorizationParam: [String] = []
+
+    @Option(help: ArgumentHelp("Where a device asks for a code (RFC 8628).", valueName: "url"))
+    var deviceURL: String?
+
+    @Option(help: ArgumentHelp("The id (kid) of the private key that assertions are signed with.", valueName: "id"))
+    var keyID: String?
+
+    @Option(help: ArgumentHelp("What stands between two scopes, where it is no space.", valueName: "text"))
+    var scopeSeparator: String?
+
+    @Flag(help: "The server gives no refresh token: a login ends with its token.")
+    var noRefreshToken = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Whether the server replaces a refresh token when it is used; else that is found out.", valueName: "true|false"))
+    var refreshTokenRotates: Bool?
+
+    @Option(
+        help: ArgumentHelp(
+            "How long a replaced refresh token is still accepted: until-used is until its successor is used.",
+            valueName: "seconds|until-used"))
+    var refreshTokenGrace: RefreshTokenGrace?
+
+    @Option(
+        help: ArgumentHelp(
+            "Whether access tokens of a login stay valid when another is acquired with its refresh token.",
+            valueName: "true|false"))
+    var olderTokensLive: Bool?
+
+    @Option(help: "How often a refresh token whose answer was lost is sent again without a person.")
+    var resend: ResendPolicy?
+
+    @Option(help: ArgumentHelp("The redirect address that is registered with the client.", valueName: "uri"))
+    var redirectURI: String?
+
+    @Option(help: ArgumentHelp("For token-exchange: the credential whose token is exchanged.", valueName: "name"))
+    var subject: String?
+
+    @Option(
+        help: ArgumentHelp("For token-exchange: a file that always holds the token to exchange.", valueName: "file"),
+        completion: .file())
+    var subjectFile: String?
+
+    @Option(help: ArgumentHelp("What the subject's token is: access_token, jwt, id_token, ... or a URI.", valueName: "type"))
+    var subjectType: String?
+
+    @Option(help: ArgumentHelp("For token-exchange: the credential that acts for the subject.", valueName: "name"))
+    var actor: String?
+
+    @Option(
+        help: ArgumentHelp("For token-exchange: a file with the token of who acts for the subject.", valueName: "file"),
+        completion: .file())
+    var actorFile: String?
+
+    @Option(help: ArgumentHelp("What the actor's token is.", valueName: "type"))
+    var actorType: String?
+
+    /// Whether any option was given.
+    var isEmpty: Bool {
+        grant == nil && clientID == nil && clientAuth == nil && tokenURL == nil && revocationURL == nil
+            && introspectionURL == nil && apiURL == nil && placement == nil && caFile == nil
+            && authorizationURL == nil && deviceURL == nil && keyID == nil && redirectURI == nil
+            && scopeSeparator == nil && !noRefreshToken
+            && refreshTokenRotates == nil && refreshTokenGrace == nil && olderTokensLive == nil && resend == nil
+            && [subject, subjectFile, subjectType, actor, actorFile, actorType].allSatisfy { $0 == nil }
+            && [scope, audience, resource, param, header, authorizationParam].allSatisfy(\.isEmpty)
+    }
+}

@@ -1,0 +1,129 @@
+import Agent
+import FoundationEssentials
+import OAuth
+
+/// A credential as it is shown, as text and in the form of `--json`. Nothing here has a secret to show.
+struct CredentialReport {
+    let summary: CredentialSummary
+    let now: Date
+
+    init(_ summary: CredentialSummary, now: Date) {
+        self.summary = summary
+        self.now = now
+    }
+
+    enum Readiness: String {
+        case ready
+        case keyPairRefused = "key pair refused"
+        case rotationUnfinished = "rotation unfinished"
+        case loginNeeded = "login needed"
+    }
+
+    var readiness: Readiness {
+        if summary.refusedSince != nil { return .keyPairRefused }
+        if summary.settings.grant.needsLogin, summary.loggedInSince == nil || summary.loginEnded != nil { return .loginNeeded }
+        return summary.stagedKeyPairSince == nil ? .ready : .rotationUnfinished
+    }
+
+    /// How long the token for the credential's own scopes lives.
+    var tokenWords: String {
+        guard let token = summary.tokens.first(where: { $0.requestedScopes.isEmpty && $0.requestedAudiences.isEmpty }) else {
+            return "none yet"
+        }
+        guard let expires = token.expires else { return "valid until refused" }
+        return expires > now ? "\(Report.duration(expires.timeIntervalSince(now))) left" : "expired"
+    }
+
+    var keyPairAge: String { Report.duration(now.timeIntervalSince(summary.keyPairSince)) }
+
+    // MARK: As text
+
+    var text: String {
+        var rows: [(String, String)] = [
+            ("name", summary.name), ("provider", summary.provider ?? "none"), ("state", readiness.rawValue),
+            ("client id", summary.clientID),
+            ("client secret", summary.settings.needsSecret ? "stored, never shown" : "none"),
+        ]
+        if let user = summary.username { rows.append(("user name", user)) }
+        for field in SettingField.all {
+            guard let value = field.read(summary.settings), value != field.usual else { continue }
+            rows.append((field.label, value.words))
+        }
+        rows += dates + [("token", tokenWords)]
+        return Report.table(rows.map { [$0.0, Terminal.plain($0.1)] })
+    }
+
+    private var dates: [(String, String)] {
+        func age(_ date: Date) -> String { "\(Report.time(date)) (\(Report.duration(now.timeIntervalSince(date))) ago)" }
+        var rows = [("key pair since", age(summary.keyPairSince))]
+        if let date = summary.previousKeyPairSince { rows.append(("previous key pair", "kept, from \(Report.time(date))")) }
+        if let date = summary.stagedKeyPairSince { rows.append(("staged key pair", "not proven, from \(Report.time(date))")) }
+        if let date = summary.refusedSince { rows.append(("refused since", age(date))) }
+        if let date = summary.loggedInSince {
+            let kind = summary.refreshTokenRotates == true ? "; its refresh token rotates" : ""
+            rows.append(("logged in since", age(date) + kind))
+        }
+        if let date = summary.loginEnded { rows.append(("login ended", age(date))) }
+        if let date = summary.refreshUnanswered { rows.append(("unanswered refresh", age(date))) }
+        return rows
+    }
+}
+
+// MARK: - In JSON
+
+extension CredentialReport: Encodable {
+    private struct Member: CodingKey {
+        let stringValue: String
+        init(stringValue: String) { self.stringValue = stringValue }
+        init(_ name: String) { stringValue = name }
+        var intValue: Int? { nil }
+        init?(intValue: Int) { nil }
+    }
+
+    private struct TokenMember: Encodable {
+        var requestedScopes: [String]
+        var requestedAudiences: [String]
+        var tokenType: String
+        var scopes: [String]?
+        var obtained: String
+        var expires: String?
+        var valid: Bool
+
+        enum CodingKeys: String, CodingKey {
+            case scopes, obtained, expires, valid
+            case requestedScopes = "requested_scopes"
+            case requestedAudiences = "requested_audiences"
+            case tokenType = "token_type"
+        }
+
+        init(_ token: CredentialSummary.Token, now: Date) {
+            (requestedScopes, requestedAudiences) = (token.requestedScopes, token.requestedAudiences)
+            (tokenType, scopes) = (token.type, token.scopes)
+            obtained = Report.time(token.obtained)
+            expires = token.expires.map(Report.time)
+            valid = token.expires.map { $0 > now } ?? true
+        }
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Member.self)
+        for (name, value) in [
+            ("name", summary.name), ("provider", summary.provider), ("state", readiness.rawValue),
+            ("client_id", summary.clientID), ("username", summary.username),
+        ] {
+            try container.encodeIfPresent(value, forKey: Member(name))
+        }
+        for (name, date) in [
+            ("key_pair_since", summary.keyPairSince), ("previous_key_pair_since", summary.previousKeyPairSince),
+            ("staged_key_pair_since", summary.stagedKeyPairSince), ("refused_since", summary.refusedSince),
+            ("logged_in_since", summary.loggedInSince), ("login_ended", summary.loginEnded),
+            ("refresh_unanswered", summary.refreshUnanswered),
+        ] {
+            try container.encodeIfPresent(date.map(Report.time), forKey: Member(name))
+        }
+        for field in SettingField.all {
+            try container.encodeIfPresent(field.read(summary.settings), forKey: Member(field.member))
+        }
+        try container.encode(summary.tokens.map { TokenMember($0, now: now) }, forKey: Member("tokens"))
+    }
+}

@@ -1,0 +1,11 @@
+import Agent
+import AgentProtocol
+
+extension Session {
+    /// Changes the policy, with a line in the log.
+    func withPolicy(_ kind: AuditEvent.Kind, _ name: String, _ body: (VaultPolicy) throws -> Void) throws {
+        let vault = try unlock()
+        try body(VaultPolicy(vault: vault))
+        try record(kind, name, in: vault)
+    }
+}
