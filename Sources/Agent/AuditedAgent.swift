@@ -1,5 +1,5 @@
 import FoundationEssentials
-import Glibc
+public import LocalServer
 public import OAuth
 import Sodium
 public import TokenEngine
@@ -11,8 +11,10 @@ public struct AuditedAgent: CredentialAgent {
     private let log: AuditLog
     private let clock: any WallClock
     private let reason: String?
+    private let caller: Caller
 
-    public init(_ agent: CredentialService, log: AuditLog, clock: any WallClock = SystemClock(), reason: String? = nil) {
+    public init(_ agent: CredentialService, log: AuditLog, clock: any WallClock = SystemClock(), caller: Caller, reason: String? = nil) {
+        self.caller = caller
         self.agent = agent
         self.log = log
         self.clock = clock
@@ -64,7 +66,7 @@ public struct AuditedAgent: CredentialAgent {
         _ kind: AuditEvent.Kind, _ name: String, token: (R) -> [UInt8]? = { _ in nil }, _ body: () async throws -> R
     ) async throws -> R {
         var event = AuditEvent(
-            time: clock.now(), event: kind, credential: name, outcome: "done", uid: getuid(), pid: getpid(), exe: nil)
+            time: clock.now(), event: kind, credential: name, outcome: "done", uid: caller.uid, pid: caller.pid, exe: caller.exe)
         event.reason = reason
         do {
             let result = try await body()

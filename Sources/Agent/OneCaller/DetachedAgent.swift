@@ -1,4 +1,5 @@
-public import AgentProtocol
+import AgentProtocol
+public import LocalServer
 public import Linux
 public import OAuth
 import Synchronization
@@ -30,6 +31,13 @@ public final class DetachedAgent: CredentialAgent {
             (self.uid, self.pid, self.program, self.reason) = (uid, pid, program, reason)
             self.waitsForEnd = waitsForEnd
         }
+
+        /// As the log names it.
+        public var caller: Caller {
+            var caller = Caller(uid: uid, gid: 0, pid: pid)
+            caller.exe = program
+            return caller
+        }
     }
 
     private let local: AuditedAgent
@@ -55,7 +63,7 @@ public final class DetachedAgent: CredentialAgent {
 
     public func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
         guard try service.spends(name, ask) else { return try await local.token(name, ask) }
-        guard case .token(let token) = try await ask(.token(name: name, ask)) else { throw Problem.refresherEnded }
+        guard case .token(let token) = try await perform(.token(name: name, ask)) else { throw Problem.refresherEnded }
         return token.cached
     }
 
@@ -83,7 +91,7 @@ public final class DetachedAgent: CredentialAgent {
 
     public func check(_ name: String) async throws -> CheckResult {
         guard try service.mayBeRefreshed(name) else { return try await local.check(name) }
-        guard case .check(let result) = try await ask(.check(name: name)) else { throw Problem.refresherEnded }
+        guard case .check(let result) = try await perform(.check(name: name)) else { throw Problem.refresherEnded }
         return result
     }
 
@@ -98,14 +106,14 @@ public final class DetachedAgent: CredentialAgent {
     public func remove(_ name: String) async throws { try await local.remove(name) }
 
     private func summary(_ operation: ServiceRequest.Operation) async throws -> CredentialSummary {
-        guard case .summary(let summary) = try await ask(operation) else { throw Problem.refresherEnded }
+        guard case .summary(let summary) = try await perform(operation) else { throw Problem.refresherEnded }
         return summary
     }
 
     // MARK: The refresher
 
     /// One refresher for all that is asked at the same time. It ends when nobody waits for it any more.
-    private func ask(_ operation: ServiceRequest.Operation) async throws -> ServiceResponse.Result {
+    private func perform(_ operation: ServiceRequest.Operation) async throws -> ServiceResponse.Result {
         let task = connection.withLock { connection in
             connection.users += 1
             let task = connection.task ?? Task { try await self.connect() }

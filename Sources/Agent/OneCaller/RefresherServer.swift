@@ -1,4 +1,4 @@
-import Access
+import LocalServer
 import AgentProtocol
 import Dispatch
 import FoundationEssentials
@@ -55,7 +55,8 @@ public final class RefresherServer: Sendable {
             let memory = wanted.acceptsOlder ? nil : wanted.stateFolder.map { SeenGenerations(folder: $0) }
             let vault = try LockedVault(path: wanted.path, memory: memory)
                 .unlock(with: HandedOverKeys(wanted.keys.secret), seen: wanted.seen)
-            let caller = Caller(uid: wanted.uid, gid: 0, pid: wanted.pid, exe: wanted.program)
+            var caller = Caller(uid: wanted.uid, gid: 0, pid: wanted.pid)
+            caller.exe = wanted.program
             let host = Host.current(stateFolder: wanted.stateFolder, environment: environment)
             let service = AuditedAgent(
                 CredentialService(vault: vault, transport: transport, host: host),

@@ -27,7 +27,7 @@ enum RefresherProcess {
         let (ours, theirs) = try File.socketPair()
         var environment = Session.environment.filter { variables.contains($0.key) }
         // Memory that is freed is overwritten; glibc reads this at the start only.
-        environment["GLIBC_TUNABLES"] = AgentProcess.scrubbing
+        environment["GLIBC_TUNABLES"] = AgentLauncher.scrubbing
         var refresher = ChildProcess("/proc/self/exe", [argument], environment: environment)
         refresher.name = "claviger"
         refresher.streams = [.null, .null, .null, .file(theirs)]
@@ -43,7 +43,7 @@ enum RefresherProcess {
     static func serve() async -> Never {
         // Who traces a process reads its memory: no key is asked for then.
         guard ProcessHardening.tracer == 0 else { exit(ExitStatusOfRefresher.traced) }
-        await Session.withNetwork { transport in
+        try? await Session.withTransport { transport in
             let server = RefresherServer(
                 File(owning: descriptor, path: "the command's socket"), transport: transport, environment: Session.environment)
             let signals = watchSignals(server)

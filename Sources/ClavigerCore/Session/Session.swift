@@ -57,12 +57,21 @@ struct Session {
     /// Runs `body` with an agent on the opened vault.
     func withAgent<R>(reason: String? = nil, _ body: (any CredentialAgent) async throws -> R) async throws -> R {
         let vault = try unlock()
-        let log = AuditLog(vault: vault, path: try auditLogPath())
+        let (path, logPath) = (try absoluteVaultPath(), try auditLogPath())
+        let log = AuditLog(vault: vault, path: logPath)
         return try await Self.withTransport { transport in
-            let agent = AuditedAgent(CredentialService(vault: vault, transport: transport), log: log, reason: reason)
-            return try await body(agent)
+            let service = CredentialService(vault: vault, transport: transport, host: Self.host)
+            let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+            let command = DetachedAgent.Command(
+                vault: vault, path: path, stateFolder: Locations.state, acceptsOlder: options.acceptOlderVault, uid: getuid(),
+                pid: getpid(), program: program, reason: reason, waitsForEnd: getpid() == 1)
+            let local = AuditedAgent(service, log: log, caller: command.caller, reason: reason)
+            return try await body(DetachedAgent(local, service, command: command) { try RefresherProcess.start() })
         }
     }
+
+    /// This machine, as logins name their owner.
+    static var host: Host { .current(stateFolder: Locations.state, environment: environment) }
 
     /// Runs `body` with the network.
     static func withTransport<R>(_ body: (any HTTPTransport) async throws -> R) async throws -> R {
