@@ -1,4 +1,5 @@
 import Foundation
+import LocalServer
 import Sodium
 import TestSupport
 import Testing
@@ -183,7 +184,7 @@ import Vault
     @Test func everyCommitSealsTheHead() async throws {
         let fixture = try Fixture()
         let log = fixture.log()
-        let agent = AuditedAgent(CredentialService(vault: fixture.vault, transport: GrantingServer()), log: log)
+        let agent = AuditedAgent(CredentialService(vault: fixture.vault, transport: GrantingServer()), log: log, caller: Caller(uid: getuid(), gid: 0, pid: getpid()))
         for name in ["a", "b", "c"] { _ = try await agent.add(name, AgentFixture.credential(), verify: false) }
         #expect(try log.verify() == (3, 2))
     }
