@@ -57,6 +57,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CQRencode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: marked),
         .target(name: "Vault", dependencies: ["CLinux", "Sodium"], swiftSettings: house),
@@ -69,37 +70,34 @@ let package = Package(
             name: "TokenEngine",
             dependencies: [
                 "OAuth", "Sodium",
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "JWTKit", package: "jwt-kit"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: house),
         .target(name: "AgentSocket", dependencies: ["CLinux"], swiftSettings: house),
+        // The network, out and in. Only Proxy names types of these libraries besides, for bodies that it passes on.
         .target(
-            name: "LocalServer",
+            name: "HTTP",
             dependencies: [
-                "CLinux",
+                "TokenEngine", "OAuth", "Sodium", "CLinux", "CZlib",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
-            ], swiftSettings: house),
+            ], swiftSettings: marked),
+        .target(name: "Access", dependencies: ["TokenEngine", "OAuth", "Sodium"], swiftSettings: house),
         .target(
             name: "Agent",
-            dependencies: [
-                "Vault", "TokenEngine", "OAuth", "Sodium", "AgentSocket", "LocalServer", "CLinux",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ], swiftSettings: house),
+            dependencies: ["Vault", "TokenEngine", "OAuth", "Sodium", "AgentSocket", "HTTP", "Access", "CLinux"],
+            swiftSettings: house),
         .target(
             name: "Proxy",
             dependencies: [
-                "Agent", "TokenEngine", "OAuth", "Sodium", "LocalServer",
+                "Agent", "TokenEngine", "OAuth", "Sodium", "HTTP",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -107,11 +105,8 @@ let package = Package(
         .executableTarget(
             name: "ClavigerCore",
             dependencies: [
-                "Agent", "AgentSocket", "LocalServer", "Proxy", "CLinux", "CQRencode",
+                "Agent", "AgentSocket", "Access", "HTTP", "Proxy", "CLinux", "CQRencode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "HummingbirdCore", package: "hummingbird"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: house,
             linkerSettings: coreLink),
@@ -143,9 +138,20 @@ let package = Package(
             name: "TokenEngineTests",
             dependencies: ["TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox"], swiftSettings: house),
         .testTarget(
+            name: "HTTPTests",
+            dependencies: [
+                "HTTP", "TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox", "CZlib",
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ],
+            exclude: ["endpoint_server.py"], swiftSettings: house),
+        .testTarget(
+            name: "AccessTests", dependencies: ["Access", "TokenEngine", "OAuth", "Sodium", "TestSupport"], swiftSettings: house),
+        .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Agent", "AgentSocket", "LocalServer", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport",
+                "Agent", "Access", "AgentSocket", "HTTP", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport",
             ],
             swiftSettings: house),
         .testTarget(

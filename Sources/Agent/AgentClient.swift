@@ -1,6 +1,6 @@
 public import AgentSocket
+import Dispatch
 import FoundationEssentials
-import NIOPosix
 import OAuth
 import Sodium
 public import TokenEngine
@@ -70,8 +70,10 @@ public struct AgentClient: TokenAgent {
         if let vault { headers.append("Claviger-Vault: " + AgentSocket.encode(vault)) }
         if let reason { headers.append("Claviger-Reason: " + AgentSocket.encode(reason)) }
         let lines = headers
-        let answer = try await NIOThreadPool.singleton.runIfActive {
-            try socket.exchange(method, target, headers: lines, body: body)
+        let answer = try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async {
+                continuation.resume(with: Result { try socket.exchange(method, target, headers: lines, body: body) })
+            }
         }
         guard (200..<300).contains(answer.status) else {
             throw (try? AgentJSON.decoder().decode(AgentProblem.self, from: Data(answer.body))) ?? AgentSocket.Failure.broken

@@ -1,4 +1,4 @@
-import LocalServer
+import Access
 import FoundationEssentials
 import OAuth
 import Sodium

@@ -3,6 +3,7 @@ import AgentSocket
 import ArgumentParser
 import FoundationEssentials
 import Glibc
+import HTTP
 import Sodium
 import TokenEngine
 import Vault
@@ -145,7 +146,7 @@ struct GlobalOptions: ParsableArguments {
 
     /// Runs `body` with the network.
     static func withTransport<R>(_ body: (any HTTPTransport) async throws -> R) async throws -> R {
-        let transport = NetworkTransport(proxies: ProxySettings(environment: environment))
+        let transport = HTTPClientTransport(proxies: ProxySettings(environment: environment))
         do {
             let result = try await body(transport)
             await transport.close()

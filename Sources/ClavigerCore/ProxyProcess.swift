@@ -4,6 +4,7 @@ import CLinux
 import Dispatch
 import FoundationEssentials
 import Glibc
+import HTTP
 import Proxy
 import TokenEngine
 
@@ -105,7 +106,7 @@ struct ProxyProcess {
     private func serve(
         _ credentials: [CredentialSummary], _ variables: [String: String], _ minimumLifetime: Int?, _ agent: any TokenAgent
     ) async throws {
-        let upstream = NetworkTransport(limits: .patient, proxies: ProxySettings(environment: GlobalOptions.environment))
+        let upstream = StreamingClient(proxies: ProxySettings(environment: GlobalOptions.environment))
         let proxy = try CredentialProxy(
             credentials, minimumLifetime: minimumLifetime, agent: agent, upstream: upstream,
             describe: { Failure($0).message })

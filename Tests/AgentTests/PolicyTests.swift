@@ -1,4 +1,4 @@
-import LocalServer
+import Access
 import OAuth
 import TestSupport
 import Testing

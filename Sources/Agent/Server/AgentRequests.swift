@@ -1,6 +1,6 @@
+import Access
 import FoundationEssentials
-import LocalServer
-import NIOHTTP1
+import HTTP
 import OAuth
 import Sodium
 import TokenEngine
@@ -29,18 +29,32 @@ struct AgentRequests: Sendable {
     /// No request is longer.
     static let bodyLimit = 64 << 10
 
+    /// A request, and who makes it.
+    private struct Request {
+        let caller: Caller
+        let http: ServerRequest
+
+        private var questionMark: String.Index { http.target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? http.target.endIndex }
+        var path: Substring { http.target[..<questionMark] }
+        /// What stands behind the question mark.
+        var query: String { String(http.target[questionMark...].dropFirst()) }
+
+        /// The value of a header field that is percent-encoded.
+        func decoded(_ header: String) -> String? { http.header(header).map { $0[...] }.flatMap(AgentRequests.decoded) }
+    }
+
     /// What a request comes to.
     private enum Outcome {
-        case now(ShortAnswer)
+        case now(ServerResponse)
         /// As soon as a line of the log is written, and never without it.
-        case logged(AuditEvent, AuditLog, @Sendable () throws -> ShortAnswer)
+        case logged(AuditEvent, AuditLog, @Sendable () throws -> ServerResponse)
         case later(@Sendable () async throws -> Outcome)
     }
 
     /// Answers requests that have come together; their lines of the log are written in one piece. Blocks for nothing but
     /// the disk: other callers wait on the same thread.
-    func replies(to requests: [ShortRequest]) -> [ShortReply] {
-        let outcomes = requests.map { request in Result { try limited(request.caller) ?? route(request) } }
+    func replies(to requests: [ServerRequest]) -> [ServerReply] {
+        let outcomes = requests.map { request in Result { try outcome(of: request) } }
         let isWritten = Result { try write(outcomes) }
         return zip(requests, outcomes).map { request, outcome in
             do {
@@ -53,6 +67,11 @@ struct AgentRequests: Sendable {
                 return .now(problem(error, request))
             }
         }
+    }
+
+    private func outcome(of request: ServerRequest) throws -> Outcome {
+        guard let caller = Authenticator.caller(of: request.peer) else { throw AgentProblem.denied }
+        return try limited(caller) ?? route(Request(caller: caller, http: request))
     }
 
     /// - Returns: false if another process is writing at this moment; then none of the lines is written.
@@ -68,7 +87,7 @@ struct AgentRequests: Sendable {
         return try log?.tryAppend(events) ?? true
     }
 
-    private func settled(_ outcome: Result<Outcome, any Error>, _ request: ShortRequest) async -> ShortAnswer {
+    private func settled(_ outcome: Result<Outcome, any Error>, _ request: ServerRequest) async -> ServerResponse {
         do {
             var outcome = try outcome.get()
             while true {
@@ -100,51 +119,48 @@ struct AgentRequests: Sendable {
         try await Task.detached(operation: body).value
     }
 
-    private func problem(_ error: any Error, _ request: ShortRequest) -> ShortAnswer {
+    private func problem(_ error: any Error, _ request: ServerRequest) -> ServerResponse {
         let problem = error as? AgentProblem ?? describe(error)
-        if request.headers.first(name: "Accept") == "text/plain" {
+        if request.header("Accept") == "text/plain" {
             // For a client that reads no JSON: exit code, what went wrong, and what to do, in a line each.
             let text = "\(problem.exit)\n\(problem.title)\n\(problem.hint ?? "")"
-            return ShortAnswer(status: problem.status, type: "text/plain", body: Array(text.utf8))
+            return ServerResponse(status: problem.status, type: "text/plain", body: Array(text.utf8))
         }
         let body = (try? AgentJSON.encoder().encode(problem)).map { Array($0) } ?? []
-        return ShortAnswer(status: problem.status, type: "application/problem+json", body: body)
+        return ServerResponse(status: problem.status, type: "application/problem+json", body: body)
     }
 
     // MARK: Routes
 
-    private func route(_ request: ShortRequest) throws -> Outcome {
+    private func route(_ request: Request) throws -> Outcome {
         let caller = request.caller
-        if let wanted = request.headers.first(name: "Claviger-Vault").map({ $0[...] }).flatMap(Self.decoded), wanted != vault.path
-        {
-            throw AgentProblem.otherVault
-        }
+        if let wanted = request.decoded("Claviger-Vault"), wanted != vault.path { throw AgentProblem.otherVault }
         let path = request.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
-        switch (request.method, path.first, path.dropFirst().first, path.count) {
-        case (.GET, "v1", "tokens", 3):
+        switch (request.http.method, path.first, path.dropFirst().first, path.count) {
+        case ("GET", "v1", "tokens", 3):
             return try token(try Self.name(path.last), request)
-        case (.GET, "v1", "credentials", 2):
+        case ("GET", "v1", "credentials", 2):
             let open = try vault.opened()
             return .later { .now(try await Self.offTheLoop { try list(open, caller) }) }
-        case (.GET, "v1", "credentials", 3):
+        case ("GET", "v1", "credentials", 3):
             let (open, name) = (try vault.opened(), try Self.name(path.last))
             // Whether there is such a credential is not told, either.
             guard try caller.isOwner || !open.policy().rules(for: name, caller).isEmpty else { throw AgentProblem.denied }
             return .now(try json(try open.agent.show(name)))
-        case (.GET, "v1", "status", 2):
+        case ("GET", "v1", "status", 2):
             var status = vault.status
             if caller.isOwner { status.failures = (try? vault.opened(isUse: false))?.refresher.failures }
             return .now(try json(status))
-        case (.POST, "v1", "lock", 2):
+        case ("POST", "v1", "lock", 2):
             return try lock(caller) {}
-        case (.POST, "v1", "unlock", 2):
+        case ("POST", "v1", "unlock", 2):
             try owner(caller)
             return .later {
                 try await Self.offTheLoop { try unlock(request) }
                 try await vault.opened().log.appendInTurn(event(.unlock, nil, "done", caller))
-                return .now(ShortAnswer(status: 204))
+                return .now(ServerResponse(status: 204))
             }
-        case (.POST, "v1", "shutdown", 2):
+        case ("POST", "v1", "shutdown", 2):
             return try lock(caller, then: shutDown)
         default:
             throw AgentProblem.noSuchRequest
@@ -152,7 +168,7 @@ struct AgentRequests: Sendable {
     }
 
     /// Those of which the caller may have tokens.
-    private func list(_ open: AgentVault.Open, _ caller: Caller) throws -> ShortAnswer {
+    private func list(_ open: AgentVault.Open, _ caller: Caller) throws -> ServerResponse {
         let all = try open.agent.list()
         let policy = caller.isOwner ? Policy() : try open.policy()
         return try json(caller.isOwner ? all : all.filter { !policy.rules(for: $0.name, caller).isEmpty })
@@ -163,7 +179,7 @@ struct AgentRequests: Sendable {
         return .later {
             try await Self.offTheLoop { vault.lock(caller) }
             next()
-            return .now(ShortAnswer(status: 204))
+            return .now(ServerResponse(status: 204))
         }
     }
 
@@ -171,8 +187,8 @@ struct AgentRequests: Sendable {
         guard caller.isOwner else { throw AgentProblem.notYours }
     }
 
-    private func unlock(_ request: ShortRequest) throws {
-        var bytes = Array(request.body.readableBytesView)
+    private func unlock(_ request: Request) throws {
+        var bytes = request.http.body
         defer { bytes.wipe() }
         guard let wanted = try? AgentJSON.decoder().decode(UnlockRequest.self, from: Data(bytes)) else {
             throw AgentProblem(title: "this is no request to unlock", status: 400, exit: 64)
@@ -190,11 +206,11 @@ struct AgentRequests: Sendable {
     /// Somebody's wish for a token, from an open vault.
     private struct Wish {
         let name: String
-        let request: ShortRequest
+        let request: Request
         let open: AgentVault.Open
     }
 
-    private func token(_ name: String, _ request: ShortRequest) throws -> Outcome {
+    private func token(_ name: String, _ request: Request) throws -> Outcome {
         let wish = Wish(name: name, request: request, open: try vault.opened())
         do {
             let (ask, longestLife) = try permitted(wish)
@@ -243,15 +259,13 @@ struct AgentRequests: Sendable {
 
     private func event(_ wish: Wish, _ outcome: String) -> AuditEvent {
         var event = event(.token, wish.name, outcome, wish.request.caller)
-        event.reason = wish.request.headers.first(name: "Claviger-Reason").map { $0[...] }.flatMap(Self.decoded).map {
-            String($0.prefix(200))
-        }
+        event.reason = wish.request.decoded("Claviger-Reason").map { String($0.prefix(200)) }
         return event
     }
 
-    private func answer(_ handout: Handout, _ request: ShortRequest) throws -> ShortAnswer {
-        guard request.headers.first(name: "Accept") != "text/plain" else {
-            return ShortAnswer(status: 200, type: "text/plain", body: handout.token)
+    private func answer(_ handout: Handout, _ request: Request) throws -> ServerResponse {
+        guard request.http.header("Accept") != "text/plain" else {
+            return ServerResponse(status: 200, type: "text/plain", body: handout.token)
         }
         return try json(
             TokenDocument(
@@ -292,8 +306,8 @@ struct AgentRequests: Sendable {
 
     // MARK: Small parts
 
-    private func json(_ value: some Encodable) throws -> ShortAnswer {
-        ShortAnswer(status: 200, body: Array(try AgentJSON.encoder().encode(value)))
+    private func json(_ value: some Encodable) throws -> ServerResponse {
+        ServerResponse(status: 200, body: Array(try AgentJSON.encoder().encode(value)))
     }
 
     private static func name(_ segment: Substring?) throws -> String {
@@ -320,15 +334,8 @@ struct AgentRequests: Sendable {
     }
 }
 
-extension ShortRequest {
-    private var questionMark: String.Index { target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex }
-    fileprivate var path: Substring { target[..<questionMark] }
-    /// What stands behind the question mark.
-    fileprivate var query: String { String(target[questionMark...].dropFirst()) }
-}
-
-extension ShortAnswer {
+extension ServerResponse {
     fileprivate init(status: Int, type: String = "application/json", body: [UInt8] = []) {
-        self.init(status: status, headers: ["Content-Type": type, "Cache-Control": "no-store"], body: body)
+        self.init(status: status, headers: [("Content-Type", type), ("Cache-Control", "no-store")], body: body)
     }
 }

@@ -1,13 +1,12 @@
 import FoundationEssentials
-public import LocalServer
-import NIOHTTP1
+public import HTTP
 public import TokenEngine
 public import Vault
 
 /// The daemon that holds an unlocked vault: HTTP/1.1 with JSON over a Unix socket.
 public final class AgentServer: Sendable {
     private let vault: AgentVault
-    private let server: LocalServer
+    private let server: HTTPServer
     private let stop = StopSignal()
     private let clock: any WallClock
 
@@ -16,7 +15,7 @@ public final class AgentServer: Sendable {
     ///   - describe: puts an error in words.
     public init(
         vault path: String, memory: GenerationMemory?, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
-        limits: LocalServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings(),
+        limits: HTTPServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings(),
         describe: @escaping @Sendable (any Error) -> AgentProblem
     ) {
         self.clock = clock
@@ -25,7 +24,7 @@ public final class AgentServer: Sendable {
         vault = AgentVault(path: path, memory: memory, transport: transport, clock: clock, refresh: refresh)
         let stop = stop
         let requests = AgentRequests(vault: vault, clock: clock, describe: describe) { stop.signal() }
-        server = LocalServer(limits: limits, stop: stop, bodyLimit: AgentRequests.bodyLimit) { requests.replies(to: $0) }
+        server = HTTPServer(limits: limits, stop: stop, bodyLimit: AgentRequests.bodyLimit) { requests.replies(to: $0) }
     }
 
     /// Opens the vault from the start.
@@ -41,7 +40,7 @@ public final class AgentServer: Sendable {
 
     /// Serves until it is shut down; the vault is locked then, and its keys are gone.
     /// - Parameter onReady: called when callers can connect.
-    public func run(on socket: LocalServer.Address, onReady: @Sendable () -> Void = {}) async throws {
+    public func run(on socket: HTTPServer.Address, onReady: @Sendable () -> Void = {}) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.lockWhenDue() }
             group.addTask { await self.sealTheLog() }

@@ -1,6 +1,6 @@
+import Access
 import FoundationEssentials
 import Glibc
-import LocalServer
 import Sodium
 import Synchronization
 import TokenEngine
