@@ -92,7 +92,7 @@ let package = Package(
         .target(name: "Access", dependencies: ["TokenEngine", "OAuth", "Sodium"], swiftSettings: house),
         .target(
             name: "Agent",
-            dependencies: ["Vault", "TokenEngine", "OAuth", "Sodium", "AgentSocket", "HTTP", "Access", "CLinux"],
+            dependencies: ["Vault", "TokenEngine", "OAuth", "Sodium", "AgentSocket", "HTTP", "Access"],
             swiftSettings: house),
         .target(
             name: "Proxy",

@@ -1,3 +1,4 @@
+import Access
 import Agent
 import AgentSocket
 import ArgumentParser
@@ -50,6 +51,7 @@ struct Failure: Error {
         switch error {
         case let failure as Failure: self = failure
         case let error as VaultError: self.init(vault: error)
+        case let error as AuditError: self.init(audit: error)
         case let error as TokenFailure: self.init(token: error)
         case let error as AgentError: self.init(agent: error)
         case let error as AgentProblem:

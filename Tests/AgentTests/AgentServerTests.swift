@@ -1,3 +1,4 @@
+import Access
 import AgentSocket
 import Foundation
 import HTTP
@@ -564,7 +565,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(try await token.status == 200)
         #expect(try await other.status == 404)
         #expect(try AuditFiles.lines(path).count == lines + 2)
-        #expect(try AuditLog(vault: fixture.vault, path: path).verify().lines == lines + 2)
+        #expect(try AuditLog(vault: fixture.vault, path: path).verify(against: fixture.vault).lines == lines + 2)
     }
 
     /// Nobody who holds the log keeps the keys in memory.

@@ -1,10 +1,9 @@
-import Access
+public import Access
 import FoundationEssentials
 import HTTP
 import OAuth
 import Sodium
 import TokenEngine
-import Vault
 
 /// What an agent answers. There is no request that returns a client secret, a refresh token or a password, and none that
 /// changes a credential: whoever has the vault's key changes the vault itself.
@@ -14,7 +13,7 @@ struct AgentRequests: Sendable {
     let describe: @Sendable (any Error) -> AgentProblem
     /// Ends the agent.
     let shutDown: @Sendable () -> Void
-    private let rates = CallerRates()
+    private let rates = RateLimit()
 
     init(
         vault: AgentVault, clock: any WallClock, describe: @escaping @Sendable (any Error) -> AgentProblem,
@@ -105,11 +104,13 @@ struct AgentRequests: Sendable {
     }
 
     private func limited(_ caller: Caller) throws -> Outcome? {
-        switch caller.isOwner ? .allowed : rates.ask(caller.uid, at: clock.now()) {
+        switch rates.charge(caller, at: clock.now()) {
         case .allowed: return nil
         case .firstRefusal:
             guard let open = try? vault.opened(isUse: false) else { throw AgentProblem.tooOften }
-            return .logged(event(.token, nil, "too often", caller), open.log) { throw AgentProblem.tooOften }
+            return .logged(AuditEvent(.token, by: caller, outcome: "too often", at: clock.now()), open.log) {
+                throw AgentProblem.tooOften
+            }
         case .refused: throw AgentProblem.tooOften
         }
     }
@@ -145,11 +146,11 @@ struct AgentRequests: Sendable {
         case ("GET", "v1", "credentials", 3):
             let (open, name) = (try vault.opened(), try Self.name(path.last))
             // Whether there is such a credential is not told, either.
-            guard try caller.isOwner || !open.policy().rules(for: name, caller).isEmpty else { throw AgentProblem.denied }
+            guard try Authorizer(caller, under: open.policy()).mayShow(name) else { throw AgentProblem.denied }
             return .now(try json(try open.agent.show(name)))
         case ("GET", "v1", "status", 2):
             var status = vault.status
-            if caller.isOwner { status.failures = (try? vault.opened(isUse: false))?.refresher.failures }
+            if Authorizer.mayManage(caller) { status.failures = (try? vault.opened(isUse: false))?.refresher.failures }
             return .now(try json(status))
         case ("POST", "v1", "lock", 2):
             return try lock(caller) {}
@@ -157,7 +158,7 @@ struct AgentRequests: Sendable {
             try owner(caller)
             return .later {
                 try await Self.offTheLoop { try unlock(request) }
-                try await vault.opened().log.appendInTurn(event(.unlock, nil, "done", caller))
+                try await vault.opened().log.appendInTurn(AuditEvent(.unlock, by: caller, at: clock.now()))
                 return .now(ServerResponse(status: 204))
             }
         case ("POST", "v1", "shutdown", 2):
@@ -170,8 +171,8 @@ struct AgentRequests: Sendable {
     /// Those of which the caller may have tokens.
     private func list(_ open: AgentVault.Open, _ caller: Caller) throws -> ServerResponse {
         let all = try open.agent.list()
-        let policy = caller.isOwner ? Policy() : try open.policy()
-        return try json(caller.isOwner ? all : all.filter { !policy.rules(for: $0.name, caller).isEmpty })
+        let authorizer = try Authorizer(caller, under: open.policy())
+        return try json(all.filter { authorizer.mayShow($0.name) })
     }
 
     private func lock(_ caller: Caller, then next: @escaping @Sendable () -> Void) throws -> Outcome {
@@ -184,7 +185,7 @@ struct AgentRequests: Sendable {
     }
 
     private func owner(_ caller: Caller) throws {
-        guard caller.isOwner else { throw AgentProblem.notYours }
+        guard Authorizer.mayManage(caller) else { throw AgentProblem.notYours }
     }
 
     private func unlock(_ request: Request) throws {
@@ -198,11 +199,6 @@ struct AgentRequests: Sendable {
 
     // MARK: Tokens
 
-    private func event(_ kind: AuditEvent.Kind, _ name: String?, _ outcome: String, _ caller: Caller) -> AuditEvent {
-        AuditEvent(
-            time: clock.now(), event: kind, credential: name, outcome: outcome, uid: caller.uid, pid: caller.pid, exe: caller.exe)
-    }
-
     /// Somebody's wish for a token, from an open vault.
     private struct Wish {
         let name: String
@@ -213,13 +209,13 @@ struct AgentRequests: Sendable {
     private func token(_ name: String, _ request: Request) throws -> Outcome {
         let wish = Wish(name: name, request: request, open: try vault.opened())
         do {
-            let (ask, longestLife) = try permitted(wish)
+            let (ask, grant) = try permitted(wish)
             if let cached = try wish.open.cache.handout(name, ask, at: clock.now()) {
-                return try handOut(cached, wish, longestLife)
+                return try handOut(cached, wish, grant)
             }
             return .later {
                 do {
-                    return try handOut(try await wish.open.acquire(name, ask, at: clock.now()), wish, longestLife)
+                    return try handOut(try await wish.open.acquire(name, ask, at: clock.now()), wish, grant)
                 } catch {
                     return try refuse(error, wish)
                 }
@@ -229,20 +225,19 @@ struct AgentRequests: Sendable {
         }
     }
 
-    private func permitted(_ wish: Wish) throws -> (ask: TokenAsk, longestLife: Int?) {
-        let ask = try Self.ask(wish.request.query)
-        guard !wish.request.caller.isOwner else { return (ask, nil) }
-        guard let permitted = try wish.open.policy().permitted(ask, of: wish.name, to: wish.request.caller) else {
-            throw AgentProblem.denied
-        }
-        return permitted
+    /// What is asked, with the scopes that are allowed.
+    private func permitted(_ wish: Wish) throws -> (ask: TokenAsk, grant: Grant) {
+        var ask = try Self.ask(wish.request.query)
+        let authorizer = try Authorizer(wish.request.caller, under: wish.open.policy())
+        guard case .allowed(let grant) = authorizer.decision(on: ask, for: wish.name) else { throw AgentProblem.denied }
+        ask.access.scopes = grant.scopes
+        return (ask, grant)
     }
 
     /// A token is handed out after the line that says so is written; so is every refusal.
-    private func handOut(_ handout: Handout, _ wish: Wish, _ longestLife: Int?) throws -> Outcome {
-        if let longestLife {
-            let life = handout.expires.map { $0.timeIntervalSince(handout.sent) } ?? .infinity
-            guard life <= Double(longestLife) else { throw AgentProblem.livesTooLong(longest: longestLife) }
+    private func handOut(_ handout: Handout, _ wish: Wish, _ grant: Grant) throws -> Outcome {
+        guard grant.covers(lifetime: handout.expires.map { $0.timeIntervalSince(handout.sent) }) else {
+            throw AgentProblem.livesTooLong(longest: grant.maxTTL ?? 0)
         }
         var event = event(wish, "done")
         event.token = wish.open.log.fingerprint(handout.token)
@@ -250,15 +245,15 @@ struct AgentRequests: Sendable {
     }
 
     private func refuse(_ error: any Error, _ wish: Wish) throws -> Outcome {
-        if let error = error as? VaultError, error.isOfLog(wish.open.log.path) { throw error }
+        if error is AuditError { throw error }
         var problem = error as? AgentProblem ?? describe(error)
         problem.hint = problem.hint?.replacing("NAME", with: wish.name)
-        let (said, isDenied) = (problem, problem.status == 403 && error is AgentProblem)
-        return .logged(event(wish, isDenied ? "denied" : "failed"), wish.open.log) { throw said }
+        let said = problem
+        return .logged(event(wish, AuditEvent.outcome(of: error)), wish.open.log) { throw said }
     }
 
     private func event(_ wish: Wish, _ outcome: String) -> AuditEvent {
-        var event = event(.token, wish.name, outcome, wish.request.caller)
+        var event = AuditEvent(.token, of: wish.name, by: wish.request.caller, outcome: outcome, at: clock.now())
         event.reason = wish.request.decoded("Claviger-Reason").map { String($0.prefix(200)) }
         return event
     }
@@ -338,4 +333,8 @@ extension ServerResponse {
     fileprivate init(status: Int, type: String = "application/json", body: [UInt8] = []) {
         self.init(status: status, headers: [("Content-Type", type), ("Cache-Control", "no-store")], body: body)
     }
+}
+
+extension AgentProblem: AuditedError {
+    public var isDenial: Bool { status == 403 }
 }

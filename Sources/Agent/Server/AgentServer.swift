@@ -55,7 +55,8 @@ public final class AgentServer: Sendable {
     private func sealTheLog() async {
         while !Task.isCancelled {
             try? await clock.sleep(seconds: 60)
-            try? vault.opened(isUse: false).log.seal()
+            guard let open = try? vault.opened(isUse: false) else { continue }
+            try? open.log.seal(in: open.vault)
         }
     }
 

@@ -1,3 +1,4 @@
+import Access
 import Agent
 import ArgumentParser
 import FoundationEssentials
@@ -16,7 +17,7 @@ struct SubjectOptions: ParsableArguments {
     }
 
     /// - Throws: a failure if there is no such user or group.
-    func subject() throws -> Policy.Rule.Subject {
+    func subject() throws -> Subject {
         if let user {
             if let number = UInt32(user) { return .user(id: number, name: user) }
             guard let entry = getpwnam(user) else { throw Failure("there is no user \(Failure.quoted(user))", .noInput) }
@@ -54,9 +55,9 @@ struct Allow: AsyncParsableCommand {
 
     func run() throws {
         let scopes = try scope.flatMap(SettingsOptions.scopes)
-        let rule = Policy.Rule(
+        let rule = Rule(
             credential: name, subject: try subject.subject(), scopes: scopes.isEmpty ? nil : scopes,
-            longestLife: longestLife.map { Int($0.seconds) })
+            maxTTL: longestLife.map { Int($0.seconds) })
         try global.withPolicy(.allow, name) { try $0.update(credential: name) { $0.allow(rule) } }
         Terminal.note("allowed: \(rule.words)")
     }
@@ -111,10 +112,7 @@ extension GlobalOptions {
     fileprivate func withPolicy(_ kind: AuditEvent.Kind, _ name: String, _ body: (VaultPolicy) throws -> Void) throws {
         let vault = try unlock()
         let log = AuditLog(vault: vault, path: try auditLogPath())
-        try body(VaultPolicy(vault: vault))
-        try log.append([
-            AuditEvent(time: .now, event: kind, credential: name, outcome: "done", uid: getuid(), pid: getpid(), exe: nil)
-        ])
+        try log.record(kind, of: name, caller: .own) { try body(VaultPolicy(vault: vault)) }
     }
 }
 
@@ -133,10 +131,10 @@ private struct RuleDocument: Encodable {
         case maxTTL = "max_ttl"
     }
 
-    init(_ rule: Policy.Rule) {
+    init(_ rule: Rule) {
         credential = rule.credential
         scopes = rule.scopes
-        maxTTL = rule.longestLife
+        maxTTL = rule.maxTTL
         switch rule.subject {
         case .user(let number, let name): (uid, user) = (number, name)
         case .group(let number, let name): (gid, group) = (number, name)
@@ -144,7 +142,7 @@ private struct RuleDocument: Encodable {
     }
 }
 
-extension Policy.Rule.Subject {
+extension Subject {
     fileprivate var words: String {
         switch self {
         case .user(let number, let name): "user \(name)" + (name == "\(number)" ? "" : " (\(number))")
@@ -153,8 +151,8 @@ extension Policy.Rule.Subject {
     }
 }
 
-extension Policy.Rule {
-    fileprivate var lifeWords: String { longestLife.map { Report.duration(Double($0)) } ?? "" }
+extension Rule {
+    fileprivate var lifeWords: String { maxTTL.map { Report.duration(Double($0)) } ?? "" }
 
     fileprivate var words: String {
         let scopes = scopes.map { ", scopes \($0.joined(separator: " "))" } ?? ""
