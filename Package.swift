@@ -42,7 +42,7 @@ let package = Package(
         .executable(name: "claviger-core", targets: ["ClavigerCore"]),
         .executable(name: "claviger-sandbox", targets: ["ClavigerSandbox"]),
         .library(name: "ClavigerOAuth", targets: ["OAuth"]),
-        .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth", "TokenEngine", "Agent"]),
+        .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth", "TokenEngine", "HTTP", "Access", "Agent"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
