@@ -3,6 +3,7 @@
 # make install   PREFIX=/usr/local by default; make uninstall takes exactly that away
 # make bench     the benchmarks
 # make fuzz      ten minutes of fuzzing for each parser of a server's words
+# make torture   a hundred rounds of everything that could lose a login, and how many did
 
 # make install-system   that, and the agent of the whole machine, as root; make uninstall-system takes the agent away
 
@@ -11,7 +12,7 @@ DESTDIR ?=
 RELEASE := .build/release
 RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath
 
-.PHONY: all build setup venv test demo bench fuzz format lint install uninstall install-system uninstall-system clean
+.PHONY: all build setup venv test demo bench fuzz torture format lint install uninstall install-system uninstall-system clean
 
 all: build
 
@@ -50,6 +51,11 @@ bench: setup venv
 
 fuzz: setup
 	@scripts/fuzz
+
+torture: setup venv
+	@scripts/setup curl:curl openssl:openssl strace:strace
+	swift build --build-tests
+	@scripts/torture
 
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 LIBEXECDIR := $(DESTDIR)$(PREFIX)/libexec/claviger

@@ -10,6 +10,9 @@ let house: [SwiftSetting] = [
 /// Where unsafe pointers live, the compiler asks for each to be marked.
 let marked = house + [.strictMemorySafety()]
 
+/// Marked, and every file says which modules its members come from.
+let exact = marked + [.enableUpcomingFeature("MemberImportVisibility")]
+
 /// The thin front is Embedded Swift: no runtime and no metadata, and so it starts as fast as a C program. Also in a debug
 /// build it is optimised, or it would want Unicode's tables.
 let thin: [SwiftSetting] =
@@ -60,7 +63,11 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CQRencode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: marked),
-        .target(name: "Vault", dependencies: ["CLinux", "Sodium"], swiftSettings: house),
+        .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: exact),
+        // Lifetimes: to return a span of an array.
+        .target(
+            name: "Vault", dependencies: ["Linux", "Sodium"],
+            swiftSettings: exact + [.enableExperimentalFeature("Lifetimes")]),
         .target(
             name: "OAuth",
             dependencies: ["Sodium", .product(name: "HTTPTypes", package: "swift-http-types")],
@@ -74,7 +81,7 @@ let package = Package(
                 .product(name: "JWTKit", package: "jwt-kit"),
             ],
             swiftSettings: house),
-        .target(name: "AgentSocket", dependencies: ["CLinux"], swiftSettings: house),
+        .target(name: "AgentProtocol", dependencies: ["CLinux"], swiftSettings: house),
         // The network, out and in. Only Proxy names types of these libraries besides, for bodies that it passes on.
         .target(
             name: "HTTP",
@@ -89,10 +96,10 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: marked),
-        .target(name: "Access", dependencies: ["TokenEngine", "OAuth", "Sodium"], swiftSettings: house),
+        .target(name: "Access", dependencies: ["TokenEngine", "Sodium", "Linux"], swiftSettings: house),
         .target(
             name: "Agent",
-            dependencies: ["Vault", "TokenEngine", "OAuth", "Sodium", "AgentSocket", "HTTP", "Access"],
+            dependencies: ["Vault", "TokenEngine", "OAuth", "Sodium", "AgentProtocol", "HTTP", "Access", "Linux"],
             swiftSettings: house),
         .target(
             name: "Proxy",
@@ -105,12 +112,14 @@ let package = Package(
         .executableTarget(
             name: "ClavigerCore",
             dependencies: [
-                "Agent", "AgentSocket", "Access", "HTTP", "Proxy", "CLinux", "CQRencode",
+                "Agent", "AgentProtocol", "Access", "HTTP", "Proxy", "Vault", "TokenEngine", "OAuth", "Sodium", "Linux",
+                "CQRencode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: house,
             linkerSettings: coreLink),
-        // AgentSocket's files are linked into its folder: they are compiled once more, for a module of the other kind can't
+        // AgentProtocol's files are linked into its folder: they are compiled once more, for a module of the other kind can't
         // be imported.
         .executableTarget(
             name: "Claviger", dependencies: ["CLinux"],
@@ -130,13 +139,22 @@ let package = Package(
             swiftSettings: house),
         .target(name: "TestSupport", dependencies: ["CLinux"], path: "Tests/TestSupport"),
         .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: house),
+        .testTarget(name: "LinuxTests", dependencies: ["Linux", "TestSupport"], swiftSettings: house),
         .testTarget(
-            name: "VaultTests", dependencies: ["Vault", "Sodium", "TestSupport"], exclude: ["vault_reference.py", "Vectors"],
+            name: "VaultTests", dependencies: ["Vault", "Linux", "Sodium", "TestSupport"],
+            exclude: ["vault_reference.py", "Vectors"],
             swiftSettings: house),
-        .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Sodium"], swiftSettings: house),
+        .testTarget(
+            name: "OAuthTests", dependencies: ["OAuth", "Sodium", .product(name: "HTTPTypes", package: "swift-http-types")],
+            swiftSettings: house),
         .testTarget(
             name: "TokenEngineTests",
-            dependencies: ["TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox"], swiftSettings: house),
+            dependencies: [
+                "TokenEngine", "OAuth", "Sodium", "TestSupport",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ], swiftSettings: house),
+        .testTarget(
+            name: "AgentProtocolTests", dependencies: ["AgentProtocol", "CLinux", "Sodium", "TestSupport"], swiftSettings: house),
         .testTarget(
             name: "HTTPTests",
             dependencies: [
@@ -151,7 +169,7 @@ let package = Package(
         .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Agent", "Access", "AgentSocket", "HTTP", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport",
+                "Agent", "AgentProtocol", "Access", "HTTP", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport",
             ],
             swiftSettings: house),
         .testTarget(
@@ -161,10 +179,14 @@ let package = Package(
             name: "ClavigerCoreTests", dependencies: ["ClavigerCore", "ClavigerSandbox", "TestSupport"],
             exclude: ["memory_scan.py"], swiftSettings: house),
         .testTarget(
+            name: "StoredTests", dependencies: ["ClavigerCore", "TestSupport"], exclude: ["Fixtures", "make_fixture.py"],
+            swiftSettings: house),
+        .testTarget(
             name: "IntegrationTests", dependencies: ["ClavigerCore", "ClavigerSandbox", "TestSupport"],
             exclude: [
                 "requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py", "jwt_server.py",
                 "mtls_server.py", "api_server.py", "api_client.py", "authlib_server.py", "qr_reader.py", "openapi_check.py",
+                "Servers",
             ],
             swiftSettings: house),
     ]

@@ -1,88 +1,64 @@
 import FoundationEssentials
 import Glibc
+import Linux
 
 /// One file of the log, locked against other writers for as long as it is held.
 struct AuditFile: ~Copyable {
-    private let descriptor: Int32
-    private let path: String
+    private let file: File
     let inode: UInt64
+    private var path: String { file.path }
 
     /// Opens the current file, or makes it, and takes its lock.
     /// - Throws: `AuditError.busy` if somebody else has it; `.system`.
     init(path: String) throws(AuditError) {
         while true {
-            let descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o600)
-            guard descriptor >= 0 else { throw Self.failure("open", path) }
-            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-                let error = errno == EWOULDBLOCK ? .busy(path: path) : Self.failure("lock", path)
-                close(descriptor)
-                throw error
-            }
-            // Another may have begun a new file while this one was waited for.
-            var mine = stat()
-            var current = stat()
-            guard fstat(descriptor, &mine) == 0, stat(path, &current) == 0, mine.st_ino == current.st_ino else {
-                close(descriptor)
-                continue
-            }
-            (self.descriptor, self.path, inode) = (descriptor, path, UInt64(mine.st_ino))
+            let file = try AuditError.onDisk(File.openToAppend(path))
+            guard try AuditError.onDisk(file.tryLock()) else { throw .busy(path: path) }
+            let mine = try AuditError.onDisk(file.status()).identity
+            // Another may have begun a new file while this one was opened.
+            guard Path.identity(of: path) == mine else { continue }
+            (self.file, inode) = (file, mine.inode)
             return
         }
     }
 
-    deinit { close(descriptor) }
-
-    func size() throws(AuditError) -> UInt64 {
-        var info = stat()
-        guard fstat(descriptor, &info) == 0 else { throw Self.failure("examine", path) }
-        return UInt64(info.st_size)
-    }
+    func size() throws(AuditError) -> UInt64 { try AuditError.onDisk(file.status()).size }
 
     /// Writes all or nothing.
+    /// - Parameter size: the file's size now.
     func append(_ bytes: [UInt8], at size: UInt64) throws(AuditError) {
-        var written = 0
-        while written < bytes.count {
-            let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress! + written, $0.count - written) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else {
-                let error = Self.failure("write", path)
-                ftruncate(descriptor, off_t(size))
-                throw error
-            }
-            written += count
+        do throws(FileError) {
+            try file.write(bytes)
+        } catch {
+            try? file.truncate(to: size)
+            throw AuditError(error)
         }
     }
 
     /// The last line, without its end; nil if there is none, or it has no end.
-    func lastLine() throws(AuditError) -> [UInt8]? { try Self.lastLine(descriptor, try size()) }
+    func lastLine() throws(AuditError) -> [UInt8]? { try Self.lastLine(file) }
 
     /// That of the file before this one; nil if there is no such file.
     func lastLineBefore() throws(AuditError) -> [UInt8]? {
-        let before = open(path + ".1", O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
-        guard before >= 0 else { return nil }
-        defer { close(before) }
-        var info = stat()
-        guard fstat(before, &info) == 0 else { throw Self.failure("examine", path + ".1") }
-        return try Self.lastLine(before, UInt64(info.st_size))
+        guard let before = try? File.open(path + ".1", followsLinks: false) else { return nil }
+        return try Self.lastLine(before)
     }
 
-    private static func lastLine(_ descriptor: Int32, _ size: UInt64) throws(AuditError) -> [UInt8]? {
+    private static func lastLine(_ file: File) throws(AuditError) -> [UInt8]? {
+        let size = try AuditError.onDisk(file.status()).size
         // No line is nearly as long.
         let start = size > 65_536 ? size - 65_536 : 0
-        var bytes = [UInt8](repeating: 0, count: Int(size - start))
-        let count = pread(descriptor, &bytes, bytes.count, off_t(start))
-        guard count == bytes.count, bytes.last == UInt8(ascii: "\n") else { return nil }
+        let bytes = try AuditError.onDisk(file.read(Int(size - start), at: start))
+        guard bytes.count == Int(size - start), bytes.last == UInt8(ascii: "\n") else { return nil }
         return bytes.split(separator: UInt8(ascii: "\n")).last.map { Array($0) }
     }
 
     /// Puts this file behind the others; the next that is opened is a new one.
     consuming func putAway(keeping kept: Int) throws(AuditError) {
-        for number in stride(from: kept - 1, through: 1, by: -1) { rename("\(path).\(number)", "\(path).\(number + 1)") }
-        guard rename(path, "\(path).1") == 0 else { throw Self.failure("rename", path) }
-    }
-
-    private static func failure(_ operation: String, _ path: String) -> AuditError {
-        errno == ENOSPC || errno == EDQUOT ? .diskFull(path: path) : .system(operation: operation, path: path, errno: errno)
+        for number in stride(from: kept - 1, through: 1, by: -1) {
+            try? Path.rename("\(path).\(number)", to: "\(path).\(number + 1)")
+        }
+        try AuditError.onDisk(Path.rename(path, to: "\(path).1"))
     }
 }
 
@@ -90,7 +66,7 @@ struct AuditFile: ~Copyable {
 public enum AuditFiles {
     /// The oldest first.
     public static func all(_ path: String) -> [String] {
-        ((1...AuditLog.keptFiles).reversed().map { "\(path).\($0)" } + [path]).filter { access($0, F_OK) == 0 }
+        ((1...AuditLog.keptFiles).reversed().map { "\(path).\($0)" } + [path]).filter(Path.exists)
     }
 
     /// - Throws: `AuditError.system`.
@@ -102,5 +78,23 @@ public enum AuditFiles {
             throw .system(operation: "read", path: path, errno: EIO)
         }
         return bytes.split(separator: UInt8(ascii: "\n")).map { Array($0) }
+    }
+}
+
+extension AuditError {
+    /// The log's word for what a system call refused.
+    fileprivate init(_ error: FileError) {
+        self =
+            error.isFull
+            ? .diskFull(path: error.path) : .system(operation: error.operation, path: error.path, errno: error.code)
+    }
+
+    /// Runs one piece of work on files; its error becomes the log's.
+    fileprivate static func onDisk<R>(_ body: @autoclosure () throws(FileError) -> R) throws(AuditError) -> R {
+        do throws(FileError) {
+            return try body()
+        } catch {
+            throw AuditError(error)
+        }
     }
 }

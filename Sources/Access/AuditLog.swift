@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Linux
 import Sodium
 import Synchronization
 public import TokenEngine
@@ -218,7 +219,7 @@ public final class AuditLog: Sendable {
     /// since it may hold the only copy of a refresh token.
     public func head() -> Head? {
         if let head = last.withLock({ $0?.head }) { return head }
-        guard access(path, F_OK) == 0, let file = try? AuditFile(path: path) else { return nil }
+        guard Path.exists(path), let file = try? AuditFile(path: path) else { return nil }
         return try? end(of: file, nil).0
     }
 

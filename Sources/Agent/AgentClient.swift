@@ -1,4 +1,4 @@
-public import AgentSocket
+public import AgentProtocol
 import Dispatch
 import FoundationEssentials
 import OAuth
@@ -21,62 +21,59 @@ public struct AgentClient: TokenAgent {
     }
 
     public func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
-        var query: [String] = []
-        if let seconds = ask.minimumLifetime { query.append("min_ttl=\(seconds)") }
+        var parameters = AgentRequest.TokenParameters()
+        parameters.minimumLifetime = ask.minimumLifetime
         switch ask.mode {
         case .cached: break
-        case .fresh: query.append("fresh=1")
-        case .rejected: query.append("rejected=1")
+        case .fresh: parameters.isFresh = true
+        case .rejected: parameters.rejected = ask.rejectedToken.flatMap { TokenName($0.hex) }.map(RejectedToken.named) ?? .stored
         }
-        if ask.takesOver { query.append("take_over=1") }
-        query += ask.access.scopes.map { "scope=" + AgentSocket.encode($0) }
-        query += ask.access.audiences.map { "audience=" + AgentSocket.encode($0) }
-        let target = "/v1/tokens/" + AgentSocket.encode(name) + (query.isEmpty ? "" : "?" + query.joined(separator: "&"))
-        return try await fetch(TokenDocument.self, "GET", target).token(access: ask.access)
+        parameters.takesOver = ask.takesOver
+        parameters.resends = ask.resends
+        (parameters.scopes, parameters.audiences) = (ask.access.scopes, ask.access.audiences)
+        return try await fetch(TokenDocument.self, .token(name, parameters)).token(access: ask.access)
     }
 
     public func list() async throws -> [CredentialSummary] {
-        try await fetch([CredentialSummary].self, "GET", "/v1/credentials")
+        try await fetch([CredentialSummary].self, .list())
     }
 
     public func show(_ name: String) async throws -> CredentialSummary {
-        try await fetch(CredentialSummary.self, "GET", "/v1/credentials/" + AgentSocket.encode(name))
+        try await fetch(CredentialSummary.self, .show(name))
     }
 
     // MARK: The agent itself
 
     public func status() async throws -> AgentStatus {
-        try await fetch(AgentStatus.self, "GET", "/v1/status")
+        try await fetch(AgentStatus.self, .status())
     }
 
     public func unlock(_ request: UnlockRequest) async throws {
         var body = Array(try AgentJSON.encoder().encode(request))
         defer { body.wipe() }
-        _ = try await exchange("POST", "/v1/unlock", body)
+        _ = try await send(.unlock(body))
     }
 
-    public func lock() async throws { _ = try await exchange("POST", "/v1/lock") }
-    public func shutDown() async throws { _ = try await exchange("POST", "/v1/shutdown") }
+    public func lock() async throws { _ = try await send(.lock()) }
+    public func shutDown() async throws { _ = try await send(.shutDown()) }
 
-    private func fetch<T: Decodable>(_ type: T.Type, _ method: String, _ target: String) async throws -> T {
-        let body = try await exchange(method, target)
+    private func fetch<T: Decodable>(_ type: T.Type, _ request: AgentRequest) async throws -> T {
+        let body = try await send(request)
         guard let value = try? AgentJSON.decoder().decode(T.self, from: Data(body)) else { throw AgentSocket.Failure.broken }
         return value
     }
 
     /// Where it may block: an agent that acquires a token takes its time.
-    private func exchange(_ method: String, _ target: String, _ body: [UInt8] = []) async throws -> [UInt8] {
-        var headers = ["Accept: application/json"]
-        if let vault { headers.append("Claviger-Vault: " + AgentSocket.encode(vault)) }
-        if let reason { headers.append("Claviger-Reason: " + AgentSocket.encode(reason)) }
-        let lines = headers
+    private func send(_ request: AgentRequest) async throws -> [UInt8] {
+        let request = request.with(vault: vault, reason: reason, accept: .json)
         let answer = try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue.global().async {
-                continuation.resume(with: Result { try socket.exchange(method, target, headers: lines, body: body) })
-            }
+            // A serial queue has a thread of its own for as long as it needs one. The global queues share theirs, one for each
+            // core, with every task of this process, which would stand still meanwhile.
+            DispatchQueue(label: "claviger.agent").async { continuation.resume(with: Result { try socket.send(request) }) }
         }
         guard (200..<300).contains(answer.status) else {
-            throw (try? AgentJSON.decoder().decode(AgentProblem.self, from: Data(answer.body))) ?? AgentSocket.Failure.broken
+            let document = try? AgentJSON.decoder().decode(ProblemDocument.self, from: Data(answer.body))
+            throw document?.problem ?? AgentSocket.Failure.broken
         }
         return answer.body
     }

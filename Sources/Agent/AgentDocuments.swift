@@ -1,7 +1,8 @@
+public import AgentProtocol
 public import FoundationEssentials
 import OAuth
 public import Sodium
-import TokenEngine
+public import TokenEngine
 
 /// JSON as the agent speaks it: times are RFC 3339 in UTC.
 enum AgentJSON {
@@ -42,6 +43,53 @@ struct TokenDocument: Codable {
         CachedToken(
             access: access, token: try Secret(utf8: accessToken), type: tokenType,
             scopes: scope.map { $0.split(separator: " ").map(String.init) }, sent: obtainedAt, expires: expiresAt, extras: nil)
+    }
+}
+
+extension Handout {
+    /// As a client that reads no JSON wants it.
+    func body(_ format: TokenFormat, of name: String, at now: Date) -> [UInt8] {
+        if format == .raw { return token }
+        let text = format.text(
+            .init(
+                text: String(decoding: token, as: UTF8.self), type: type, scope: scopes?.joined(separator: " "),
+                expires: expires.map(\.wholeSeconds)), of: name, at: now.wholeSeconds)
+        return Array(text.utf8)
+    }
+}
+
+extension TokenFormat {
+    /// - Parameter name: the credential's.
+    public func text(_ token: CachedToken, of name: String, at now: Date) -> String {
+        text(
+            Token(
+                text: token.token.revealed(), type: token.type, scope: token.scopes?.joined(separator: " "),
+                expires: token.expires.map(\.wholeSeconds)), of: name, at: now.wholeSeconds)
+    }
+}
+
+extension Date {
+    /// Seconds since 1970; a fraction is dropped.
+    public var wholeSeconds: Int { Int(timeIntervalSince1970.rounded(.down)) }
+}
+
+/// Why an agent did not do what it was asked for, as it travels (RFC 9457).
+struct ProblemDocument: Codable {
+    /// A word of `ProblemCode`; agents of earlier versions send none.
+    var code: String?
+    var title: String
+    var hint: String?
+    /// The status of the HTTP answer, and the exit status of a command (sysexits(3)).
+    var status: Int
+    var exit: Int32
+
+    init(_ problem: Problem) {
+        (code, title, hint) = (problem.code.word, problem.title, problem.hint?.text)
+        (status, exit) = (problem.code.status, problem.code.exit)
+    }
+
+    var problem: Problem {
+        Problem(title, hint: hint.map(Hint.text), ProblemCode(word: code, status: status, exit: exit))
     }
 }
 

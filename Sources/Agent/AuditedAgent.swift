@@ -5,12 +5,12 @@ public import TokenEngine
 
 /// An agent in this process whose every deed is in the log before its result is known to anybody.
 public struct AuditedAgent: CredentialAgent {
-    private let agent: LocalAgent
+    private let agent: CredentialService
     private let log: AuditLog
     private let clock: any WallClock
     private let reason: String?
 
-    public init(_ agent: LocalAgent, log: AuditLog, clock: any WallClock = SystemClock(), reason: String? = nil) {
+    public init(_ agent: CredentialService, log: AuditLog, clock: any WallClock = SystemClock(), reason: String? = nil) {
         self.agent = agent
         self.log = log
         self.clock = clock
@@ -46,10 +46,8 @@ public struct AuditedAgent: CredentialAgent {
         try await logged(.check, name) { try await agent.check(name) }
     }
 
-    public func edit(
-        _ name: String, clientID: String, settings: ClientSettings, verify: Bool
-    ) async throws -> CredentialSummary {
-        try await logged(.edit, name) { try await agent.edit(name, clientID: clientID, settings: settings, verify: verify) }
+    public func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialSummary {
+        try await logged(.edit, name) { try await agent.edit(name, edit, verify: verify) }
     }
 
     public func rename(_ name: String, to newName: String) async throws {

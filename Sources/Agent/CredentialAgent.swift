@@ -38,14 +38,18 @@ public struct RevocationReport: Sendable, Equatable {
     public var endedLogin = false
     /// Whether the login was only forgotten, since the server has no revocation endpoint.
     public var forgotLogin = false
-    /// Until when the last of the forgotten ones stays valid; nil if none is, or one never says.
+    /// How many the server has not revoked although it can; they stay stored for another try.
+    public var kept = 0
+    /// Whether the login is one of them.
+    public var keptLogin = false
+    /// Until when the last of those that live on stays valid, as far as they say.
     public var validUntil: Date?
+    /// Whether one of those that live on never says when it ends.
+    public var neverEnds = false
+    /// Why the first of the kept ones was not revoked.
+    public var failure: TokenFailure?
 
-    public init(revoked: Int = 0, forgotten: Int = 0, validUntil: Date? = nil) {
-        self.revoked = revoked
-        self.forgotten = forgotten
-        self.validUntil = validUntil
-    }
+    public init() {}
 }
 
 /// How a credential was proven.
@@ -54,6 +58,8 @@ public enum CheckResult: String, Sendable {
     case granted
     /// The server says that the stored token is active (RFC 7662).
     case active
+    /// A token is stored that can neither be renewed nor asked about: only its API can tell.
+    case kept
 }
 
 /// Why the agent refused; the vault and the engine have their own words.
@@ -62,6 +68,8 @@ public enum AgentError: Error, Sendable {
     case newerRecord(name: String)
     /// The pair to rotate to is the one in use.
     case samePair
+    /// Another process has changed the settings that an edit was based on.
+    case changedMeanwhile
     case nothingStaged
     case nothingToRollBack
     /// The server says that a token which should be good is not active.
@@ -95,7 +103,7 @@ public protocol CredentialAgent: TokenAgent {
     /// Proves that a credential still works.
     func check(_ name: String) async throws -> CheckResult
     /// Changes what is not secret. Where that changes what is sent for a token, it is proven first.
-    func edit(_ name: String, clientID: String, settings: ClientSettings, verify: Bool) async throws -> CredentialSummary
+    func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialSummary
     func rename(_ name: String, to newName: String) async throws
     func remove(_ name: String) async throws
 }

@@ -16,11 +16,15 @@ enum CredentialCoding {
         var previousKeyPair: Pair?
         var stagedKeyPair: Pair?
         var tokens: [Token]
+        var replaced: [Token]?
         var refusedSince: Int64?
+        var refusal: Refusal?
+        var forcedRenewals: [Int64]?
         var login: LoginState?
 
         enum CodingKeys: String, CodingKey {
-            case provider, settings, tokens, login
+            case provider, settings, tokens, login, replaced, refusal
+            case forcedRenewals = "forced_renewals"
             case keyPair = "key_pair"
             case previousKeyPair = "previous_key_pair"
             case stagedKeyPair = "staged_key_pair"
@@ -44,8 +48,27 @@ enum CredentialCoding {
         var renewed: Int64
         var rotates: Bool
         var owner: String
+        /// Whether the server has been seen to answer without a new refresh token.
+        var keeps: Bool?
+        /// When the refresh token was sent whose answer is missing: first, and last where that was later.
         var spending: Int64?
+        var sentLast: Int64?
+        var boot: String?
+        var resent: Bool?
         var ended: Int64?
+
+        enum CodingKeys: String, CodingKey {
+            case since, renewed, rotates, owner, keeps, spending, boot, resent, ended
+            case sentLast = "sent_last"
+        }
+    }
+
+    /// `refused_since` is its beginning where the client was refused; a refresh that was refused has one of its own.
+    private struct Refusal: Codable {
+        var asked: Int64
+        var times: Int
+        var since: Int64?
+        var status: Int?
     }
 
     private struct Token: Codable {
@@ -55,9 +78,10 @@ enum CredentialCoding {
         var scopes: [String]?
         var sent: Int64
         var expires: Int64?
+        var rejected: Int64?
 
         enum CodingKeys: String, CodingKey {
-            case type, scopes, sent, expires
+            case type, scopes, sent, expires, rejected
             case requestedScopes = "requested_scopes"
             case requestedAudiences = "requested_audiences"
         }
@@ -66,20 +90,26 @@ enum CredentialCoding {
     // MARK: Encoding
 
     static func record(_ credential: Credential) throws -> Record {
+        let (configuration, state) = (credential.configuration, credential.state)
         let description = Description(
-            provider: credential.provider, settings: credential.settings, keyPair: pair(credential.keyPair),
-            previousKeyPair: credential.previousKeyPair.map(pair), stagedKeyPair: credential.stagedKeyPair.map(pair),
-            tokens: credential.tokens.map(token), refusedSince: credential.refusedSince.map(milliseconds),
-            login: credential.login.map(login))
+            provider: configuration.provider, settings: configuration.settings, keyPair: pair(configuration.keyPair),
+            previousKeyPair: configuration.previousKeyPair.map(pair), stagedKeyPair: configuration.stagedKeyPair.map(pair),
+            tokens: state.tokens.map(token), replaced: state.replaced.isEmpty ? nil : state.replaced.map(token),
+            refusedSince: state.refusal.flatMap { $0.cause == .client ? milliseconds($0.since) : nil },
+            refusal: state.refusal.map(refusal),
+            forcedRenewals: state.forcedRenewals.isEmpty ? nil : state.forcedRenewals.map(milliseconds),
+            login: state.login.map(login))
         var secrets: [String: Secret] = [:]
-        for (suffix, pair) in pairs(credential) {
+        for (suffix, pair) in pairs(configuration) {
             secrets["client_secret" + suffix] = pair.client.secret
             secrets["password" + suffix] = pair.client.password
         }
-        secrets["refresh_token"] = credential.login?.refreshToken
-        for (index, token) in credential.tokens.enumerated() {
-            secrets["token.\(index)"] = token.token
-            secrets["token.\(index).extras"] = token.extras
+        secrets["refresh_token"] = state.login?.refreshToken
+        for (prefix, tokens) in [("token", state.tokens), ("replaced", state.replaced)] {
+            for (index, token) in tokens.enumerated() {
+                secrets["\(prefix).\(index)"] = token.token
+                secrets["\(prefix).\(index).extras"] = token.extras
+            }
         }
         return try Record(description: encode(description), secrets: secrets)
     }
@@ -91,8 +121,8 @@ enum CredentialCoding {
     }
 
     /// The pairs of a credential, by the suffix of their secrets' names.
-    private static func pairs(_ credential: Credential) -> [(suffix: String, pair: KeyPair)] {
-        [("", credential.keyPair), (".previous", credential.previousKeyPair), (".staged", credential.stagedKeyPair)]
+    private static func pairs(_ configuration: CredentialConfiguration) -> [(suffix: String, pair: KeyPair)] {
+        [("", configuration.keyPair), (".previous", configuration.previousKeyPair), (".staged", configuration.stagedKeyPair)]
             .compactMap { suffix, pair in pair.map { (suffix, $0) } }
     }
 
@@ -101,9 +131,21 @@ enum CredentialCoding {
     }
 
     private static func login(_ login: Login) -> LoginState {
-        LoginState(
-            since: milliseconds(login.since), renewed: milliseconds(login.renewed), rotates: login.rotates,
-            owner: login.owner, spending: login.spending.map(milliseconds), ended: login.ended.map(milliseconds))
+        let sending = login.sending
+        return LoginState(
+            since: milliseconds(login.since), renewed: milliseconds(login.renewed), rotates: login.rotation == .rotates,
+            owner: login.owner, keeps: login.rotation == .keeps ? true : nil, spending: (sending?.began).map(milliseconds),
+            sentLast: sending.flatMap { $0.last == $0.began ? nil : milliseconds($0.last) }, boot: sending?.boot,
+            resent: sending?.isResend == true ? true : nil, ended: login.ended.map(milliseconds))
+    }
+
+    private static func refusal(_ refusal: TokenState.Refusal) -> Refusal {
+        switch refusal.cause {
+        case .client: Refusal(asked: milliseconds(refusal.asked), times: refusal.times)
+        case .refresh(let status):
+            Refusal(
+                asked: milliseconds(refusal.asked), times: refusal.times, since: milliseconds(refusal.since), status: status)
+        }
     }
 
     private static func token(_ token: CachedToken) -> Token {
@@ -111,7 +153,8 @@ enum CredentialCoding {
             requestedScopes: token.access.scopes,
             requestedAudiences: token.access.audiences.isEmpty ? nil : token.access.audiences, type: token.type,
             scopes: token.scopes,
-            sent: milliseconds(token.sent), expires: token.expires.map(milliseconds))
+            sent: milliseconds(token.sent), expires: token.expires.map(milliseconds),
+            rejected: token.rejected.map(milliseconds))
     }
 
     static func milliseconds(_ date: Date) -> Int64 {
@@ -126,19 +169,37 @@ enum CredentialCoding {
         guard let description = try? JSONDecoder().decode(Description.self, from: Data(bytes)),
             try encode(description) == bytes
         else { throw AgentError.newerRecord(name: name) }
-        var credential = Credential(
+        var configuration = CredentialConfiguration(
             provider: description.provider, settings: description.settings,
             keyPair: try pair(description.keyPair, suffix: "", in: record))
-        credential.previousKeyPair = try description.previousKeyPair.map {
-            try pair($0, suffix: ".previous", in: record)
+        configuration.previousKeyPair = try description.previousKeyPair.map { try pair($0, suffix: ".previous", in: record) }
+        configuration.stagedKeyPair = try description.stagedKeyPair.map { try pair($0, suffix: ".staged", in: record) }
+        return Credential(configuration, try state(description, in: record, name: name))
+    }
+
+    private static func state(_ description: Description, in record: Record, name: String) throws -> TokenState {
+        func tokens(_ all: [Token], _ prefix: String) throws -> [CachedToken] {
+            try all.enumerated().map { try token($1, secret: "\(prefix).\($0)", in: record, name: name) }
         }
-        credential.stagedKeyPair = try description.stagedKeyPair.map {
-            try pair($0, suffix: ".staged", in: record)
+        var state = TokenState()
+        state.tokens = try tokens(description.tokens, "token")
+        state.replaced = try tokens(description.replaced ?? [], "replaced")
+        state.forcedRenewals = (description.forcedRenewals ?? []).map(date)
+        state.login = try description.login.map { try login($0, in: record, name: name) }
+        state.refusal = refusal(description)
+        return state
+    }
+
+    /// A record of an older version knows only since when; it was asked then, once, as far as that can be told.
+    private static func refusal(_ description: Description) -> TokenState.Refusal? {
+        let stored = description.refusal
+        if let since = description.refusedSince.map(date) {
+            return TokenState.Refusal(
+                cause: .client, since: since, asked: stored.map { date($0.asked) } ?? since, times: stored?.times ?? 1)
         }
-        credential.tokens = try description.tokens.enumerated().map { try token($1, at: $0, in: record, name: name) }
-        credential.refusedSince = description.refusedSince.map(date)
-        credential.login = try description.login.map { try login($0, in: record, name: name) }
-        return credential
+        guard let stored, let since = stored.since, let status = stored.status else { return nil }
+        return TokenState.Refusal(
+            cause: .refresh(status: status), since: date(since), asked: date(stored.asked), times: stored.times)
     }
 
     private static func pair(_ pair: Pair, suffix: String, in record: Record) throws -> KeyPair {
@@ -151,20 +212,25 @@ enum CredentialCoding {
     private static func login(_ state: LoginState, in record: Record, name: String) throws -> Login {
         guard let token = try record.secret("refresh_token") else { throw AgentError.newerRecord(name: name) }
         var login = Login(
-            refreshToken: token, since: date(state.since), renewed: date(state.renewed), rotates: state.rotates,
-            owner: state.owner)
-        login.spending = state.spending.map(date)
+            refreshToken: token, since: date(state.since), renewed: date(state.renewed),
+            rotation: state.rotates ? .rotates : state.keeps == true ? .keeps : .unknown, owner: state.owner)
+        login.sending = state.spending.map {
+            Login.Sending(
+                began: date($0), last: state.sentLast.map(date), boot: state.boot, isResend: state.resent ?? false)
+        }
         login.ended = state.ended.map(date)
         return login
     }
 
-    private static func token(_ token: Token, at index: Int, in record: Record, name: String) throws -> CachedToken {
-        guard let secret = try record.secret("token.\(index)") else { throw AgentError.newerRecord(name: name) }
-        return CachedToken(
+    private static func token(_ token: Token, secret: String, in record: Record, name: String) throws -> CachedToken {
+        let extras = try record.secret(secret + ".extras")
+        guard let secret = try record.secret(secret) else { throw AgentError.newerRecord(name: name) }
+        var cached = CachedToken(
             access: RequestedAccess(scopes: token.requestedScopes, audiences: token.requestedAudiences ?? []), token: secret,
             type: token.type,
-            scopes: token.scopes, sent: date(token.sent), expires: token.expires.map(date),
-            extras: try record.secret("token.\(index).extras"))
+            scopes: token.scopes, sent: date(token.sent), expires: token.expires.map(date), extras: extras)
+        cached.rejected = token.rejected.map(date)
+        return cached
     }
 
     private static func date(_ milliseconds: Int64) -> Date {

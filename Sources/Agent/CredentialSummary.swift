@@ -13,9 +13,11 @@ public struct CredentialSummary: Sendable, Equatable, Codable {
         public var scopes: [String]?
         public var obtained: Date
         public var expires: Date?
+        /// When an API rejected it.
+        public var rejected: Date?
 
         enum CodingKeys: String, CodingKey {
-            case type, scopes, obtained, expires
+            case type, scopes, obtained, expires, rejected
             case requestedScopes = "requested_scopes"
             case requestedAudiences = "requested_audiences"
         }
@@ -38,6 +40,8 @@ public struct CredentialSummary: Sendable, Equatable, Codable {
     /// When a refresh was begun whose answer was never stored.
     public var refreshUnanswered: Date?
     public var refreshTokenRotates: Bool?
+    /// Since when the server has refused the refresh without saying why.
+    public var refreshRefusedSince: Date?
 
     enum CodingKeys: String, CodingKey {
         case name, provider, settings, tokens, username
@@ -50,27 +54,30 @@ public struct CredentialSummary: Sendable, Equatable, Codable {
         case loginEnded = "login_ended"
         case refreshUnanswered = "refresh_unanswered"
         case refreshTokenRotates = "refresh_token_rotates"
+        case refreshRefusedSince = "refresh_refused_since"
     }
 
     init(name: String, _ credential: Credential) {
+        let (configuration, state) = (credential.configuration, credential.state)
         self.name = name
-        provider = credential.provider
-        clientID = credential.keyPair.client.id
-        settings = credential.settings
-        keyPairSince = credential.keyPair.since
-        previousKeyPairSince = credential.previousKeyPair?.since
-        stagedKeyPairSince = credential.stagedKeyPair?.since
-        refusedSince = credential.refusedSince
-        username = credential.keyPair.client.username
-        loggedInSince = credential.login?.since
-        loginEnded = credential.login?.ended
-        refreshUnanswered = credential.login?.spending
-        refreshTokenRotates = credential.login?.rotates
-        tokens = credential.tokens.map {
+        provider = configuration.provider
+        clientID = configuration.keyPair.client.id
+        settings = configuration.settings
+        keyPairSince = configuration.keyPair.since
+        previousKeyPairSince = configuration.previousKeyPair?.since
+        stagedKeyPairSince = configuration.stagedKeyPair?.since
+        username = configuration.keyPair.client.username
+        if let refusal = state.refusal {
+            if refusal.cause == .client { refusedSince = refusal.since } else { refreshRefusedSince = refusal.since }
+        }
+        loggedInSince = state.login?.since
+        loginEnded = state.login?.ended
+        refreshUnanswered = state.login?.sending?.began
+        refreshTokenRotates = state.login.map { $0.rotation == .rotates }
+        tokens = state.tokens.map {
             Token(
                 requestedScopes: $0.access.scopes, requestedAudiences: $0.access.audiences, type: $0.type, scopes: $0.scopes,
-                obtained: $0.sent,
-                expires: $0.expires)
+                obtained: $0.sent, expires: $0.expires, rejected: $0.rejected)
         }
     }
 }

@@ -3,9 +3,11 @@
 #define CLAVIGER_CLINUX_SHIM_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -15,6 +17,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /// errno, a macro, for code without Glibc's Swift module.
@@ -65,25 +68,98 @@ static inline int claviger_get_peer(int descriptor, struct claviger_peer *peer) 
     return getsockopt(descriptor, SOL_SOCKET, CLAVIGER_SO_PEERCRED, peer, &length);
 }
 
+/// The lock of an open file description (fcntl(2)), which glibc shows to _GNU_SOURCE alone.
+enum { CLAVIGER_F_OFD_SETLK = 37 };
+
+/// fallocate(2) with FALLOC_FL_KEEP_SIZE: takes the blocks of the first `count` bytes; the file stays as long as it is.
+/// Returns 0, or -1 with errno.
+static inline int claviger_reserve(int descriptor, int64_t count) {
+    return (int)syscall(SYS_fallocate, descriptor, 1, (off_t)0, (off_t)count);
+}
+
+/// pipe2(2): both ends are closed at exec(2). Returns 0, or -1 with errno.
+static inline int claviger_pipe(int ends[2]) {
+    return (int)syscall(SYS_pipe2, ends, O_CLOEXEC);
+}
+
+/// What a program is started with.
+struct claviger_child {
+    const char *path;
+    char *const *argv;
+    char *const *envp;
+    /// For each of the child's descriptors from 0 on: the one that is put there, or -1 for the one that is there already.
+    /// None is smaller than `count`, so that none is overwritten before it is used.
+    const int *descriptors;
+    int count;
+    /// Whether every further descriptor is closed.
+    int closes_others;
+    int starts_session;
+    /// The folder to start in, or null for this one.
+    const char *folder;
+};
+
+/// posix_spawn_file_actions_addclosefrom_np(3) and posix_spawn_file_actions_addchdir_np(3), for _GNU_SOURCE alone.
+extern int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
+
+/// Starts a child by posix_spawn(3): no signal is blocked in it, and SIGPIPE ends it. Returns 0, or an error number.
+static inline int claviger_spawn(const struct claviger_child *child, pid_t *pid) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int code = posix_spawn_file_actions_init(&actions);
+    if (code != 0) return code;
+    code = posix_spawnattr_init(&attributes);
+    for (int number = 0; code == 0 && number < child->count; number++)
+        if (child->descriptors[number] >= 0)
+            code = posix_spawn_file_actions_adddup2(&actions, child->descriptors[number], number);
+    if (code == 0 && child->closes_others) code = posix_spawn_file_actions_addclosefrom_np(&actions, child->count);
+    if (code == 0 && child->folder) code = posix_spawn_file_actions_addchdir_np(&actions, child->folder);
+    sigset_t none, pipe;
+    sigemptyset(&none);
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    if (code == 0) code = posix_spawnattr_setsigmask(&attributes, &none);
+    if (code == 0) code = posix_spawnattr_setsigdefault(&attributes, &pipe);
+    short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (child->starts_session ? 0x80 /* POSIX_SPAWN_SETSID */ : 0);
+    if (code == 0) code = posix_spawnattr_setflags(&attributes, flags);
+    if (code == 0) code = posix_spawnp(pid, child->path, &actions, &attributes, child->argv, child->envp);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return code;
+}
+
+/// What a forked child does: system calls only, for other threads of its parent may have held any lock.
+static inline void claviger_become(const struct claviger_child *child) {
+    struct sigaction usual;
+    memset(&usual, 0, sizeof usual);
+    usual.sa_handler = SIG_DFL;
+    sigaction(SIGPIPE, &usual, (struct sigaction *)0);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, (sigset_t *)0);
+    if (child->starts_session && setsid() < 0) return;
+    for (int number = 0; number < child->count; number++)
+        if (child->descriptors[number] >= 0 && dup2(child->descriptors[number], number) < 0) return;
+    // 436 is close_range(2) on every architecture. A kernel without it, older than 5.9, starts nothing here.
+    if (child->closes_others && syscall(436, (unsigned)child->count, ~0u, 0u) != 0) return;
+    if (child->folder && chdir(child->folder) != 0) return;
+    execve(child->path, child->argv, child->envp);
+}
+
 /// Starts a program that is nobody's child: whoever waits for all of its own children never waits for this one.
-/// It has every open file that is not closed at exec(2), and no signal blocked. Returns 0, or -1 with errno.
-static inline int claviger_spawn_orphan(const char *path, char *const argv[], char *const envp[]) {
-    // Between fork and exec nothing but system calls: other threads may hold any lock.
-    pid_t child = fork();
-    if (child == 0) {
+/// A program that can't be executed ends with status 127, which nobody sees. Returns 0, or -1 with errno.
+static inline int claviger_spawn_orphan(const struct claviger_child *child) {
+    pid_t middle = fork();
+    if (middle == 0) {
         pid_t orphan = fork();
         if (orphan == 0) {
-            sigset_t none;
-            sigemptyset(&none);
-            sigprocmask(SIG_SETMASK, &none, (sigset_t *)0);
-            execve(path, argv, envp);
+            claviger_become(child);
             _exit(127);
         }
         _exit(orphan < 0 ? 1 : 0);
     }
-    if (child < 0) return -1;
+    if (middle < 0) return -1;
     int status = 0;
-    while (waitpid(child, &status, 0) < 0)
+    while (waitpid(middle, &status, 0) < 0)
         if (errno != EINTR) return -1;
     if (status != 0) errno = EAGAIN;
     return status == 0 ? 0 : -1;

@@ -1,1 +1,1 @@
-../AgentSocket/AgentSocket.swift
+../AgentProtocol/AgentSocket.swift

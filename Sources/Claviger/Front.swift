@@ -6,52 +6,49 @@ import CLinux
 /// SwiftPM takes the function of this name for an executable's entry; an entry that is marked with `@main` is not told the
 /// arguments here.
 @_cdecl("Claviger_main")
-func front(_ count: Int32, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Int32 {
-    let words = Words(start: arguments, count: Int(count))
-    if let exec = HotExec(words) { exec.run() }
-    switch HotRequest(words)?.answer() {
-    case .token(var token):
-        token.append(UInt8(ascii: "\n"))
-        let isWritten = write(1, token, token.count) == token.count
-        explicit_bzero(&token, token.count)
-        return isWritten ? 0 : 74
-    case .refusal(let code, let text): say(text, andExit: code)
-    case nil: become(core: words)
+func front(_ count: Int32, _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Int32 {
+    let arguments = Arguments(start: words, count: Int(count))
+    if let exec = ExecFastPath(arguments) { exec.run() }
+    switch TokenArguments(arguments).flatMap({ TokenFastPath($0).answer() }) {
+    case .token(let token): return print(token)
+    case .refusal(let status, let lines): say(lines, andExit: status)
+    case nil: become(core: arguments)
     }
 }
 
-/// What the program was called with, as it was.
-struct Words {
-    let start: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
-    let count: Int
-
-    /// Nil for what is missing, or is no UTF-8.
-    subscript(_ index: Int) -> String? {
-        guard index < count, let word = start[index] else { return nil }
-        return String(validatingCString: word)
+/// - Returns: the exit status.
+private func print(_ token: [UInt8]) -> Int32 {
+    var line = token + [UInt8(ascii: "\n")]
+    defer { explicit_bzero(&line, line.count) }
+    var written = 0
+    while written < line.count {
+        let count = line.withUnsafeBytes { write(1, $0.baseAddress! + written, $0.count - written) }
+        let code = claviger_errno()
+        if count < 0 && code == EINTR { continue }
+        guard count > 0 else {
+            let reason = String(cString: strerror(code))
+            // Upper case is in ASCII alone here: the messages of the C locale.
+            let lower = String(decoding: reason.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+            say(
+                Problem.lines(title: "cannot write to standard output: " + lower, hint: nil),
+                andExit: ProblemCode.cannotWrite.exit)
+        }
+        written += count
     }
-
-    func isAt(_ index: Int, _ word: StaticString) -> Bool {
-        guard index < count, let other = start[index] else { return false }
-        return word.withUTF8Buffer { strlen(other) == $0.count && memcmp(other, $0.baseAddress!, $0.count) == 0 }
-    }
+    return 0
 }
 
-func say(_ text: String, andExit code: Int32) -> Never {
-    let bytes = Array(text.utf8)
-    write(2, bytes, bytes.count)
-    exit(code)
-}
-
-private func become(core words: Words) -> Never {
+private func become(core arguments: Arguments) -> Never {
     let folder = executableFolder()
     for path in [folder + "/claviger-core", folder + "/../libexec/claviger/claviger-core"] where access(path, X_OK) == 0 {
         // Only an execv that fails returns.
-        execv(path, words.start)
+        execv(path, arguments.start)
     }
     say(
-        "claviger: error: claviger-core is neither beside claviger nor in ../libexec/claviger\n"
-            + "claviger: hint: install claviger again, with make install\n", andExit: 78)
+        Problem.lines(
+            title: "claviger-core is neither beside claviger nor in ../libexec/claviger",
+            hint: "install claviger again, with make install"),
+        andExit: ProblemCode.configuration.exit)
 }
 
 /// Where this very file lies, not what argv claims.

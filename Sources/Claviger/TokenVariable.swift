@@ -1,1 +1,1 @@
-../AgentSocket/TokenVariable.swift
+../AgentProtocol/TokenVariable.swift

@@ -1,3 +1,4 @@
+import AgentProtocol
 import ArgumentParser
 import OAuth
 import Sodium
@@ -73,7 +74,7 @@ struct KeyPairOptions: ParsableArguments {
     private func privateKey(_ request: Request) throws -> Secret {
         if let secretFile { return try SecretInput.privateKey(secretFile) }
         guard let key = request.document?.privateKey else {
-            throw Failure("no private key was given", hint: "use --secret-file FILE with the key in PEM, or --from FILE", .usage)
+            throw Problem("no private key was given", hint: "use --secret-file FILE with the key in PEM, or --from FILE", .usage)
         }
         return key
     }
@@ -90,7 +91,7 @@ struct KeyPairOptions: ParsableArguments {
             if !answer.isEmpty { id = answer }
         }
         guard let id, !id.isEmpty, HeaderRules.isValue(id) else {
-            throw Failure("a client id is needed", hint: "use --client-id ID, or --from FILE", .usage)
+            throw Problem("a client id is needed", hint: "use --client-id ID, or --from FILE", .usage)
         }
         return id
     }
@@ -98,7 +99,7 @@ struct KeyPairOptions: ParsableArguments {
     private func user(_ request: Request) throws -> String {
         if let user = username ?? request.document?.username ?? request.username { return user }
         let user = try Terminal.promptLine("user name of \(Terminal.plain(request.name)): ", otherwise: .noTerminalForUser)
-        guard !user.isEmpty else { throw Failure("a user name is needed", hint: "use --username NAME", .usage) }
+        guard !user.isEmpty else { throw Problem("a user name is needed", hint: "use --username NAME", .usage) }
         return user
     }
 
@@ -107,7 +108,7 @@ struct KeyPairOptions: ParsableArguments {
     ) throws -> Secret {
         if let file { return try SecretInput.file(file, what: what) }
         if let secret { return secret }
-        if request.document != nil { throw Failure("the JSON holds no \(member)", .usage) }
+        if request.document != nil { throw Problem("the JSON holds no \(member)", .usage) }
         let question = "\(what) of \(Terminal.plain(request.name))\(request.origin), not shown: "
         return try Terminal.promptSecret(question, otherwise: .noTerminalForSecret(what))
     }
@@ -130,7 +131,7 @@ struct KeyDocument {
         var bytes = try SecretInput.contents(path, limit: 1 << 20, what: "JSON")
         defer { bytes.wipe() }
         guard let outer = JSONValue(parsing: bytes)?.object else {
-            throw Failure("\(path == "-" ? "standard input" : path) is not a JSON object", .usage)
+            throw Problem("\(path == "-" ? "standard input" : path) is not a JSON object", .usage)
         }
         let members = outer["installed"]?.object ?? outer["web"]?.object ?? outer
         func secret(_ name: String) throws -> Secret? {

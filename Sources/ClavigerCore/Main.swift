@@ -1,4 +1,7 @@
+import Agent
+import AgentProtocol
 import ArgumentParser
+import Glibc
 
 @main
 enum Main {
@@ -12,8 +15,36 @@ enum Main {
                 try command.run()
             }
         } catch {
-            Failure(error).exit()
+            fail(error)
         }
+    }
+
+    /// Prints the error and ends the process.
+    private static func fail(_ error: any Error) -> Never {
+        let problem = usageProblem(error) ?? Problem(describing: error)
+        let lines = Problem.lines(title: Terminal.plain(problem.title), hint: problem.hint.map { Terminal.plain($0.text) })
+        try? Terminal.write(Array(lines.utf8), to: STDERR_FILENO)
+        exit(problem.code.exit)
+    }
+
+    /// The argument parser's errors, and its ways to say "print this and stop".
+    private static func usageProblem(_ error: any Error) -> Problem? {
+        let code = Claviger.exitCode(for: error)
+        if code.isSuccess {
+            do {
+                try Terminal.output(Claviger.fullMessage(for: error))
+                exit(0)
+            } catch {
+                return Problem(describing: error)
+            }
+        }
+        guard code == .validationFailure else { return nil }
+        let text = Claviger.message(for: error)
+        let message = text.hasPrefix("Error: ") ? String(text.dropFirst(7)) : text
+        let line = message.split(separator: "\n").joined(separator: " ")
+        let first = line.prefix(1).lowercased() + line.dropFirst()
+        return Problem(
+            first.hasSuffix(".") ? String(first.dropLast()) : first, hint: "claviger COMMAND --help lists the options", .usage)
     }
 
     /// `claviger --vault PATH COMMAND` is `claviger COMMAND --vault PATH`: every command declares these options itself.
@@ -21,9 +52,9 @@ enum Main {
         var leading: [String] = []
         var rest = arguments[...]
         while let first = rest.first, first.hasPrefix("--") {
-            if GlobalOptions.flags.contains(first) || GlobalOptions.names.contains(where: { first.hasPrefix($0 + "=") }) {
+            if VaultOptions.flags.contains(first) || VaultOptions.names.contains(where: { first.hasPrefix($0 + "=") }) {
                 leading.append(rest.removeFirst())
-            } else if GlobalOptions.names.contains(first), rest.count > 1 {
+            } else if VaultOptions.names.contains(first), rest.count > 1 {
                 leading += [rest.removeFirst(), rest.removeFirst()]
             } else {
                 break

@@ -1,10 +1,11 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
-import CLinux
 import Dispatch
 import FoundationEssentials
 import Glibc
 import HTTP
+import Linux
 import Proxy
 import TokenEngine
 
@@ -30,43 +31,37 @@ struct ProxyProcess {
     ///   Where the proxy's process has said what went wrong, this one ends with its exit code.
     /// - Throws: a failure.
     static func start() throws -> [String: String] {
-        let command = claviger_pidfd_open(getpid())
-        guard command >= 0 else { throw Failure.system("watch this process", errno) }
-        var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw Failure.system("start the proxy", errno) }
-        _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
-        _ = fcntl(command, F_SETFD, 0)
-        defer { close(ends[0]) }
-        try spawn(report: ends[1], command: command)
-        close(command)
-        var answer: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while true {
-            let count = read(ends[0], &buffer, buffer.count)
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { break }
-            answer += buffer[..<count]
+        do {
+            let answer = try spawn().readToEnd(limit: 1 << 20)
+            return try parse(String(decoding: answer, as: UTF8.self))
+        } catch let error as FileError {
+            throw Problem.system("start the proxy", error.code)
         }
-        return try parse(String(decoding: answer, as: UTF8.self))
     }
 
-    private static func spawn(report: Int32, command: Int32) throws {
+    /// - Returns: what the proxy reports.
+    private static func spawn() throws(FileError) -> File {
+        let command = try File.process(getpid())
+        let (reading, report) = try File.pipe()
+        for file in [command, report] { try file.keepAcrossExec() }
         let words = CommandLine.arguments
         let terminator = words.firstIndex(of: "--") ?? words.endIndex
-        let arguments = words[..<terminator] + ["--proxy-for", "\(report),\(command)"] + words[terminator...]
-        let argv = arguments.map { strdup($0) } + [nil]
-        let environment = GlobalOptions.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { (argv + environment).forEach { free($0) } }
-        let code = claviger_spawn_orphan("/proc/self/exe", argv, environment) == 0 ? 0 : errno
-        close(report)
-        guard code == 0 else { throw Failure.system("start the proxy", code) }
+        let descriptors = ["--proxy-for", "\(report.descriptor),\(command.descriptor)"]
+        var proxy = ChildProcess(
+            "/proc/self/exe", words[1..<terminator] + descriptors + words[terminator...], environment: Session.environment)
+        proxy.name = words[0]
+        // Besides the two: a key file may be a descriptor that the caller has opened.
+        proxy.inheritsFurtherFiles = true
+        try proxy.startDetached()
+        withExtendedLifetime((command, report)) {}
+        return reading
     }
 
     /// A line for each variable and `+`, or `!` and the exit code.
     private static func parse(_ answer: String) throws -> [String: String] {
         let lines = answer.split(separator: "\n").map(String.init)
-        if let last = lines.last, last.hasPrefix("!") { Glibc.exit(Int32(last.dropFirst()) ?? ExitStatus.software.rawValue) }
-        guard lines.last == "+" else { throw Failure("the proxy ended before it could start", .software) }
+        if let last = lines.last, last.hasPrefix("!") { Glibc.exit(Int32(last.dropFirst()) ?? ProblemCode.internalError.exit) }
+        guard lines.last == "+" else { throw Problem("the proxy ended before it could start", .internalError) }
         return Dictionary(
             lines.dropLast().compactMap { line in
                 line.firstIndex(of: "=").map { (String(line[..<$0]), String(line[line.index(after: $0)...])) }
@@ -80,15 +75,17 @@ struct ProxyProcess {
 
     /// Serves until the command has ended.
     /// - Parameter variables: the credential behind each variable.
-    func serve(_ variables: [String: String], minimumLifetime: Int?, reason: String?, global: GlobalOptions) async throws {
-        for descriptor in [descriptors.report, descriptors.command] { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    func serve(_ variables: [String: String], minimumLifetime: Int?, reason: String?, session: Session) async throws {
+        for descriptor in [descriptors.report, descriptors.command] {
+            try? File.borrowing(descriptor, path: "a descriptor").closeAtExec()
+        }
         do {
-            try await global.withTokenAgent(reason: reason) { agent in
+            try await session.withTokenAgent(reason: reason) { agent in
                 let credentials = try await credentials(Set(variables.values), agent)
                 try await serve(credentials, variables, minimumLifetime, agent)
             }
         } catch {
-            try? Terminal.write(Array("!\(Failure(error).status.rawValue)\n".utf8), to: descriptors.report)
+            try? Terminal.write(Array("!\(Problem(describing: error).code.exit)\n".utf8), to: descriptors.report)
             throw error
         }
     }
@@ -97,7 +94,7 @@ struct ProxyProcess {
         var all: [CredentialSummary] = []
         for name in names.sorted() {
             let credential = try await naming(name) { try await agent.show(name) }
-            guard credential.settings.apiURL != nil else { throw Failure.noAPIAddress(name) }
+            guard credential.settings.apiURL != nil else { throw Problem.noAPIAddress(name) }
             all.append(credential)
         }
         return all
@@ -106,10 +103,10 @@ struct ProxyProcess {
     private func serve(
         _ credentials: [CredentialSummary], _ variables: [String: String], _ minimumLifetime: Int?, _ agent: any TokenAgent
     ) async throws {
-        let upstream = StreamingClient(proxies: ProxySettings(environment: GlobalOptions.environment))
+        let upstream = StreamingClient(proxies: ProxySettings(environment: Session.environment))
         let proxy = try CredentialProxy(
             credentials, minimumLifetime: minimumLifetime, agent: agent, upstream: upstream,
-            describe: { Failure($0).message })
+            describe: { Problem(describing: $0).title })
         let end = commandsEnd()
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -131,7 +128,7 @@ struct ProxyProcess {
         close(descriptors.report)
         // What is typed from now on is the command's, and so are its interrupts.
         setsid()
-        ProcessState.letGoOfStreams()
+        ProcessState.detachStreams()
     }
 
     /// Ends when the command does.

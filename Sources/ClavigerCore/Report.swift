@@ -1,4 +1,5 @@
 import Agent
+import AgentProtocol
 import FoundationEssentials
 import OAuth
 
@@ -161,7 +162,7 @@ enum Report {
 
     /// RFC 3339, in UTC, whole seconds.
     static func time(_ date: Date) -> String {
-        Date(timeIntervalSince1970: date.timeIntervalSince1970.rounded(.down)).formatted(.iso8601)
+        UTCTime.text(date.wholeSeconds)
     }
 
     /// `3d 4h`, `59m 30s`: the two largest units.

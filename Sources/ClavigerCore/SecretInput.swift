@@ -1,4 +1,5 @@
-import Glibc
+import AgentProtocol
+import Linux
 import Sodium
 
 /// Where secrets come from: a file, a pipe, a command. Never an argument, never a variable.
@@ -24,7 +25,7 @@ enum SecretInput {
         let kinds = ["", "RSA ", "EC "].map { Array("-----BEGIN \($0)PRIVATE KEY-----".utf8) }
         let lines = bytes.split(separator: UInt8(ascii: "\n"))
         guard lines.contains(where: { line in kinds.contains { line.starts(with: $0) } }) else {
-            throw Failure.noPrivateKey(place)
+            throw Problem.noPrivateKey(place)
         }
         return try Secret(copying: bytes.span.bytes)
     }
@@ -32,67 +33,63 @@ enum SecretInput {
     /// The whole of a file, or of standard input for `-`.
     static func contents(_ path: String, limit: Int, what: String) throws -> [UInt8] {
         let place = path == "-" ? "standard input" : path
-        let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Failure.cannotRead(what: what, place: place, errno: errno) }
-        defer { if descriptor != STDIN_FILENO { close(descriptor) } }
-        return try drain(descriptor, limit: limit, what: what, place: place)
+        let file: File
+        do {
+            file = path == "-" ? .standardInput : try File.openStream(path)
+        } catch {
+            throw Problem.cannotRead(what: what, place: place, errno: error.code)
+        }
+        return try drain(file, limit: limit, what: what, place: place)
     }
 
-    private static func drain(_ descriptor: Int32, limit: Int, what: String, place: String) throws -> [UInt8] {
+    private static func drain(_ file: File, limit: Int, what: String, place: String) throws -> [UInt8] {
         // Room for everything from the start: growing would leave copies behind.
         var bytes = [UInt8](repeating: 0, count: limit + 1)
-        var filled = 0
-        while filled <= limit {
-            let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + filled, $0.count - filled) }
-            if count < 0 && errno == EINTR { continue }
-            if count < 0 {
-                let code = errno
-                bytes.wipe()
-                throw Failure.cannotRead(what: what, place: place, errno: code)
-            }
-            if count == 0 { break }
-            filled += count
-        }
-        guard filled <= limit else {
+        let count: Int
+        do {
+            count = try file.readToEnd(into: &bytes)
+        } catch {
             bytes.wipe()
-            throw Failure.tooLarge(what: what, place: place, limit: limit)
+            throw Problem.cannotRead(what: what, place: place, errno: error.code)
         }
-        bytes.removeLast(bytes.count - filled)
+        guard count <= limit else {
+            bytes.wipe()
+            throw Problem.tooLarge(what: what, place: place, limit: limit)
+        }
+        bytes.removeLast(bytes.count - count)
         return bytes
     }
 
     /// Standard output of a shell command, without the newline at its end.
     static func command(_ line: String) throws -> Secret {
-        var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw Failure.system("run $CLAVIGER_PASSPHRASE_COMMAND", errno) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
-        posix_spawn_file_actions_addclose(&actions, ends[0])
-        posix_spawn_file_actions_addclose(&actions, ends[1])
-        var child = pid_t()
-        let arguments: [UnsafeMutablePointer<CChar>?] = [strdup("/bin/sh"), strdup("-c"), strdup(line), nil]
-        defer { arguments.forEach { free($0) } }
-        let status = posix_spawn(&child, "/bin/sh", &actions, nil, arguments, environ)
-        close(ends[1])
-        defer { close(ends[0]) }
-        guard status == 0 else { throw Failure.system("run $CLAVIGER_PASSPHRASE_COMMAND", status) }
-        var bytes = try drain(ends[0], limit: limit, what: "passphrase", place: "$CLAVIGER_PASSPHRASE_COMMAND")
+        let (output, child) = try start(line)
+        var bytes = try drain(output, limit: limit, what: "passphrase", place: "$CLAVIGER_PASSPHRASE_COMMAND")
         defer { bytes.wipe() }
-        var result: Int32 = 0
-        while waitpid(child, &result, 0) == -1 && errno == EINTR {}
-        guard result == 0 else { throw Failure.passphraseCommandFailed }
+        guard child.wait() == 0 else { throw Problem.passphraseCommandFailed }
         return try secret(&bytes, what: "passphrase", from: "$CLAVIGER_PASSPHRASE_COMMAND")
+    }
+
+    /// Starts a shell command. It alone has the writing end of the pipe, so that its end is the end of the file.
+    private static func start(_ line: String) throws -> (output: File, child: ChildProcess.Running) {
+        do {
+            let (reading, writing) = try File.pipe()
+            var shell = ChildProcess("/bin/sh", ["-c", line])
+            shell.streams[1] = .file(writing)
+            // The command may read a descriptor that the caller has opened for it.
+            shell.inheritsFurtherFiles = true
+            return (reading, try shell.start())
+        } catch let error as FileError {
+            throw Problem.system("run $CLAVIGER_PASSPHRASE_COMMAND", error.code)
+        }
     }
 
     /// Checks what was read: one line of text that is not empty.
     static func secret(_ bytes: inout [UInt8], what: String, from place: String) throws -> Secret {
         if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
         if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
-        guard !bytes.isEmpty else { throw Failure.emptySecret(what: what, place: place) }
+        guard !bytes.isEmpty else { throw Problem.emptySecret(what: what, place: place) }
         guard bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }), String(validating: bytes, as: UTF8.self) != nil else {
-            throw Failure.notOneLine(what: what, place: place)
+            throw Problem.notOneLine(what: what, place: place)
         }
         return try Secret(copying: bytes.span.bytes)
     }

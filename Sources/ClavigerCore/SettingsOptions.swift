@@ -1,4 +1,5 @@
 public import ArgumentParser
+import AgentProtocol
 import FoundationEssentials
 public import OAuth
 
@@ -146,7 +147,7 @@ struct SettingsOptions: ParsableArguments {
         settings.subject = try Self.exchanged("subject", subject, subjectFile, type: subjectType, else: settings.subject)
         settings.actor = try Self.exchanged("actor", actor, actorFile, type: actorType, else: settings.actor)
         if settings.grant == .tokenExchange, settings.subject == nil {
-            throw Failure(
+            throw Problem(
                 "token-exchange needs a token to exchange", hint: "name it with --subject NAME or --subject-file FILE", .usage)
         }
     }
@@ -159,13 +160,13 @@ struct SettingsOptions: ParsableArguments {
         switch (name, file) {
         case (nil, nil):
             guard let old else {
-                guard type == nil else { throw Failure("--\(option)-type needs --\(option) or --\(option)-file", .usage) }
+                guard type == nil else { throw Problem("--\(option)-type needs --\(option) or --\(option)-file", .usage) }
                 return nil
             }
             source = old.source
         case (let name?, nil): source = .credential(name: name)
         case (nil, let file?): source = .file(path: absolute(file))
-        default: throw Failure("--\(option) and --\(option)-file can't both be given", .usage)
+        default: throw Problem("--\(option) and --\(option)-file can't both be given", .usage)
         }
         return ExchangedToken(source: source, type: try tokenType(type) ?? defaultType(source, old))
     }
@@ -179,7 +180,7 @@ struct SettingsOptions: ParsableArguments {
     private static func tokenType(_ text: String?) throws -> String? {
         guard let text else { return nil }
         guard !text.isEmpty, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-            throw Failure("a token type is a word or a URI", .usage)
+            throw Problem("a token type is a word or a URI", .usage)
         }
         return text.contains(":") ? text : ExchangedToken.registeredType(text.replacing("-", with: "_"))
     }
@@ -193,20 +194,20 @@ struct SettingsOptions: ParsableArguments {
         do throws(EndpointURL.Refusal) {
             return try EndpointURL(text)
         } catch {
-            throw Failure.address(option, error)
+            throw Problem.address(option, error)
         }
     }
 
     private static func apiAddress(_ text: String) throws -> EndpointURL {
         let url = try address("--api-url", text)
-        guard url.query == nil else { throw Failure("the address of --api-url can't have a query", .usage) }
+        guard url.query == nil else { throw Problem("the address of --api-url can't have a query", .usage) }
         return url
     }
 
     /// A redirect address may be of any scheme (RFC 8252 section 7.1); it only has to be one.
     private static func redirect(_ text: String) throws -> String {
         guard text.contains(":"), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }), !text.contains("#") else {
-            throw Failure("the address of --redirect-uri is not an address", .usage)
+            throw Problem("the address of --redirect-uri is not an address", .usage)
         }
         return text
     }
@@ -215,23 +216,23 @@ struct SettingsOptions: ParsableArguments {
     static func scopes(_ text: String) throws -> [String] {
         let scopes = text.split(separator: " ").map(String.init)
         let allowed = scopes.allSatisfy { $0.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C } }
-        guard !scopes.isEmpty, allowed else { throw Failure("a scope is empty or has characters that none may have", .usage) }
+        guard !scopes.isEmpty, allowed else { throw Problem("a scope is empty or has characters that none may have", .usage) }
         return scopes
     }
 
     private static func parameter(_ text: String) throws -> Parameter {
         guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
-            throw Failure("a parameter is given as key=value", .usage)
+            throw Problem("a parameter is given as key=value", .usage)
         }
         return Parameter(String(text[..<equals]), String(text[text.index(after: equals)...]))
     }
 
     private static func headerField(_ text: String) throws -> Parameter {
-        guard let colon = text.firstIndex(of: ":") else { throw Failure("--header takes 'name: value'", .usage) }
+        guard let colon = text.firstIndex(of: ":") else { throw Problem("--header takes 'name: value'", .usage) }
         let name = String(text[..<colon])
         let value = String(text[text.index(after: colon)...].drop { $0 == " " })
         guard HeaderRules.isName(name), HeaderRules.isValue(value) else {
-            throw Failure("--header has characters that no header may have", .usage)
+            throw Problem("--header has characters that no header may have", .usage)
         }
         return Parameter(name, value)
     }
@@ -239,7 +240,7 @@ struct SettingsOptions: ParsableArguments {
     private static func certificates(_ path: String) throws -> String {
         let bytes = try SecretInput.contents(path, limit: 1 << 20, what: "certificates")
         guard let text = String(validating: bytes, as: UTF8.self), text.contains("-----BEGIN CERTIFICATE-----") else {
-            throw Failure("\(path) holds no certificate in PEM", .usage)
+            throw Problem("\(path) holds no certificate in PEM", .usage)
         }
         return text
     }

@@ -45,6 +45,11 @@ public enum AuthorizationGrant: Sendable {
     case jwtBearer(Secret)
     /// RFC 8693 section 2.1: the tokens that the settings' subject and actor name.
     case tokenExchange(subject: Secret, actor: Secret?)
+
+    /// Whether the request is sent again and again, until a person has logged in elsewhere (RFC 8628 section 3.5).
+    public var isPolling: Bool {
+        if case .deviceCode = self { true } else { false }
+    }
 }
 
 /// What one request may ask for instead of what the settings say.

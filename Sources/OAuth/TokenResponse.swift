@@ -15,57 +15,6 @@ public struct TokenSet: Sendable {
     public var extras: Secret?
 }
 
-/// Why an answer is no token. No text of the server's is carried along, except an error code that is registered.
-public enum TokenRefusal: Error, Equatable, Sendable {
-    /// The server said no (RFC 6749 section 5.2).
-    case oauth(OAuthErrorCode)
-    /// 408, 429 or 5xx: worth another try, after as many seconds if the server said so.
-    case transient(status: Int, retryAfter: Int?)
-    /// 3xx, which is never followed: it would carry the secret elsewhere.
-    case redirected(status: Int)
-    /// An answer that no OAuth server should give.
-    case unusable(reason: String)
-    /// The pages of a secret could not be locked.
-    case memory
-}
-
-/// An error code of the OAuth registry (RFC 6749 section 11.4), or the fact that it was another.
-public enum OAuthErrorCode: Hashable, Sendable {
-    case registered(String)
-    case unregistered(status: Int)
-
-    public static let invalidClient = OAuthErrorCode.registered("invalid_client")
-    public static let invalidGrant = OAuthErrorCode.registered("invalid_grant")
-
-    private static let known: Set<String> = [
-        "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
-        "invalid_scope", "access_denied", "unsupported_response_type", "server_error", "temporarily_unavailable",
-        "unsupported_token_type", "invalid_token", "insufficient_scope", "invalid_target", "authorization_pending",
-        "slow_down", "expired_token", "interaction_required", "login_required", "consent_required",
-        "account_selection_required", "invalid_request_uri", "invalid_request_object", "request_not_supported",
-        "request_uri_not_supported", "registration_not_supported",
-    ]
-
-    /// What servers say instead of the registered words: GitHub and Slack.
-    private static let synonyms = [
-        "incorrect_client_credentials": "invalid_client", "bad_client_secret": "invalid_client",
-        "invalid_client_id": "invalid_client", "bad_verification_code": "invalid_grant", "bad_refresh_token": "invalid_grant",
-        "invalid_code": "invalid_grant", "invalid_refresh_token": "invalid_grant",
-    ]
-
-    init(_ code: String?, status: Int) {
-        let code = code.map { Self.synonyms[$0] ?? $0 }
-        if let code, Self.known.contains(code) {
-            self = .registered(code)
-        } else if status == 401 {
-            // Only a wrong client is answered so by a token endpoint (RFC 6749 section 5.2).
-            self = .invalidClient
-        } else {
-            self = .unregistered(status: status)
-        }
-    }
-}
-
 /// What a token endpoint's answer holds. The refresh token stands beside the result: where a server replaces refresh tokens,
 /// it is all that keeps the login alive, whatever is wrong with the rest of the answer.
 public struct TokenAnswer: Sendable {
@@ -81,66 +30,85 @@ public enum TokenResponse {
     /// - Parameters:
     ///   - isWhole: false if the connection ended before the body did.
     ///   - now: our time, for a `Retry-After` that is a date where the answer is not dated itself.
+    ///   - isPolling: whether it answers a question of the device flow, in which `slow_down` is one of the expected errors
+    ///     (RFC 8628 section 3.5). Everywhere else it means: try again later.
     public static func read(
-        status: Int, headers: HTTPFields, body: [UInt8], isWhole: Bool = true, now: Date
+        status: Int, headers: HTTPFields, body: [UInt8], isWhole: Bool = true, now: Date, isPolling: Bool = false
     ) -> TokenAnswer {
+        let answer = ServerAnswer(status: status, headers: headers, body: body, now: now)
+        var refreshToken: Secret?
         do throws(TokenRefusal) {
-            let tokens = try parse(status: status, body: body, retryAfter: headers[.retryAfter], now: now)
-            return TokenAnswer(refreshToken: tokens.refreshToken, result: .success(tokens))
+            refreshToken = try self.refreshToken(answer, isWhole: isWhole)
+            if let refusal = refusal(answer, isWhole: isWhole, isPolling: isPolling) { throw refusal }
+            let tokens = try tokenSet(answer.body, refreshToken: refreshToken)
+            return TokenAnswer(refreshToken: refreshToken, result: .success(tokens), date: answer.date)
         } catch {
-            return TokenAnswer(refreshToken: nil, result: .failure(error))
+            return TokenAnswer(refreshToken: refreshToken, result: .failure(error), date: answer.date)
         }
     }
 
-    /// - Parameters:
-    ///   - retryAfter: the header of that name, if any.
-    ///   - now: for a `Retry-After` that is a date.
-    /// - Throws: `TokenRefusal`.
-    public static func parse(status: Int, body: [UInt8], retryAfter: String?, now: Date) throws(TokenRefusal) -> TokenSet {
-        switch status {
-        case 200..<300:
-            return try tokenSet(body)
-        case 300..<400:
-            throw .redirected(status: status)
-        case 408, 429, 500..<600:
-            throw .transient(status: status, retryAfter: retryAfter.flatMap { RetryAfter.seconds($0, now: now) })
-        case 400..<500:
-            throw .oauth(errorCode(body, status: status))
-        default:
-            throw .unusable(reason: "the status \(status)")
-        }
+    /// Why there is no token in this answer; nil if there should be one.
+    private static func refusal(_ answer: ServerAnswer, isWhole: Bool, isPolling: Bool) -> TokenRefusal? {
+        if let refusal = answer.refusalByStatus { return refusal }
+        // JSON says where it ends: of an object that can be read, nothing is missing.
+        if !isWhole, answer.body.json == nil { return .unusable(reason: "an answer that was cut off") }
+        // Some servers refuse with the status 200. Where there is a token, an error beside it is none.
+        if answer.isSuccess, answer.namedError == nil || answer.body["access_token"]?.string != nil { return nil }
+        let code = answer.refusedCode
+        guard code.isTransient, !(isPolling && code == .slowDown) else { return .oauth(code) }
+        return .transient(status: answer.status, retryAfter: answer.retryAfter)
     }
 
-    private static func errorCode(_ body: [UInt8], status: Int) -> OAuthErrorCode {
-        OAuthErrorCode(JSONValue(parsing: body)?.object?["error"]?.string, status: status)
+    /// The refresh token of any answer that has one.
+    /// - Throws: `memory`.
+    private static func refreshToken(_ answer: ServerAnswer, isWhole: Bool) throws(TokenRefusal) -> Secret? {
+        let found: String? =
+            switch (answer.body.json, answer.body["refresh_token"]) {
+            case (nil, _): RefreshTokenScanner.find(in: answer.body.text, isWhole: isWhole)
+            case (_, .string(let text)): text
+            case (_, .integer(let number)): String(number)
+            default: nil
+            }
+        // Where a character was lost, the token is not known.
+        guard let token = found.map(trimmed), !token.isEmpty, !token.unicodeScalars.contains("\u{FFFD}"),
+            answer.isSuccess || !isMasked(token)
+        else { return nil }
+        return try secret(token)
     }
 
-    private static func tokenSet(_ body: [UInt8]) throws(TokenRefusal) -> TokenSet {
+    /// Without white space and control characters at its ends: no token begins or ends with them (RFC 6749 appendix A.17).
+    private static func trimmed(_ text: String) -> String {
+        let isStray = { (scalar: Unicode.Scalar) in scalar.value <= 0x20 || (0x7F...0xA0).contains(scalar.value) }
+        let scalars = text.unicodeScalars.drop(while: isStray)
+        guard let last = scalars.lastIndex(where: { !isStray($0) }) else { return "" }
+        return String(scalars[...last])
+    }
+
+    /// Whether an error shows the token that we sent, made unreadable. To take it for a new one would end the login.
+    private static func isMasked(_ token: String) -> Bool {
+        let scalars = token.unicodeScalars
+        return ["***", "...", "xxxx", "XXXX"].contains { token.contains($0) }
+            || scalars.contains { !(0x21...0x7E).contains($0.value) }
+            || scalars.first.map { ["[", "<", "{", "("].contains($0) } ?? false
+    }
+
+    private static func tokenSet(_ body: AnswerBody, refreshToken: Secret?) throws(TokenRefusal) -> TokenSet {
         guard !body.isEmpty else { throw .unusable(reason: "an empty answer") }
-        guard let members = JSONValue(parsing: body)?.object else { throw .unusable(reason: "something that is no JSON object") }
-        if let code = members["error"]?.string, members["access_token"] == nil {
-            // Some servers refuse with the status 200.
-            throw .oauth(OAuthErrorCode(code, status: 200))
+        guard let members = body.json?.object else { throw .unusable(reason: "something that is no JSON object") }
+        guard let access = body["access_token"]?.string else { throw .unusable(reason: "no access token") }
+        guard access.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            // RFC 6749 appendix A.12, less the space: anything else could break out of a header.
+            throw .unusable(reason: "an access token with characters that no token may have")
         }
-        guard let access = members["access_token"]?.string, !access.isEmpty else { throw .unusable(reason: "no access token") }
-        let type = try tokenType(members["token_type"])
         let known: Set<String> = ["access_token", "token_type", "expires_in", "scope", "refresh_token"]
         let extras = members.filter { !known.contains($0.key) }
         return TokenSet(
-            accessToken: try token(access, "access token"),
-            tokenType: type,
-            expiresIn: try lifetime(members["expires_in"]),
-            scopes: scopes(members["scope"]),
-            refreshToken: try refreshToken(members["refresh_token"]),
+            accessToken: try secret(access),
+            tokenType: try tokenType(body["token_type"]),
+            expiresIn: try lifetime(body["expires_in"]),
+            scopes: scopes(body["scope"]),
+            refreshToken: refreshToken,
             extras: extras.isEmpty ? nil : try secret(JSONValue.object(extras).encoded()))
-    }
-
-    /// A token is what RFC 6749 appendix A.12 calls VSCHAR, less the space: anything else could break out of a header.
-    private static func token(_ text: String, _ what: String) throws(TokenRefusal) -> Secret {
-        guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-            throw .unusable(reason: "an \(what) with characters that no token may have")
-        }
-        return try secret(text)
     }
 
     private static func secret(_ text: String) throws(TokenRefusal) -> Secret {
@@ -151,15 +119,10 @@ public enum TokenResponse {
         }
     }
 
-    private static func refreshToken(_ value: JSONValue?) throws(TokenRefusal) -> Secret? {
-        guard let text = value?.string, !text.isEmpty else { return nil }
-        return try token(text, "refresh token")
-    }
-
     /// Servers write the type in any case, or a word of their own; all of these are sent as `Bearer`. Those that need a
     /// proof with each request would be refused by the API, so they are refused here.
     private static func tokenType(_ value: JSONValue?) throws(TokenRefusal) -> String {
-        guard let type = value?.string, !type.isEmpty else { return "Bearer" }
+        guard let type = value?.string.map(trimmed), !type.isEmpty else { return "Bearer" }
         if ["dpop", "mac", "pop"].contains(type.lowercased()) {
             throw .unusable(reason: "a token that needs a proof with every request (\(type.lowercased()))")
         }
@@ -169,19 +132,27 @@ public enum TokenResponse {
         return type
     }
 
-    /// A whole number of seconds, also as a string (IoT-X, older Azure). "3600abc" is refused: half a number is no number.
+    /// Seconds, also as a string (IoT-X, older Azure) and with a decimal point, whose fraction is dropped. "3600abc" is
+    /// refused: half a number is no number.
     private static func lifetime(_ value: JSONValue?) throws(TokenRefusal) -> Int? {
         let tenYears = 315_360_000
         let seconds: Int?
         switch value {
-        case nil, .null: return nil
+        case nil: return nil
         case .integer(let number): seconds = number
-        case .number(let number): seconds = number.isFinite ? Int(min(max(number, -1), Double(tenYears))) : nil
-        case .string(let text): seconds = text.utf8.allSatisfy { (48...57).contains($0) } ? Int(text) : nil
+        case .number(let number): seconds = number >= 0 ? Int(min(number, Double(tenYears))) : nil
+        case .string(let text): seconds = wholeSeconds(text)
         default: seconds = nil
         }
         guard let seconds, seconds >= 0 else { throw .unusable(reason: "a lifetime (expires_in) that is no number of seconds") }
         return min(seconds, tenYears)
+    }
+
+    /// Digits, or digits with a point and more digits.
+    private static func wholeSeconds(_ text: String) -> Int? {
+        let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+        let areDigits = parts.allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy { (48...57).contains($0) } }
+        return areDigits ? Int(parts[0]) : nil
     }
 
     private static func scopes(_ value: JSONValue?) -> [String]? {

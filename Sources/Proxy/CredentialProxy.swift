@@ -129,7 +129,9 @@ public final class CredentialProxy: Sendable {
         // The next request has another token in any case; this one can have it only if its body is still here.
         let replacement = try? await target.token.replacement(for: token)
         guard let replacement, case .whole = body else { return answer }
-        return try await send(replacement)
+        let second = try await send(replacement)
+        if second.status == 401 { await target.token.refusedAgain() }
+        return second
     }
 
     private func body(of request: Request) async throws -> StreamedRequest.Body {

@@ -8,6 +8,7 @@ actor TokenHolder {
     struct Held: Equatable {
         /// What stands in `Authorization` (RFC 6750 section 2.1).
         let authorization: String
+        fileprivate let hash: TokenHash
         fileprivate let until: Date
     }
 
@@ -18,7 +19,9 @@ actor TokenHolder {
     private let minimumLifetime: Int?
     private let agent: any TokenAgent
     private var held: Held?
-    private var flight: Task<Held, any Error>?
+    /// A token that was refused although it had just taken the place of a refused one: another would fare no better.
+    private var hopelessUntil = Date.distantPast
+    private let flights = SingleFlight<TokenHash?, Held>()
 
     init(_ name: String, minimumLifetime: Int?, agent: any TokenAgent) {
         self.name = name
@@ -29,31 +32,34 @@ actor TokenHolder {
     /// - Throws: what the agent throws.
     func current() async throws -> Held {
         if let held, Date() < held.until { return held }
-        return try await fetch(.cached)
+        return try await fetch(nil)
     }
 
     /// What to send after a server has refused a token, however many requests it was refused to.
-    func replacement(for rejected: Held) async throws -> Held {
+    /// - Returns: nil where another token would be refused, too.
+    func replacement(for rejected: Held) async throws -> Held? {
         if let held, held.authorization != rejected.authorization { return held }
-        return try await fetch(.rejected)
+        guard Date() >= hopelessUntil else { return nil }
+        return try await fetch(rejected.hash)
     }
 
-    /// One question at a time; who comes meanwhile gets the same answer.
-    private func fetch(_ mode: TokenAsk.Mode) async throws -> Held {
-        if let flight { return try await flight.value }
-        let (agent, name) = (agent, name)
-        let ask = TokenAsk(mode: mode, minimumLifetime: minimumLifetime)
-        let task = Task {
-            let token = try await agent.token(name, ask)
+    /// Says that a replacement was refused like the token before it.
+    func refusedAgain() { hopelessUntil = Date().addingTimeInterval(Self.longest) }
+
+    /// - Parameter rejected: the token that an API has refused.
+    private func fetch(_ rejected: TokenHash?) async throws -> Held {
+        var ask = TokenAsk(mode: rejected == nil ? .cached : .rejected, minimumLifetime: minimumLifetime)
+        ask.rejectedToken = rejected
+        let (agent, name, wanted) = (agent, name, ask)
+        let held = try await flights.run(rejected) {
+            let token = try await agent.token(name, wanted)
             let now = Date()
             // Half of what is left, so that no token is sent at the end of its life.
             let left = token.expires.map { max(0, $0.timeIntervalSince(now)) / 2 } ?? Self.longest
             return Held(
-                authorization: "Bearer " + token.token.revealed(), until: now.addingTimeInterval(min(left, Self.longest)))
+                authorization: "Bearer " + token.token.revealed(), hash: TokenHash(of: token.token),
+                until: now.addingTimeInterval(min(left, Self.longest)))
         }
-        flight = task
-        defer { flight = nil }
-        let held = try await task.value
         self.held = held
         return held
     }

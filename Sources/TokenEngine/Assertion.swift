@@ -22,19 +22,21 @@ enum Assertion {
 
     /// Proves who the client is, at the server that the settings name.
     /// - Throws: `TokenFailure.badKey` if the secret is no key that can sign.
-    static func ofClient(_ credential: Credential, now: Date) async throws(TokenFailure) -> Secret {
-        let client = credential.keyPair.client
+    static func ofClient(_ configuration: CredentialConfiguration, now: Date) async throws(TokenFailure) -> Secret {
+        let client = configuration.keyPair.client
         return try await sign(
-            credential, subject: client.id, scope: nil, now: now,
-            symmetric: credential.settings.clientAuthentication == .clientSecretJWT)
+            configuration, subject: client.id, scope: nil, now: now,
+            symmetric: configuration.settings.clientAuthentication == .clientSecretJWT)
     }
 
     /// Asks for a token in the client's own name (RFC 7523 section 2.1). Google reads the scopes in it.
-    static func asGrant(_ credential: Credential, access: RequestedAccess, now: Date) async throws(TokenFailure) -> Secret {
-        let client = credential.keyPair.client
-        let scopes = access.scopes.isEmpty ? credential.settings.scopes : access.scopes
+    static func asGrant(_ configuration: CredentialConfiguration, access: RequestedAccess, now: Date) async throws(TokenFailure)
+        -> Secret
+    {
+        let client = configuration.keyPair.client
+        let scopes = access.scopes.isEmpty ? configuration.settings.scopes : access.scopes
         return try await sign(
-            credential, subject: client.username ?? client.id, scope: scopes.isEmpty ? nil : scopes.joined(separator: " "),
+            configuration, subject: client.username ?? client.id, scope: scopes.isEmpty ? nil : scopes.joined(separator: " "),
             now: now,
             symmetric: false)
     }
@@ -47,14 +49,14 @@ enum Assertion {
     }
 
     private static func sign(
-        _ credential: Credential, subject: String, scope: String?, now: Date, symmetric: Bool
+        _ configuration: CredentialConfiguration, subject: String, scope: String?, now: Date, symmetric: Bool
     ) async throws(TokenFailure) -> Secret {
-        let settings = credential.settings
+        let settings = configuration.settings
         let issued = Int(now.timeIntervalSince1970)
         let claims = Claims(
-            iss: credential.keyPair.client.id, sub: subject, aud: settings.tokenURL.description, iat: issued,
+            iss: configuration.keyPair.client.id, sub: subject, aud: settings.tokenURL.description, iat: issued,
             exp: issued + Int(lifetime), jti: Base64URL.encode(Random.bytes(24)), scope: scope)
-        let key = credential.keyPair.client.secret?.revealed() ?? ""
+        let key = configuration.keyPair.client.secret?.revealed() ?? ""
         do {
             let keys = JWTKeyCollection()
             if symmetric {

@@ -1,7 +1,7 @@
 public import HTTPTypes
 public import OAuth
 
-/// An endpoint's answer.
+/// An answer, read to its end or to where its connection broke.
 public struct EndpointAnswer: Sendable {
     public var status: Int
     public var headerFields: HTTPFields
@@ -12,6 +12,7 @@ public struct EndpointAnswer: Sendable {
     public var isWhole: Bool
 
     public init(status: Int, headerFields: HTTPFields = [:], body: [UInt8], isWhole: Bool = true) {
+        self.isWhole = isWhole
         self.status = status
         self.headerFields = headerFields
         self.body = body

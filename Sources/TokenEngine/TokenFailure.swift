@@ -1,3 +1,4 @@
+public import FoundationEssentials
 public import OAuth
 
 /// Why there is no token. None of these carries a word of the server's beyond a registered error code.
@@ -5,14 +6,25 @@ public enum TokenFailure: Error, Equatable, Sendable {
     /// `invalid_client`: the key pair is wrong, or was regenerated elsewhere.
     case keyPairRefused
     case refused(OAuthErrorCode)
+    /// The server has refused before, and is not asked again yet.
+    case stillRefused(TokenState.Refusal)
     case unreachable(TransportFailure)
     /// The server failed with this status, after every try.
     case serverFailing(status: Int)
-    /// The server asks to be left alone for longer than we wait.
+    /// The server limits the rate, for longer than we wait.
     case busy(retryAfter: Int?)
     case redirected(status: Int)
     case unusableAnswer(reason: String)
-    /// Another process kept the credential's lock for longer than we wait.
+    /// The server has replaced the refresh token, and the new one is stored; but there is no token in its answer.
+    case onlyRefreshToken(reason: String)
+    /// A refresh token was sent at this time, and its answer is missing: whether the server has replaced it is not known.
+    /// - Parameters:
+    ///   - until: when it is sent again at the earliest; nil for with the next call.
+    ///   - status: of the server's last answer, where there was one.
+    case outcomeUnknown(sent: Date, until: Date?, status: Int?)
+    /// Callers have had too many good tokens replaced within a minute.
+    case tooManyRenewals(wait: Int)
+    /// Another process kept the credential's claim for longer than we wait.
     case lockTimeout
     /// Only a person can help.
     case loginNeeded(LoginNeed)
@@ -33,6 +45,48 @@ public enum TokenFailure: Error, Equatable, Sendable {
     case memory
 }
 
+extension TokenFailure {
+    /// What can be done about a failure.
+    public enum Remedy: Equatable, Sendable {
+        /// The same again, later: after so many seconds where that is known.
+        case retry(after: Int?)
+        case logIn
+        case replaceSecret
+        /// The settings of the credential, or of the machine.
+        case configure
+        /// Ask for something else.
+        case askOtherwise
+        /// Nothing can be promised: what went wrong has to be looked at.
+        case investigate
+    }
+
+    public var remedy: Remedy {
+        switch self {
+        case .keyPairRefused: .replaceSecret
+        case .stillRefused(let refusal): refusal.cause == .client ? .replaceSecret : .logIn
+        case .busy(let seconds): .retry(after: seconds)
+        case .tooManyRenewals(let seconds): .retry(after: seconds)
+        case .serverFailing, .lockTimeout, .outcomeUnknown: .retry(after: nil)
+        case .unreachable(let failure): failure.isTransient ? .retry(after: nil) : .configure
+        case .loginNeeded, .ownedElsewhere, .noRefreshToken: .logIn
+        case .refused(.invalidGrant), .refused(.registered("access_denied")): .logIn
+        case .refused, .redirected, .badKey, .noSuchEndpoint: .configure
+        case .noSubject(.failed(_, let failure)): failure.remedy
+        case .noSubject: .configure
+        case .lifetimeTooShort: .askOtherwise
+        case .unusableAnswer, .onlyRefreshToken, .notStored, .memory: .investigate
+        }
+    }
+
+    /// Whether the server has spoken against this very client: its pair is wrong, and the same again is refused again.
+    public var isRefusal: Bool {
+        switch self {
+        case .keyPairRefused, .refused: true
+        default: false
+        }
+    }
+}
+
 /// Why no answer came.
 public enum TransportFailure: Error, Equatable, Sendable {
     /// No connection: nothing was sent.
@@ -45,6 +99,22 @@ public enum TransportFailure: Error, Equatable, Sendable {
     case answerTooLarge(host: String)
     /// The certificates to trust, or a proxy variable, can't be used.
     case configuration(reason: String)
+
+    /// Whether the same request may go through later.
+    var isTransient: Bool {
+        switch self {
+        case .noConnection, .answerLost: true
+        case .certificate, .answerTooLarge, .configuration: false
+        }
+    }
+
+    /// Whether the request may have reached the server.
+    var isUncertain: Bool {
+        switch self {
+        case .answerLost, .answerTooLarge: true
+        case .noConnection, .certificate, .configuration: false
+        }
+    }
 }
 
 /// Why there is no token to exchange (RFC 8693 section 2.1).

@@ -4,7 +4,7 @@ import Sodium
 
 /// What is exchanged for a token (RFC 8693 section 2.1), fetched anew for each exchange.
 struct TokenSubject {
-    let store: any TokenStore
+    let store: any TokenStateStore
     /// A valid token of another credential.
     let token: (String) async throws -> CachedToken
 
@@ -22,7 +22,7 @@ struct TokenSubject {
         case .credential(let name):
             guard let stored = try? await store.credential(name) else { throw .noSubject(.missing(name: name)) }
             // An exchange waits for its subject under its own lock. With none behind it, no circle can form.
-            guard stored.settings.grant != .tokenExchange else { throw .noSubject(.exchange(name: name)) }
+            guard stored.configuration.settings.grant != .tokenExchange else { throw .noSubject(.exchange(name: name)) }
             do {
                 return try await token(name).token
             } catch let failure as TokenFailure {

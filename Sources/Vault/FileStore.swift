@@ -1,30 +1,36 @@
 import Glibc
-import Sodium
+import Linux
 
 /// A vault in one file: `header || u64 length || sealed root || sealed records`.
-struct FileStore: VaultStore {
+struct FileStore: RecordStore {
     /// Where the file really is: symlinks are followed once, and stay.
     let path: String
 
     init(path: String) {
-        self.path = File.resolve(path)
+        self.path = Path.resolve(path)
     }
 
-    private var folder: String { File.folder(of: path) }
     private var lockPath: String { path + ".lock" }
     private var previousPath: String { path + ".previous" }
-    private var temporaryPrefix: String { path + ".new-" }
 
     // MARK: Reading
 
     func snapshot() throws(VaultError) -> any VaultSnapshot {
-        try FileSnapshot(File.open(path))
+        try FileSnapshot(existing { () throws(FileError) in try File.open(path) })
     }
 
     func isCurrent(_ snapshot: any VaultSnapshot) throws(VaultError) -> Bool {
         guard let snapshot = snapshot as? FileSnapshot else { return false }
         // The snapshot holds its file open, so its inode can't have been given to another.
-        return try File.identity(of: path) == snapshot.identity
+        return try existing { () throws(FileError) in try Path.status(of: path).identity } == snapshot.identity
+    }
+
+    private func existing<R>(_ body: () throws(FileError) -> R) throws(VaultError) -> R {
+        do throws(FileError) {
+            return try body()
+        } catch {
+            throw error.isMissing ? .noVault(path: path) : VaultError(error)
+        }
     }
 
     // MARK: Committing
@@ -35,34 +41,37 @@ struct FileStore: VaultStore {
         _ commit: VaultCommit, replacing previous: (any VaultSnapshot)?, in room: ReservedRoom?
     ) throws(VaultError) {
         let previous = previous as? FileSnapshot
-        removeLeftovers()
-        let temporary = room?.file.path ?? newTemporary()
+        // The commit lock is held: what is not locked is nobody's.
+        AtomicFile.removeAbandoned(beside: path)
         do throws(VaultError) {
-            let file: File
-            if let room { file = room.file } else { file = try File.create(temporary) }
-            try write(commit, to: file, from: previous)
-            try file.endHere()
+            let new = try newFile(in: room)
+            try write(commit, to: new, from: previous)
+            try VaultError.onDisk(new.finish())
             try checkStillCurrent(previous)
-            try file.synchronise()
             if let previous, !commit.forgetsPrevious { try keep(previous) }
-            try File.rename(temporary, to: path)
-        } catch {
-            File.remove(temporary)
-            if case .diskFull = error { throw .diskFull(path: path) }
-            throw error
+            try VaultError.onDisk(new.replace(removing: commit.forgetsPrevious ? previousPath : nil))
+        } catch .diskFull {
+            throw .diskFull(path: path)
         }
-        if commit.forgetsPrevious { File.remove(previousPath) }
-        try File.synchroniseFolder(folder)
     }
 
-    private func write(_ commit: VaultCommit, to file: File, from previous: FileSnapshot?) throws(VaultError) {
+    /// The reserved file, at its beginning, or another one if it has become the vault, or somebody has removed it.
+    private func newFile(in room: ReservedRoom?) throws(VaultError) -> AtomicFile {
+        guard let file = room?.file, file.isUsable else { return try VaultError.onDisk(AtomicFile(beside: path)) }
+        try VaultError.onDisk(file.startOver())
+        return file
+    }
+
+    private func write(_ commit: VaultCommit, to file: AtomicFile, from previous: FileSnapshot?) throws(VaultError) {
         var head = commit.header
         head.append(UInt64(commit.sealedRoot.count), width: 8)
-        try file.write(head)
-        try file.write(commit.sealedRoot)
+        try VaultError.onDisk(file.write(head))
+        try VaultError.onDisk(file.write(commit.sealedRoot))
         var run: Range<UInt64>?
         func flush() throws(VaultError) {
-            if let range = run, let previous { try file.append(range, of: previous.file) }
+            if let range = run, let previous, try !VaultError.onDisk(file.append(range, of: previous.file)) {
+                throw .damaged(.records, reason: "end too early")
+            }
             run = nil
         }
         for record in commit.records {
@@ -78,16 +87,18 @@ struct FileStore: VaultStore {
                 }
             case .added(_, let sealed):
                 try flush()
-                try file.write(sealed)
+                try VaultError.onDisk(file.write(sealed))
             }
         }
         try flush()
-        if let previous, previous.owner != (geteuid(), getegid()) { try file.give(to: previous.owner.0, previous.owner.1) }
+        if let owner = previous?.owner, owner != (geteuid(), getegid()) {
+            try VaultError.onDisk(file.give(to: owner.0, owner.1))
+        }
     }
 
     private func checkStillCurrent(_ previous: FileSnapshot?) throws(VaultError) {
         guard let previous else {
-            if File.exists(path) { throw .vaultExists(path: path) }
+            if Path.exists(path) { throw .vaultExists(path: path) }
             return
         }
         guard try isCurrent(previous) else { throw .conflict }
@@ -95,53 +106,45 @@ struct FileStore: VaultStore {
 
     /// `<vault>.previous` becomes another name of the current file, so that one step back is always at hand.
     private func keep(_ previous: FileSnapshot) throws(VaultError) {
-        let temporary = newTemporary()
-        if !File.link(path, to: temporary) {
-            // A file system without hard links: a copy.
-            let copy = try File.create(temporary)
-            try copy.append(0..<previous.size, of: previous.file)
-            try copy.synchronise()
-        }
-        do throws(VaultError) {
-            try File.rename(temporary, to: previousPath)
+        // After a commit that failed behind this step it is that already, and rename(2) would leave both names.
+        if Path.identity(of: previousPath) == previous.identity { return }
+        let name = AtomicFile.freshName(beside: path)
+        guard Path.link(path, to: name) else { return try copy(previous) }
+        do throws(FileError) {
+            try Path.rename(name, to: previousPath)
         } catch {
-            File.remove(temporary)
-            throw error
+            Path.remove(name)
+            throw VaultError(error)
         }
+    }
+
+    /// For a file system without hard links.
+    private func copy(_ previous: FileSnapshot) throws(VaultError) {
+        AtomicFile.removeAbandoned(beside: previousPath)
+        let copy = try VaultError.onDisk(AtomicFile(beside: previousPath))
+        guard try VaultError.onDisk(copy.append(0..<previous.size, of: previous.file)) else {
+            throw .damaged(.records, reason: "end too early")
+        }
+        try VaultError.onDisk(copy.finish())
+        try VaultError.onDisk(copy.replace())
     }
 
     func reserve() throws(VaultError) -> ReservedRoom {
-        let file = try File.create(newTemporary())
-        let room = ReservedRoom(file)
-        _ = try file.tryLock(byte: 0)
+        let size = try existing { () throws(FileError) in try Path.status(of: path).size }
         do throws(VaultError) {
-            try file.allocate(File.open(path).status().size + 256 << 10)
+            let file = try VaultError.onDisk(AtomicFile(beside: path))
+            try VaultError.onDisk(file.reserve(size + 256 << 10))
+            return ReservedRoom(file)
         } catch .diskFull {
             throw .diskFull(path: path)
-        }
-        return room
-    }
-
-    private func newTemporary() -> String {
-        temporaryPrefix + Hex.encode(Random.bytes(8).span.bytes)
-    }
-
-    /// What a process that died in the middle of a commit left behind. The commit lock is held, so it is nobody's,
-    /// unless it is reserved room, which is locked.
-    private func removeLeftovers() {
-        let prefix = File.name(of: temporaryPrefix)
-        for name in File.names(inFolder: folder) where name.hasPrefix(prefix) {
-            let path = folder + "/" + name
-            guard let file = try? File.openLock(path), (try? file.tryLock(byte: 0)) == true else { continue }
-            File.remove(path)
         }
     }
 
     // MARK: Locks
 
     func tryLock(_ place: LockPlace) throws(VaultError) -> HeldLock? {
-        let file = try File.openLock(lockPath)
-        return try file.tryLock(byte: place.byte) ? HeldLock(file) : nil
+        let file = try VaultError.onDisk(File.openLock(lockPath))
+        return try VaultError.onDisk(file.tryLock(byte: place.byte)) ? HeldLock(file) : nil
     }
 }
 
@@ -152,40 +155,38 @@ final class FileSnapshot: VaultSnapshot {
     let sealedRoot: [UInt8]
     let recordsStart: UInt64
     let size: UInt64
-    let identity: File.Identity
-    let owner: (uid_t, gid_t)
+    let identity: FileStatus.Identity
+    let owner: (UInt32, UInt32)
 
     var recordsLength: UInt64 { size - recordsStart }
 
     init(_ file: File) throws(VaultError) {
-        let status = try file.status()
-        guard status.kind == S_IFREG else {
-            throw .notARegularFile(path: file.path, kind: File.kindName(status.kind))
-        }
+        let status = try VaultError.onDisk(file.status())
+        guard status.kind == .file else { throw .notARegularFile(path: file.path, kind: status.kind.rawValue) }
         guard status.permissions & 0o077 == 0 else {
             throw .permissionsTooWide(path: file.path, mode: status.permissions)
         }
-        let prefix = try file.read(Header.fixedLength, at: 0)
+        let prefix = try VaultError.onDisk(file.read(Header.fixedLength, at: 0))
         guard prefix.count == Header.fixedLength else { throw .damaged(.header, reason: "ends too early") }
         let headerLength = try Header.length(fromPrefix: prefix)
-        header = try file.read(headerLength, at: 0)
-        let lengthField = try file.read(8, at: UInt64(headerLength))
+        header = try VaultError.onDisk(file.read(headerLength, at: 0))
+        let lengthField = try VaultError.onDisk(file.read(8, at: UInt64(headerLength)))
         guard header.count == headerLength else { throw .damaged(.header, reason: "ends too early") }
         guard lengthField.count == 8 else { throw .damaged(.root, reason: "ends too early") }
         var cursor = Cursor(0..<8, part: .root)
-        let rootLength = try cursor.u64(in: lengthField.span.bytes)
+        let rootLength = try cursor.u64(in: lengthField.rawSpan)
         let rootStart = UInt64(headerLength) + 8
-        guard rootLength <= Limits.root, rootLength <= status.size - rootStart else {
+        guard rootLength <= Limits.root, status.size >= rootStart, rootLength <= status.size - rootStart else {
             throw .damaged(.root, reason: "ends too early")
         }
-        sealedRoot = try file.read(Int(rootLength), at: rootStart)
+        sealedRoot = try VaultError.onDisk(file.read(Int(rootLength), at: rootStart))
         recordsStart = rootStart + rootLength
         (size, identity, owner) = (status.size, status.identity, (status.owner, status.group))
         self.file = file
     }
 
     func record(_ entry: RootEntry) throws(VaultError) -> [UInt8] {
-        let bytes = try file.read(entry.length, at: recordsStart + entry.offset)
+        let bytes = try VaultError.onDisk(file.read(entry.length, at: recordsStart + entry.offset))
         guard bytes.count == entry.length else { throw .damaged(.records, reason: "end too early") }
         return bytes
     }

@@ -25,8 +25,8 @@ struct Header: Equatable {
     /// The header with its checksum, and its MAC under the header key.
     func serialised(key: borrowing SecretBytes) -> [UInt8] {
         var bytes = body
-        bytes += KeyedHash.checksum(bytes.span.bytes)
-        bytes += KeyedHash.hash(bytes.span.bytes, key: key)
+        bytes += KeyedHash.checksum(bytes.rawSpan)
+        bytes += KeyedHash.hash(bytes.rawSpan, key: key)
         return bytes
     }
 
@@ -34,9 +34,9 @@ struct Header: Equatable {
     static func length(fromPrefix bytes: [UInt8]) throws(VaultError) -> Int {
         guard bytes.starts(with: magic) else { throw .damaged(.header, reason: "is not that of a claviger vault") }
         var cursor = Cursor(magic.count..<bytes.count, part: .header)
-        let version = try cursor.u32(in: bytes.span.bytes)
+        let version = try cursor.u32(in: bytes.rawSpan)
         guard version == Self.version else { throw .newerFormat(version: version) }
-        let length = try cursor.count(in: bytes.span.bytes, atMost: Limits.header, of: "its length")
+        let length = try cursor.count(in: bytes.rawSpan, atMost: Limits.header, of: "its length")
         guard length >= fixedLength + trailerLength else { throw .damaged(.header, reason: "ends too early") }
         return length
     }
@@ -48,13 +48,13 @@ struct Header: Equatable {
             throw .damaged(.header, reason: "ends too early")
         }
         let bodyEnd = bytes.count - Self.trailerLength
-        let checksum = KeyedHash.checksum(bytes.span.bytes.extracting(0..<bodyEnd))
+        let checksum = KeyedHash.checksum(bytes.rawSpan.extracting(0..<bodyEnd))
         guard Array(bytes[bodyEnd..<(bodyEnd + KeyedHash.length)]) == checksum else {
             throw .damaged(.header, reason: "does not match its checksum")
         }
         var cursor = Cursor((Self.magic.count + 8)..<bodyEnd, part: .header)
         vaultID = Array(bytes[try cursor.take(16)])
-        let count = try cursor.count(in: bytes.span.bytes, atMost: Limits.slots, of: "the number of slots")
+        let count = try cursor.count(in: bytes.rawSpan, atMost: Limits.slots, of: "the number of slots")
         guard count > 0 else { throw .damaged(.header, reason: "has no slot") }
         var slots: [Slot] = []
         for _ in 0..<count { slots.append(try Slot.parse(&cursor, in: bytes)) }
@@ -70,8 +70,8 @@ struct Header: Equatable {
     /// Whether the MAC at the end of `bytes` was made with the header key.
     static func verify(_ bytes: [UInt8], key: borrowing SecretBytes) -> Bool {
         let macStart = bytes.count - KeyedHash.length
-        let span = bytes.span.bytes
+        let span = bytes.rawSpan
         let mac = KeyedHash.hash(span.extracting(0..<macStart), key: key)
-        return KeyedHash.equal(mac.span.bytes, span.extracting(macStart..<bytes.count))
+        return KeyedHash.equal(mac.rawSpan, span.extracting(macStart..<bytes.count))
     }
 }

@@ -1,4 +1,4 @@
-import Glibc
+import Linux
 public import Sodium
 
 /// A key file: one line, `claviger-key-1 ` and 64 hexadecimal digits. Whoever can read it can open the vault.
@@ -9,19 +9,14 @@ public enum KeyFile {
     /// Reads a key file.
     /// - Throws: `system`, `notARegularFile`, `permissionsTooWide`, `damaged(.keyFile)`, `memory`.
     public static func read(_ path: String) throws(VaultError) -> Secret {
-        let file: File
-        do throws(VaultError) {
-            file = try File.open(path)
-        } catch .noVault {
-            throw .system(operation: "open the key file", path: path, errno: ENOENT)
-        }
-        let status = try file.status()
-        guard status.kind == S_IFREG else { throw .notARegularFile(path: path, kind: File.kindName(status.kind)) }
+        let file = try VaultError.onDisk(File.open(path, operation: "open the key file"))
+        let status = try VaultError.onDisk(file.status())
+        guard status.kind == .file else { throw .notARegularFile(path: path, kind: status.kind.rawValue) }
         guard status.permissions & 0o077 == 0 else { throw .permissionsTooWide(path: path, mode: status.permissions) }
-        var line = try file.read(prefix.count + keyLength * 2 + 2, at: 0)
+        var line = try VaultError.onDisk(file.read(prefix.count + keyLength * 2 + 2, at: 0))
         if line.last == UInt8(ascii: "\n") { line.removeLast() }
         guard line.starts(with: prefix) else { throw .damaged(.keyFile, reason: "is not a claviger key file") }
-        let digits = line.span.bytes.extracting(prefix.count..<line.count)
+        let digits = line.rawSpan.extracting(prefix.count..<line.count)
         guard let key = try VaultError.unwrap({ () throws(SodiumError) in try Hex.decodeSecret(digits, count: keyLength) })
         else { throw .damaged(.keyFile, reason: "does not hold \(keyLength * 2) hexadecimal digits") }
         return Secret(key)
@@ -31,12 +26,19 @@ public enum KeyFile {
     /// - Throws: `system` (also if the file exists), `diskFull`, `memory`.
     public static func create(_ path: String) throws(VaultError) -> Secret {
         let key = try VaultError.mapping { () throws(SodiumError) in Secret(try SecretBytes.random(count: keyLength)) }
-        try File.makeFolders(File.folder(of: path))
-        let file = try File.create(path)
-        let digits = key.withBytes { Hex.encode($0) }
-        try file.write(prefix + Array(digits.utf8) + [UInt8(ascii: "\n")])
-        try file.synchronise()
-        try File.synchroniseFolder(File.folder(of: path))
+        let folder = Path.folder(of: path)
+        try VaultError.onDisk(Path.makeFolders(folder))
+        let file = try VaultError.onDisk(File.create(path))
+        do throws(VaultError) {
+            let digits = key.withBytes { Hex.encode($0) }
+            try VaultError.onDisk(file.write(prefix + Array(digits.utf8) + [UInt8(ascii: "\n")]))
+            try VaultError.onDisk(file.sync())
+            try VaultError.onDisk(Path.syncFolder(folder))
+        } catch {
+            // Half a key file opens nothing, and would be in the way of the next attempt.
+            Path.remove(path)
+            throw error
+        }
         return key
     }
 }

@@ -129,6 +129,6 @@ extension UnlockedVault {
 extension Slot {
     fileprivate var hexID: String {
         let id = id
-        return Hex.encode(id.span.bytes)
+        return Hex.encode(id.rawSpan)
     }
 }

@@ -1,17 +1,18 @@
 import Glibc
+import Linux
 public import Sodium
 
 /// A vault whose header has been read and nothing else: there is no key, so there is nothing to read with.
 public struct LockedVault: Sendable {
-    let store: any VaultStore
+    let store: any RecordStore
     private let snapshot: any VaultSnapshot
     private let header: Header
-    private let memory: GenerationMemory?
+    private let memory: SeenGenerations?
 
     /// Reads the header of the vault at `path`.
     /// - Parameter memory: where generations are remembered; nil to accept an older vault than was seen before.
     /// - Throws: `noVault`, `notARegularFile`, `permissionsTooWide`, `damaged`, `newerFormat`, `system`.
-    public init(path: String, memory: GenerationMemory?) throws(VaultError) {
+    public init(path: String, memory: SeenGenerations?) throws(VaultError) {
         store = FileStore(path: path)
         snapshot = try store.snapshot()
         header = try Header(parsing: snapshot.header)
@@ -28,8 +29,8 @@ public struct LockedVault: Sendable {
             guard
                 let vaultKey = try VaultError.unwrap({ () throws(SodiumError) in try key.unwrap(slot, vaultID: header.vaultID) })
             else { continue }
-            let keys = try VaultKeys.derive(from: vaultKey)
-            return try UnlockedVault(store: store, keys: keys, memory: memory, vaultID: header.vaultID)
+            let cipher = VaultCipher(vaultID: header.vaultID, keys: try VaultKeys.derive(from: vaultKey))
+            return try UnlockedVault(store: store, cipher: cipher, memory: memory)
         }
         throw .wrongKey
     }
@@ -54,11 +55,11 @@ extension LockedVault {
     /// - Throws: `vaultExists`, `diskFull`, `system`, `memory`.
     public static func create(
         at path: String, keys: [(key: UnlockKey, label: String)], cost: PasswordHashCost = .moderate,
-        memory: GenerationMemory?
+        memory: SeenGenerations?
     ) throws(VaultError) -> UnlockedVault {
         precondition(!keys.isEmpty && keys.count <= Limits.slots)
-        if File.exists(path) { throw .vaultExists(path: path) }
-        try File.makeFolders(File.folder(of: path))
+        if Path.exists(path) { throw .vaultExists(path: path) }
+        try VaultError.onDisk(Path.makeFolders(Path.folder(of: path)))
         let store = FileStore(path: path)
         let vaultID = Random.bytes(16)
         let now = UInt64(time(nil))
@@ -73,12 +74,13 @@ extension LockedVault {
             }
             notes.append(Root.SlotNote(slotID: slots[slots.count - 1].id, created: now, label: label))
         }
-        let subkeys = try VaultKeys.derive(from: vaultKey)
-        let header = Header(vaultID: vaultID, slots: slots).serialised(key: subkeys.header)
+        let cipher = VaultCipher(vaultID: vaultID, keys: try VaultKeys.derive(from: vaultKey))
+        let header = cipher.serialise(Header(vaultID: vaultID, slots: slots))
         let root = Root.serialise(generation: 1, committed: now, slotNotes: notes, count: 0, entries: [])
-        let sealed = UnlockedVault.sealRoot(root, header: header, keys: subkeys)
         try store.commit(
-            VaultCommit(header: header, sealedRoot: sealed, records: [], forgetsPrevious: false), replacing: nil, in: nil)
-        return try UnlockedVault(store: store, keys: subkeys, memory: memory, vaultID: vaultID)
+            VaultCommit(
+                header: header, sealedRoot: cipher.seal(root: root, header: header), records: [], forgetsPrevious: false),
+            replacing: nil, in: nil)
+        return try UnlockedVault(store: store, cipher: cipher, memory: memory)
     }
 }

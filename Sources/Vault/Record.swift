@@ -33,11 +33,11 @@ public struct Record: Sendable {
     ) {
         var writer = SpanWriter()
         writer.number(description.count, width: 4, into: &target)
-        writer.bytes(description.span.bytes, into: &target)
+        writer.bytes(description.rawSpan, into: &target)
         writer.number(secrets.count, width: 4, into: &target)
         for (name, secret) in secrets {
             writer.number(name.utf8.count, width: 1, into: &target)
-            writer.bytes(Array(name.utf8).span.bytes, into: &target)
+            writer.bytes(Array(name.utf8).rawSpan, into: &target)
             writer.number(secret.count, width: 4, into: &target)
             secret.withBytes { writer.bytes($0, into: &target) }
         }

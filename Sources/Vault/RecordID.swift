@@ -7,7 +7,7 @@ public struct RecordID: Hashable, Comparable, Sendable {
     private let low: UInt64
 
     static func fresh() -> RecordID {
-        RecordID(Random.bytes(length).span.bytes, at: 0)
+        RecordID(Random.bytes(length).rawSpan, at: 0)
     }
 
     init(_ bytes: RawSpan, at offset: Int) {

@@ -45,7 +45,7 @@ struct Root {
 
     /// - Parameter plaintext: padded, as it came out of its seal.
     init(parsing plaintext: [UInt8]) throws(VaultError) {
-        let span = plaintext.span.bytes
+        let span = plaintext.rawSpan
         guard let end = Padding.unpaddedLength(span, block: Limits.rootBlock) else {
             throw .damaged(.root, reason: "is not padded as it should be")
         }
@@ -70,12 +70,12 @@ struct Root {
     }
 
     private static func parseNotes(_ cursor: inout Cursor, in bytes: [UInt8]) throws(VaultError) -> [SlotNote] {
-        let count = try cursor.count(in: bytes.span.bytes, atMost: Limits.slots, of: "the number of slots")
+        let count = try cursor.count(in: bytes.rawSpan, atMost: Limits.slots, of: "the number of slots")
         var notes: [SlotNote] = []
         for _ in 0..<count {
             let id = Array(bytes[try cursor.take(Slot.idLength)])
-            let created = try cursor.u64(in: bytes.span.bytes)
-            let length = try cursor.u16(in: bytes.span.bytes)
+            let created = try cursor.u64(in: bytes.rawSpan)
+            let length = try cursor.u16(in: bytes.rawSpan)
             guard length <= Limits.labelBytes, let label = String(validating: bytes[try cursor.take(length)], as: UTF8.self)
             else { throw .damaged(.root, reason: "holds a label that is no text") }
             notes.append(SlotNote(slotID: id, created: created, label: label))
@@ -116,7 +116,7 @@ struct Root {
     /// The index of the record of this kind and name, by a scan: for one look-up that is faster than any index.
     func index(of name: String, kind: RecordKind) -> Int? {
         let wanted = Array(name.utf8)
-        return plaintext.withUnsafeBufferPointer { all in
+        return unsafe plaintext.withUnsafeBufferPointer { all in
             entries.firstIndex { entry in
                 unsafe entry.kind == kind && entry.name.count == wanted.count
                     && UnsafeBufferPointer(rebasing: all[entry.name]).elementsEqual(wanted)

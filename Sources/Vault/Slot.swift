@@ -66,7 +66,7 @@ struct Slot: Equatable {
     }
 
     static func parse(_ cursor: inout Cursor, in bytes: [UInt8]) throws(VaultError) -> Slot {
-        let span = bytes.span.bytes
+        let span = bytes.rawSpan
         let kindByte = try cursor.u8(in: span)
         guard let kind = SlotKind(rawValue: kindByte) else {
             throw .damaged(.header, reason: "slot kind \(kindByte) is unknown")
@@ -89,27 +89,11 @@ struct Slot: Equatable {
             return .recipient(publicKey: Array(bytes[try cursor.take(32)]))
         case .passphrase:
             let cost = PasswordHashCost(
-                passes: try cursor.u32(in: bytes.span.bytes), memory: try cursor.u64(in: bytes.span.bytes))
+                passes: try cursor.u32(in: bytes.rawSpan), memory: try cursor.u64(in: bytes.rawSpan))
             guard Limits.passes.contains(cost.passes), Limits.memory.contains(cost.memory) else {
                 throw .damaged(.header, reason: "a passphrase slot asks for an excessive cost")
             }
             return .passphrase(cost, salt: Array(bytes[try cursor.take(PasswordHash.saltLength)]))
         }
     }
-}
-
-/// Every number that comes from the file is held against these before it is used.
-enum Limits {
-    static let passes: ClosedRange<UInt32> = 1...16
-    static let memory: ClosedRange<UInt64> = 8192...(2 << 30)
-    static let slots = 64
-    static let header = 64 << 10
-    static let root = 1 << 30
-    static let records = 1 << 20
-    static let record = 1 << 20
-    static let nameBytes = 512
-    static let labelBytes = 512
-    static let secrets = 256
-    static let recordBlock = 256
-    static let rootBlock = 1024
 }

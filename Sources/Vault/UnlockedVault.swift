@@ -4,29 +4,21 @@ import Synchronization
 
 /// An open vault: it reads records, and commits changes.
 public final class UnlockedVault: Sendable {
-    let store: any VaultStore
-    let vaultID: [UInt8]
-    private let keys: VaultKeys
-    private let memory: GenerationMemory?
-    private let current: Mutex<State>
+    let store: any RecordStore
+    private let cipher: VaultCipher
+    private let memory: SeenGenerations?
+    private let current: Mutex<VaultState>
     private let sealed = Mutex<[RecordKind: @Sendable () -> Record?]>([:])
 
-    /// A snapshot, with its root proven to be of this vault, whole, and no older than what was seen.
-    struct State: Sendable {
-        let snapshot: any VaultSnapshot
-        let root: Root
-    }
-
-    init(
-        store: any VaultStore, keys: consuming VaultKeys, memory: GenerationMemory?, vaultID: [UInt8]
-    ) throws(VaultError) {
-        let state = try Self.load(store, keys: keys, memory: memory, vaultID: vaultID)
+    init(store: any RecordStore, cipher: VaultCipher, memory: SeenGenerations?) throws(VaultError) {
+        let state = try VaultState(store, cipher: cipher, memory: memory)
         self.store = store
-        self.keys = keys
+        self.cipher = cipher
         self.memory = memory
-        self.vaultID = vaultID
         current = Mutex(state)
     }
+
+    var vaultID: [UInt8] { cipher.vaultID }
 
     // MARK: Reading
 
@@ -34,7 +26,7 @@ public final class UnlockedVault: Sendable {
     public var generation: UInt64 { current.withLock { $0.root.generation } }
 
     /// Makes this state the newest that was seen, even if a newer one was.
-    public func remember(in memory: GenerationMemory) {
+    public func remember(in memory: SeenGenerations) {
         memory.remember(generation, of: vaultID)
     }
 
@@ -48,25 +40,18 @@ public final class UnlockedVault: Sendable {
     /// - Returns: nil if there is no such credential.
     /// - Throws: `noVault`, `damaged`, `wentBack`, `system`.
     public func recordID(of name: String) throws(VaultError) -> RecordID? {
-        let state = try refreshed()
-        return state.root.index(of: name, kind: .credential).map { state.root.entries[$0].id }
+        try refreshed().entry(name)?.id
     }
 
     /// The names of all credentials in the order of their bytes.
-    public func names() -> [String] {
-        let root = current.withLock { $0.root }
-        return root.entries.filter { $0.kind == .credential }.map { root.name(of: $0) }
-            .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    }
+    public func names() -> [String] { current.withLock { $0 }.names() }
 
     /// Reads one credential, from the newest state of the vault.
     /// - Throws: `noSuchCredential`, `damaged`, `memory`, `system`.
     public func record(_ name: String) throws(VaultError) -> Record {
         let state = try refreshed()
-        guard let index = state.root.index(of: name, kind: .credential) else {
-            throw .noSuchCredential(name: name, near: CredentialName.nearest(to: name, among: names()))
-        }
-        return try read(state.root.entries[index], in: state)
+        guard let entry = state.entry(name) else { throw state.noSuchCredential(name) }
+        return try state.read(entry)
     }
 
     /// Reads the one record of a kind of which there is one at most, from the newest state of the vault.
@@ -74,8 +59,7 @@ public final class UnlockedVault: Sendable {
     /// - Throws: `damaged`, `memory`, `system`.
     public func record(only kind: RecordKind) throws(VaultError) -> Record? {
         let state = try refreshed()
-        guard let entry = state.root.entries.first(where: { $0.kind == kind }) else { return nil }
-        return try read(entry, in: state)
+        return try state.entry(only: kind).map { entry throws(VaultError) in try state.read(entry) }
     }
 
     /// Reads every credential in turn, in the order of the names' bytes.
@@ -84,82 +68,42 @@ public final class UnlockedVault: Sendable {
         let credentials = state.root.entries.filter { $0.kind == .credential }
             .map { (name: state.root.name(of: $0), entry: $0) }
             .sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-        for (name, entry) in credentials { try body(name, try read(entry, in: state)) }
-    }
-
-    func read(_ entry: RootEntry, in state: State) throws(VaultError) -> Record {
-        let sealed = try state.snapshot.record(entry)
-        let hash = KeyedHash.hash(sealed.span.bytes, key: keys.recordHash)
-        guard KeyedHash.equal(hash.span.bytes, state.root.hash(of: entry).span.bytes) else {
-            throw .damaged(.records, reason: "hold one that is not the one in the root")
-        }
-        let context = Self.recordContext(vaultID: vaultID, id: entry.id)
-        let plaintext: SecretBytes
-        do throws(SodiumError) {
-            plaintext = try AEAD.open(sealed.span.bytes, context: context.span.bytes, key: keys.record)
-        } catch {
-            throw error == .sealBroken ? .damaged(.records, reason: "hold one that does not open") : .memory
-        }
-        return try Record(parsing: plaintext)
+        for (name, entry) in credentials { try body(name, try state.read(entry)) }
     }
 
     /// The newest state: read anew only if another process has committed.
-    func refreshed() throws(VaultError) -> State {
+    func refreshed() throws(VaultError) -> VaultState {
         let state = current.withLock { $0 }
         if try store.isCurrent(state.snapshot) { return state }
-        let newer = try Self.load(store, keys: keys, memory: memory, vaultID: vaultID)
+        let newer = try VaultState(store, cipher: cipher, memory: memory)
         current.withLock { $0 = newer }
         return newer
     }
 
-    private static func load(
-        _ store: any VaultStore, keys: borrowing VaultKeys, memory: GenerationMemory?, vaultID: [UInt8]
-    ) throws(VaultError) -> State {
-        // What was seen must be read first: another process commits, then remembers.
-        let seen = memory?.newest(vaultID)
-        let snapshot = try store.snapshot()
-        guard try Header(parsing: snapshot.header).vaultID == vaultID else {
-            throw .damaged(.header, reason: "is that of another vault")
-        }
-        guard Header.verify(snapshot.header, key: keys.header) else {
-            throw .damaged(.header, reason: "was changed by somebody without the key")
-        }
-        let root = try Root(parsing: openRoot(snapshot, keys: keys))
-        guard root.recordsLength == snapshot.recordsLength else {
-            let reason = root.recordsLength > snapshot.recordsLength ? "end too early" : "have trailing bytes"
-            throw .damaged(.records, reason: reason)
-        }
-        if let seen, root.generation < seen { throw .wentBack(generation: root.generation, seen: seen) }
-        if seen != root.generation { memory?.remember(root.generation, of: vaultID) }
-        return State(snapshot: snapshot, root: root)
-    }
-
-    private static func openRoot(_ snapshot: any VaultSnapshot, keys: borrowing VaultKeys) throws(VaultError) -> [UInt8] {
-        let context = rootContext(header: snapshot.header)
-        do throws(SodiumError) {
-            return try AEAD.openOrdinary(snapshot.sealedRoot.span.bytes, context: context.span.bytes, key: keys.root)
-        } catch {
-            throw .damaged(.root, reason: "does not open")
-        }
-    }
-
     // MARK: Committing
 
-    /// Changes the vault in one commit. `body` sees the newest state; nobody else commits meanwhile.
-    /// - Parameter room: what `reserveRoom` has taken, for a commit that must not fail for want of it.
-    /// - Throws: what `body` throws, `lockTimeout`, `diskFull`, `tooLarge`, `system`; nothing has changed then.
-    public func update<R>(in room: ReservedRoom? = nil, _ body: (inout VaultTransaction) throws -> R) throws -> R {
+    /// Changes the vault in one commit, whatever `body` does to how many records. `body` sees the newest state; nobody else
+    /// commits meanwhile.
+    /// - Parameters:
+    ///   - room: what `reserveRoom` has taken, for a commit that must not fail for want of it. After an error it is as it
+    ///     was, for the next attempt.
+    ///   - alongside: records of kinds of which there is one at most, to be committed if `body` changes anything, but not
+    ///     over one that it has replaced itself.
+    /// - Throws: what `body` throws, `lockTimeout`, `diskFull`, `tooLarge`, `damaged`, `system`; nothing has changed then.
+    public func update<R>(
+        in room: ReservedRoom? = nil, alongside: [RecordKind: Record] = [:], _ body: (inout VaultTransaction) throws -> R
+    ) throws -> R {
         let lock = try lockForCommit()
         defer { withExtendedLifetime(lock) {} }
         let state = try refreshed()
-        var transaction = VaultTransaction(vault: self, state: state)
+        var transaction = VaultTransaction(state: state)
         let result = try body(&transaction)
-        if !transaction.isEmpty {
-            for (kind, record) in sealed.withLock({ $0 }) {
-                if let record = record() { transaction.replace(only: kind, with: record) }
-            }
+        if transaction.isEmpty { return result }
+        transaction.add(alongside)
+        for (kind, record) in sealed.withLock({ $0 }) {
+            if let record = record() { transaction.replace(only: kind, with: record) }
         }
-        if !transaction.isEmpty { try commit(transaction, on: state, in: room) }
+        try commit(transaction, on: state, in: room)
         return result
     }
 
@@ -168,16 +112,8 @@ public final class UnlockedVault: Sendable {
         sealed.withLock { $0[kind] = record }
     }
 
-    /// What a keyed hash of the vault's is for; each has a key of its own.
-    public enum HashUse: Sendable { case auditChain, tokenFingerprint }
-
     /// Keyed BLAKE2b, 32 bytes.
-    public func hash(_ bytes: [UInt8], for use: HashUse) -> [UInt8] {
-        switch use {
-        case .auditChain: KeyedHash.hash(bytes.span.bytes, key: keys.auditChain)
-        case .tokenFingerprint: KeyedHash.hash(bytes.span.bytes, key: keys.tokenFingerprint)
-        }
-    }
+    public func hash(_ bytes: [UInt8], for use: HashUse) -> [UInt8] { cipher.hash(bytes, for: use) }
 
     /// Takes room on the disk for one commit.
     /// - Throws: `diskFull`, `lockTimeout`, `system`.
@@ -197,40 +133,25 @@ public final class UnlockedVault: Sendable {
     }
 
     private func commit(
-        _ transaction: VaultTransaction, on state: State, in room: ReservedRoom?
+        _ transaction: VaultTransaction, on state: VaultState, in room: ReservedRoom?
     ) throws(VaultError) {
-        let added = transaction.sealedAdditions(keys: keys)
+        // Only somebody with the key can have written it; adding to it would trap.
+        guard state.root.generation < .max else { throw .damaged(.root, reason: "is of the last generation there can be") }
+        let added = transaction.sealedAdditions(by: cipher)
         let merged = try MergedRecords(root: state.root, dropped: transaction.dropped, added: added)
         let root = Root.serialise(
             generation: state.root.generation + 1, committed: UInt64(time(nil)),
             slotNotes: transaction.slots?.notes ?? state.root.slotNotes, count: merged.placements.count,
             entries: merged.entryBytes)
-        let header: [UInt8]
-        if let slots = transaction.slots?.slots {
-            header = Header(vaultID: vaultID, slots: slots).serialised(key: keys.header)
-        } else {
-            header = state.snapshot.header
-        }
+        let slots = transaction.slots?.slots
+        let header = slots.map { cipher.serialise(Header(vaultID: vaultID, slots: $0)) } ?? state.snapshot.header
         try store.commit(
             VaultCommit(
-                header: header, sealedRoot: Self.sealRoot(root, header: header, keys: keys), records: merged.placements,
+                header: header, sealedRoot: cipher.seal(root: root, header: header), records: merged.placements,
                 forgetsPrevious: transaction.forgetsPrevious),
             replacing: state.snapshot, in: room)
-        let committed = try Self.load(store, keys: keys, memory: memory, vaultID: vaultID)
+        let committed = try VaultState(store, cipher: cipher, memory: memory)
         current.withLock { $0 = committed }
-    }
-
-    static func sealRoot(_ plaintext: [UInt8], header: [UInt8], keys: borrowing VaultKeys) -> [UInt8] {
-        AEAD.seal(plaintext.span.bytes, context: rootContext(header: header).span.bytes, key: keys.root)
-    }
-
-    /// The whole header is part of it: an old header can't be put before a new root.
-    private static func rootContext(header: [UInt8]) -> [UInt8] {
-        Array("claviger root".utf8) + header
-    }
-
-    static func recordContext(vaultID: [UInt8], id: RecordID) -> [UInt8] {
-        Array("claviger record".utf8) + vaultID + id.bytes
     }
 
     // MARK: Locks
@@ -239,9 +160,6 @@ public final class UnlockedVault: Sendable {
     /// - Returns: nil while another holds it.
     /// - Throws: `system`.
     public func tryLock(credential name: String) throws(VaultError) -> HeldLock? {
-        // A byte of the lock file far from the first one, chosen by a keyed hash so that it tells nothing of the name.
-        let hash = KeyedHash.hash(Array(name.utf8).span.bytes, key: keys.lockPlaces)
-        let number = hash.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        return try store.tryLock(LockPlace(byte: Int64(number >> 2) | 1))
+        try store.tryLock(cipher.lockPlace(for: name))
     }
 }

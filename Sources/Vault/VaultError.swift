@@ -1,6 +1,8 @@
+public import Linux
+
 /// The parts of a vault file, as far as damage can be placed.
 public enum VaultPart: String, Sendable {
-    case header, root, records, log
+    case header, root, records
     case keyFile = "key file"
 }
 
@@ -22,8 +24,6 @@ public enum VaultError: Error, Equatable, Sendable {
     case system(operation: String, path: String, errno: Int32)
     /// Another process kept the lock for longer than we wait.
     case lockTimeout
-    /// Another process has been writing the log for longer than we wait.
-    case logBusy(path: String)
     /// The vault changed between reading and committing; reading again and trying again is right.
     case conflict
     case noSuchCredential(name: String, near: String?)
@@ -32,4 +32,22 @@ public enum VaultError: Error, Equatable, Sendable {
     case tooLarge(what: String, limit: Int)
     /// The kernel does not let this process lock enough memory, or give Argon2id enough of it.
     case memory
+}
+
+extension VaultError {
+    /// The vault's word for what a system call refused.
+    public init(_ error: FileError) {
+        self =
+            error.isFull
+            ? .diskFull(path: error.path) : .system(operation: error.operation, path: error.path, errno: error.code)
+    }
+
+    /// Runs one piece of work on files; its error becomes the vault's.
+    public static func onDisk<R>(_ body: @autoclosure () throws(FileError) -> R) throws(VaultError) -> R {
+        do throws(FileError) {
+            return try body()
+        } catch {
+            throw VaultError(error)
+        }
+    }
 }

@@ -29,6 +29,9 @@ struct VaultKeys: ~Copyable {
     }
 }
 
+/// What a keyed hash of the vault's is for; each has a key of its own.
+public enum HashUse: Sendable { case auditChain, tokenFingerprint }
+
 /// What a person or a machine brings to open a slot.
 public enum UnlockKey: Sendable {
     case passphrase(Secret)
@@ -55,14 +58,14 @@ public enum UnlockKey: Sendable {
         switch (self, body) {
         case (.passphrase(let passphrase), .passphrase(let cost, let salt)):
             return try passphrase.withBytes { bytes throws(SodiumError) in
-                try PasswordHash.key(passphrase: bytes, salt: salt.span.bytes, cost: cost)
+                try PasswordHash.key(passphrase: bytes, salt: salt.rawSpan, cost: cost)
             }
         case (.keyFile(let key), .keyFile):
             // One key file may open several vaults: each gets a wrapping key of its own.
             let message = Array("claviger key file".utf8) + vaultID
             return try key.withBytes { bytes throws(SodiumError) in
                 let key = try SecretBytes(copying: bytes)
-                return try SecretBytes(copying: KeyedHash.hash(message.span.bytes, key: key).span.bytes)
+                return try SecretBytes(copying: KeyedHash.hash(message.rawSpan, key: key).rawSpan)
             }
         default:
             return nil
@@ -74,7 +77,7 @@ public enum UnlockKey: Sendable {
         let body = newSlotBody(cost: cost)
         let context = Slot.context(vaultID: vaultID, id: id, body: body)
         guard let key = try wrappingKey(for: body, vaultID: vaultID) else { preconditionFailure() }
-        let wrapped = vaultKey.withBytes { AEAD.seal($0, context: context.span.bytes, key: key) }
+        let wrapped = vaultKey.withBytes { AEAD.seal($0, context: context.rawSpan, key: key) }
         return Slot(id: id, body: body, wrapped: wrapped)
     }
 
@@ -83,7 +86,7 @@ public enum UnlockKey: Sendable {
         guard let key = try wrappingKey(for: slot.body, vaultID: vaultID) else { return nil }
         let context = Slot.context(vaultID: vaultID, id: slot.id, body: slot.body)
         do throws(SodiumError) {
-            return try AEAD.open(slot.wrapped.span.bytes, context: context.span.bytes, key: key)
+            return try AEAD.open(slot.wrapped.rawSpan, context: context.rawSpan, key: key)
         } catch .sealBroken {
             return nil
         }

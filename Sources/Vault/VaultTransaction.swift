@@ -1,9 +1,6 @@
-import Sodium
-
 /// What one commit will do. Reading through it sees what it has changed so far.
 public struct VaultTransaction {
-    private let vault: UnlockedVault
-    private let state: UnlockedVault.State
+    private let state: VaultState
     private(set) var dropped: Set<RecordID> = []
     private var written: [String: Record] = [:]
     private var writtenAlone: [RecordKind: Record] = [:]
@@ -11,8 +8,7 @@ public struct VaultTransaction {
     private(set) var slots: (slots: [Slot], notes: [Root.SlotNote])?
     private(set) var forgetsPrevious = false
 
-    init(vault: UnlockedVault, state: UnlockedVault.State) {
-        self.vault = vault
+    init(state: VaultState) {
         self.state = state
     }
 
@@ -29,9 +25,7 @@ public struct VaultTransaction {
     }
 
     private func stored(_ name: String) -> RootEntry? {
-        guard let index = state.root.index(of: name, kind: .credential) else { return nil }
-        let entry = state.root.entries[index]
-        return dropped.contains(entry.id) ? nil : entry
+        state.entry(name).flatMap { dropped.contains($0.id) ? nil : $0 }
     }
 
     public func contains(_ name: String) -> Bool {
@@ -41,16 +35,27 @@ public struct VaultTransaction {
     /// - Throws: `noSuchCredential`, `damaged`, `memory`.
     public func record(_ name: String) throws(VaultError) -> Record {
         if let record = written[name] { return record }
-        guard let entry = stored(name) else {
-            throw .noSuchCredential(name: name, near: CredentialName.nearest(to: name, among: vault.names()))
-        }
-        return try vault.read(entry, in: state)
+        guard let entry = stored(name) else { throw state.noSuchCredential(name) }
+        return try state.read(entry)
+    }
+
+    /// The one record of a kind of which there is one at most.
+    /// - Returns: nil if there is none.
+    /// - Throws: `damaged`, `memory`.
+    public func record(only kind: RecordKind) throws(VaultError) -> Record? {
+        if let record = writtenAlone[kind] { return record }
+        return try state.entry(only: kind).map { entry throws(VaultError) in try state.read(entry) }
     }
 
     /// Stores the one record of a kind of which there is one at most.
     public mutating func replace(only kind: RecordKind, with record: Record) {
         for entry in state.root.entries where entry.kind == kind { dropped.insert(entry.id) }
         writtenAlone[kind] = record
+    }
+
+    /// Stores records of such kinds, but for those that were replaced already.
+    mutating func add(_ alongside: [RecordKind: Record]) {
+        for (kind, record) in alongside where writtenAlone[kind] == nil { replace(only: kind, with: record) }
     }
 
     /// Stores a new credential.
@@ -71,9 +76,7 @@ public struct VaultTransaction {
     /// - Throws: `noSuchCredential`.
     public mutating func remove(_ name: String) throws(VaultError) {
         let entry = stored(name)
-        guard written.removeValue(forKey: name) != nil || entry != nil else {
-            throw .noSuchCredential(name: name, near: CredentialName.nearest(to: name, among: vault.names()))
-        }
+        guard written.removeValue(forKey: name) != nil || entry != nil else { throw state.noSuchCredential(name) }
         if let entry { dropped.insert(entry.id) }
     }
 
@@ -85,20 +88,11 @@ public struct VaultTransaction {
     }
 
     /// The written records under fresh ids, sealed, in ascending order of id.
-    func sealedAdditions(keys: borrowing VaultKeys) -> [(entry: Root.NewEntry, sealed: [UInt8])] {
-        var additions: [(entry: Root.NewEntry, sealed: [UInt8])] = []
-        let all =
-            written.map { (kind: RecordKind.credential, name: $0.key, record: $0.value) }
-            + writtenAlone.map { (kind: $0.key, name: "-", record: $0.value) }
-        for (kind, name, record) in all {
-            let id = RecordID.fresh()
-            let context = UnlockedVault.recordContext(vaultID: vault.vaultID, id: id)
-            let sealed = record.withPlaintext { AEAD.seal($0, context: context.span.bytes, key: keys.record) }
-            let hash = KeyedHash.hash(sealed.span.bytes, key: keys.recordHash)
-            additions.append(
-                (Root.NewEntry(id: id, kind: kind, name: name, sealedLength: sealed.count, hash: hash), sealed))
-        }
-        return additions.sorted { $0.entry.id < $1.entry.id }
+    func sealedAdditions(by cipher: VaultCipher) -> [(entry: Root.NewEntry, sealed: [UInt8])] {
+        let named = written.map { cipher.seal($0.value, kind: .credential, name: $0.key) }
+        // The name is always `-`: there is one such record.
+        let alone = writtenAlone.map { cipher.seal($0.value, kind: $0.key, name: "-") }
+        return (named + alone).sorted { $0.entry.id < $1.entry.id }
     }
 }
 

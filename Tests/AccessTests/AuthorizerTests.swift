@@ -71,12 +71,15 @@ import TokenEngine
         #expect(decide(both, query("x"), by: alice) == allowed("x"))
     }
 
-    @Test func `audiences and other machines' logins are the owner's to ask for`() {
+    @Test func `audiences, resending and other machines' logins are the owner's to ask for`() {
         let rule = policy(Rule(credential: "a", subject: alicesUser, maxTTL: 60))
         #expect(decide(rule, TokenAsk(access: RequestedAccess(audiences: ["x"])), by: alice) == .denied)
         var takesOver = TokenAsk()
         takesOver.takesOver = true
         #expect(decide(rule, takesOver, by: alice) == .denied)
+        var resends = TokenAsk()
+        resends.resends = true
+        #expect(decide(rule, resends, by: alice) == .denied)
         #expect(decide(rule, TokenAsk(mode: .rejected), by: alice) == allowed(maxTTL: 60))
     }
 

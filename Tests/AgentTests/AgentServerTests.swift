@@ -1,5 +1,5 @@
 import Access
-import AgentSocket
+import AgentProtocol
 import Foundation
 import HTTP
 import OAuth
@@ -11,6 +11,7 @@ import TokenEngine
 import Vault
 
 @testable import Agent
+@testable import AgentProtocol
 
 /// A clock that moves when told; nothing that sleeps by it wakes but by being cancelled.
 final class StillClock: WallClock {
@@ -69,16 +70,9 @@ final class AgentFixture: Sendable {
         key = Secret(try SecretBytes.random(count: 32))
         let path = folder.file("vault")
         vault = try LockedVault.create(at: path, keys: [(.keyFile(key), "")], memory: nil)
-        let local = LocalAgent(vault: vault, transport: server)
+        let local = CredentialService(vault: vault, transport: server)
         for name in ["a", "b"] { _ = try await local.add(name, try Self.credential(), verify: false) }
-        let agent = AgentServer(vault: path, memory: nil, transport: server, clock: clock, limits: limits, refresh: refresh) {
-            error in
-            if case VaultError.noSuchCredential = error {
-                return AgentProblem(title: "no such credential", status: 404, exit: 66)
-            }
-            if case TokenFailure.keyPairRefused = error { return AgentProblem(title: "refused", status: 403, exit: 77) }
-            return AgentProblem(title: "\(error)", status: 500, exit: 70)
-        }
+        let agent = AgentServer(vault: path, memory: nil, transport: server, clock: clock, limits: limits, refresh: refresh)
         self.agent = agent
         if unlocked { try agent.open(try LockedVault(path: path, memory: nil).unlock(with: .keyFile(key))) }
         let socket = AgentSocket(path: folder.file("s"))
@@ -107,7 +101,10 @@ final class AgentFixture: Sendable {
         _ method: String, _ target: String, headers: [String] = [], body: String = ""
     ) async throws -> (status: Int, body: String) {
         let socket = socket
-        let result = await offThePool { Result { try socket.exchange(method, target, headers: headers, body: Array(body.utf8)) } }
+        var request = AgentRequest(method, target, body: Array(body.utf8))
+        request.headers = headers
+        let asked = request
+        let result = await offThePool { Result { try socket.send(asked) } }
         let answer = try result.get()
         return (answer.status, String(decoding: answer.body, as: UTF8.self))
     }
@@ -157,7 +154,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     private func agent(_ kind: Kind) async throws -> (any TokenAgent, AgentFixture) {
         let fixture = try await AgentFixture()
         switch kind {
-        case .local: return (LocalAgent(vault: fixture.vault, transport: fixture.server), fixture)
+        case .local: return (CredentialService(vault: fixture.vault, transport: fixture.server), fixture)
         case .client: return (fixture.client, fixture)
         }
     }
@@ -284,18 +281,18 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
                 try await fixture.client.unlock(UnlockRequest(keyFile: key, ttl: nil, idle: nil))
                 return nil
             } catch {
-                return (error as? AgentProblem)?.status
+                return (error as? Problem)?.code.status
             }
         }
         for wait in [1.0, 2, 4, 8, 16, 32, 60, 60] {
-            #expect(await unlock(wrong) == 500)
+            #expect(await unlock(wrong) == 403)
             #expect(await unlock(fixture.key) == 429)
             fixture.clock.advance(wait - 0.5)
             #expect(await unlock(fixture.key) == 429)
             fixture.clock.advance(1)
         }
         #expect(await unlock(fixture.key) == nil)
-        #expect(await unlock(wrong) == 500)
+        #expect(await unlock(wrong) == 403)
         fixture.clock.advance(1)
         #expect(await unlock(fixture.key) == nil)
     }
@@ -310,7 +307,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     @Test func theVaultThatIsMeantMustBeTheOne() async throws {
         let fixture = try await AgentFixture()
         let other = AgentClient(socket: fixture.socket, vault: "/another")
-        await #expect(throws: AgentProblem.otherVault) { try await other.token("a", TokenAsk()) }
+        await #expect(throws: Problem.otherVault) { try await other.token("a", TokenAsk()) }
         let same = AgentClient(socket: fixture.socket, vault: fixture.folder.file("vault"))
         #expect(try await same.token("a", TokenAsk()).token.revealed() == "made-up-token-1")
     }
@@ -319,7 +316,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     @Test func anotherProcessesCommitIsSeenAtOnce() async throws {
         let fixture = try await AgentFixture()
         #expect(try await fixture.ask("GET", "/v1/tokens/a", headers: ["Accept: text/plain"]).body == "made-up-token-1")
-        let other = LocalAgent(
+        let other = CredentialService(
             vault: try LockedVault(path: fixture.folder.file("vault"), memory: nil).unlock(with: .keyFile(fixture.key)),
             transport: fixture.server)
         let pair = ClientIdentity(id: "id-2", secret: try Secret(utf8: "made-up-secret-2"))
@@ -623,7 +620,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
                     group.addTask {
                         await offThePool {
                             var served = 0
-                            while (try? socket.exchange("GET", "/v1/tokens/a"))?.status == 200 { served += 1 }
+                            while (try? socket.send(.token("a")))?.status == 200 { served += 1 }
                             return served
                         }
                     }
@@ -634,7 +631,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
             fixture.agent.shutDown()
             try await fixture.ended()
             _ = await served
-            #expect(throws: AgentSocket.Failure.self) { try socket.exchange("GET", "/v1/status") }
+            #expect(throws: AgentSocket.Failure.self) { try socket.send(.status()) }
         }
     }
 
@@ -656,7 +653,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
             path: fixture.folder.file("vault"), memory: nil, transport: fixture.server, clock: fixture.clock,
             refresh: RefreshSettings())
         vault.open(try LockedVault(path: vault.path, memory: nil).unlock(with: .keyFile(fixture.key)), ttl: nil, idle: nil)
-        let requests = AgentRequests(vault: vault, clock: fixture.clock, describe: { _ in AgentProblem.denied }, shutDown: {})
+        let requests = AgentRequests(vault: vault, clock: fixture.clock, shutDown: {})
         let stranger = geteuid() + 70_000
         func ask(_ uid: UInt32) async -> Int {
             let peer = ConnectionPeer.process(PeerProcess(uid: uid, gid: 1, pid: 1))

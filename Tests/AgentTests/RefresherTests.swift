@@ -19,7 +19,7 @@ import Vault
 
     /// Forty more credentials, each with a token.
     private func askForForty(_ fixture: AgentFixture) async throws {
-        let local = LocalAgent(vault: fixture.vault, transport: fixture.server)
+        let local = CredentialService(vault: fixture.vault, transport: fixture.server)
         for number in 0..<40 {
             _ = try await local.add("c\(number)", try AgentFixture.credential(), verify: false)
             _ = try await token(fixture, "c\(number)")
@@ -136,7 +136,7 @@ import Vault
     @Test func aRemovedCredentialIsForgotten() async throws {
         let fixture = try await AgentFixture()
         _ = try await token(fixture)
-        try await LocalAgent(vault: fixture.vault, transport: fixture.server).remove("a")
+        try await CredentialService(vault: fixture.vault, transport: fixture.server).remove("a")
         fixture.clock.advance(3600 * 0.89)
         await fixture.agent.refresh()
         #expect(fixture.server.requests == 1)

@@ -266,7 +266,7 @@ import Testing
         (#"{"body":"{\"access_token\":\"a\",\"expires_in\":\"3600abc\"}"}"#, 69, "a lifetime"),
         (#"{"body":"{\"access_token\":\"a\\nb\"}"}"#, 69, "characters that no token may have"),
         (#"{"huge_body":1100000}"#, 69, "larger than any token"),
-        (#"{"status":429,"headers":{"Retry-After":"900"}}"#, 75, "left alone"),
+        (#"{"status":429,"headers":{"Retry-After":"900"}}"#, 75, "rate limited by the server"),
         (#"{"status":400,"body":"{\"error\":\"invalid_scope\"}"}"#, 77, "invalid_scope"),
         (#"{"status":401}"#, 77, "rotate torq"),
     ]

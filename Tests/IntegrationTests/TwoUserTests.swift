@@ -92,7 +92,7 @@ struct TwoUserTests {
         try await machine.keep("init")
         for name in ["torq", "other"] { try await machine.add(name) }
         try await machine.keep("agent")
-        #expect(await machine.develop("token", "torq").refuses(77, "nothing allows you this"))
+        #expect(await machine.develop("token", "torq").refuses(77, "no rule allows you to use"))
         #expect(await machine.develop("list").output.isEmpty)
 
         try await machine.keep("allow", "torq", "--user", machine.developer)
@@ -113,11 +113,11 @@ struct TwoUserTests {
 
         // What was not allowed, and what is not there, look the same.
         for name in ["other", "nobody"] {
-            #expect(await machine.develop("token", name).refuses(77, "nothing allows you this"))
-            #expect(await machine.develop("show", name).refuses(77, "nothing allows you this"))
+            #expect(await machine.develop("token", name).refuses(77, "no rule allows you to use"))
+            #expect(await machine.develop("show", name).refuses(77, "no rule allows you to use"))
         }
-        #expect(await machine.develop("token", "torq", "--scope", "more").refuses(77, "nothing allows you this"))
-        #expect(await machine.develop("token", "torq", "--take-over").refuses(77, "nothing allows you this"))
+        #expect(await machine.develop("token", "torq", "--scope", "more").refuses(77, "no rule allows you to use"))
+        #expect(await machine.develop("token", "torq", "--take-over").refuses(77, "no rule allows you to use"))
         for command in [["lock"], ["agent", "stop"]] {
             let result = await machine.run(as: machine.developer, [machine.home.file("claviger")] + command)
             #expect(result.refuses(77, "only the agent's own user and root"), "\(result.errors)")
@@ -150,7 +150,7 @@ struct TwoUserTests {
         #expect(await machine.run(as: machine.keeper, ["/bin/cat", "/proc/\(pid)/environ"]).output.isEmpty)
 
         try await machine.keep("deny", "torq", "--user", machine.developer)
-        #expect(await machine.develop("token", "torq").refuses(77, "nothing allows you this"))
+        #expect(await machine.develop("token", "torq").refuses(77, "no rule allows you to use"))
         // The agent's own user has all the while had everything.
         try await machine.keep("token", "other")
     }
@@ -164,7 +164,7 @@ struct TwoUserTests {
         let token = await machine.develop("token", "torq", "--format", "json")
         #expect(token.output.contains(#""scope" : "read write""#), "\(token.errors)")
         #expect(await machine.develop("token", "torq", "--scope", "read").status == 0)
-        #expect(await machine.develop("token", "torq", "--scope", "admin").refuses(77, "nothing allows you this"))
+        #expect(await machine.develop("token", "torq", "--scope", "admin").refuses(77, "no rule allows you to use"))
 
         // Tokens of this server live 3,600 s.
         try await machine.keep("allow", "torq", "--group", machine.group, "--max-ttl", "30m")
@@ -177,6 +177,6 @@ struct TwoUserTests {
         #expect(await machine.develop("token", "new").status == 0)
         try await machine.keep("remove", "new", "--yes")
         try await machine.add("new")
-        #expect(await machine.develop("token", "new").refuses(77, "nothing allows you this"))
+        #expect(await machine.develop("token", "new").refuses(77, "no rule allows you to use"))
     }
 }

@@ -417,6 +417,7 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-http = make_server("127.0.0.1", 0, app, handler_class=Quiet)
-print(address(), flush=True)
-http.serve_forever()
+if __name__ == "__main__":
+    http = make_server("127.0.0.1", 0, app, handler_class=Quiet)
+    print(address(), flush=True)
+    http.serve_forever()

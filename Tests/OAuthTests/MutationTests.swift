@@ -44,25 +44,51 @@ private struct SplitMix: RandomNumberGenerator {
         }
     }
 
-    @Test func tokenResponses() throws {
+    @Test func `reads any answer of a token endpoint`() throws {
         let seeds = [
             #"{"access_token":"2YotnFZFEjr1zCsicMWpAA","token_type":"example","expires_in":3600,"refresh_token":"tGz","x":[1,{"y":null}]}"#,
             #"{"error":"invalid_client","error_description":"no"}"#,
             #"{"access_token":"a","expires_in":"899","scope":["a","b"]}"#,
+            #"{'refresh_token':'tGz','x':"\ud83d\ude00"}{"refresh_token":"x"}"#,
+            "access_token=a&refresh_token=t%47z&x=y",
         ]
         var granted = 0
+        var kept = 0
         mutants(of: seeds) { bytes in
             for status in [200, 400, 503] {
-                do throws(TokenRefusal) {
-                    let tokens = try TokenResponse.parse(status: status, body: bytes, retryAfter: nil, now: Date())
-                    granted += 1
-                    let token = tokens.accessToken.withBytes { $0.array() }
-                    #expect(!token.isEmpty && token.allSatisfy { (0x21...0x7E).contains($0) })
-                    #expect(tokens.expiresIn.map { (0...315_360_000).contains($0) } ?? true)
-                } catch {}
+                let answer = TokenResponse.read(
+                    status: status, headers: [:], body: bytes, isWhole: bytes.count % 2 == 0, now: Date())
+                if let refreshToken = answer.refreshToken?.withBytes({ $0.array() }) {
+                    kept += 1
+                    #expect(refreshToken.count > 0 && refreshToken.first! > 0x20 && refreshToken.last! > 0x20)
+                    #expect(status == 200 || refreshToken.allSatisfy { (0x21...0x7E).contains($0) })
+                }
+                guard case .success(let tokens) = answer.result else { continue }
+                granted += 1
+                let token = tokens.accessToken.withBytes { $0.array() }
+                #expect(!token.isEmpty && token.allSatisfy { (0x21...0x7E).contains($0) })
+                #expect(tokens.expiresIn.map { (0...315_360_000).contains($0) } ?? true)
             }
+            _ = RevocationAnswer.read(status: 200, headers: [:], body: bytes, now: Date())
         }
-        #expect(granted > 0)
+        #expect(granted > 0 && kept > granted)
+    }
+
+    /// What is wrong elsewhere in an answer takes nothing away: bytes before and after the member change, none within it.
+    @Test func `keeps the refresh token of a damaged answer`() {
+        let member = #","refresh_token":"tGz","#
+        mutants(of: [#""scope":"a b","expires_in":3600,"x":[true,{"y":1.5e3}]}"#, "\"x\":\u{1}"]) { bytes in
+            let body = Array("{\"access_token\":\"a\"\(member)".utf8) + bytes.filter { !Array("\"'{}[]\\".utf8).contains($0) }
+            let answer = TokenResponse.read(status: 200, headers: [:], body: body, isWhole: false, now: Date())
+            #expect(answer.refreshToken?.revealed() == "tGz")
+        }
+    }
+
+    @Test func `mends JSON without changing what is whole`() {
+        mutants(of: [#"{"a":"\ud83d\ude00\n\u0041","b":[1,"\\\""]}"#]) { bytes in
+            guard let value = JSONValue(parsing: bytes), String(validating: bytes, as: UTF8.self) != nil else { return }
+            #expect(JSONValue(parsing: AnswerBody.mended(bytes)) == value)
+        }
     }
 
     @Test func nestingEnds() throws {
@@ -94,7 +120,8 @@ private struct SplitMix: RandomNumberGenerator {
     }
 
     @Test func retryAfter() {
-        mutants(of: ["120", "Sun, 06 Nov 1994 08:49:37 GMT"]) { bytes in
+        mutants(of: ["120", "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]) {
+            bytes in
             let seconds = RetryAfter.seconds(
                 String(decoding: bytes, as: UTF8.self), now: Date(timeIntervalSince1970: 784_111_770))
             #expect(seconds.map { (0...86_400).contains($0) } ?? true)

@@ -175,7 +175,8 @@ private func text(_ request: EndpointRequest) -> String { String(decoding: reque
     ])
     func refusalsInOtherWordsAreUnderstood(_ theirs: String, _ registered: String) {
         #expect(throws: TokenRefusal.oauth(.registered(registered))) {
-            try TokenResponse.parse(status: 200, body: Array(#"{"error":"\#(theirs)"}"#.utf8), retryAfter: nil, now: Date())
+            try TokenResponse.read(status: 200, headers: [:], body: Array(#"{"error":"\#(theirs)"}"#.utf8), now: Date()).result
+                .get()
         }
     }
 

@@ -1,9 +1,9 @@
 import Foundation
 
-/// A program on a terminal of its own, with somebody at the keyboard.
+/// A program on a terminal of its own, with somebody at the keyboard. The terminal is closed with its last reference.
 public final class PseudoTerminal: Sendable {
     private let master: Int32
-    private let child: pid_t
+    public let processID: pid_t
 
     public init(_ program: String, _ arguments: [String], environment: [String: String], output: String, columns: Int = 0) {
         // posix_openpt, unlockpt and ptsname, which Swift does not import.
@@ -16,7 +16,7 @@ public final class PseudoTerminal: Sendable {
         var size = winsize(ws_row: 50, ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
         precondition(ioctl(master, UInt(TIOCSWINSZ), &size) == 0)
         _ = fcntl(master, F_SETFL, O_NONBLOCK)
-        child = Program.spawn(
+        processID = Program.spawn(
             program, arguments, environment: environment, input: terminal, output: output, errors: terminal)
     }
 
@@ -53,5 +53,5 @@ public final class PseudoTerminal: Sendable {
         return state.c_lflag & tcflag_t(ECHO) != 0
     }
 
-    public func wait() async -> Int32 { await Program.wait(child) }
+    public func wait() async -> Int32 { await Program.wait(processID) }
 }

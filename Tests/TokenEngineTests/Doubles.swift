@@ -28,24 +28,40 @@ final class ManualClock: WallClock {
     }
 }
 
-/// Credentials in memory, with locks that can be held.
-final class MemoryStore: TokenStore {
+/// Credentials in memory, with claims that can be held by others. It keeps the contract of the file: a claim whose room was
+/// not taken stores no answer, and an answer that was not stored keeps its room.
+final class MemoryStore: TokenStateStore {
     struct Missing: Error {}
-    private let state: Mutex<(credentials: [String: Credential], held: Set<String>, reads: Int, updates: Int)>
-    /// Called inside every attempt to lock, before it is decided.
-    let onTryLock: @Sendable (MemoryStore) -> Void
+    struct Full: Error {}
 
-    init(_ credentials: [String: Credential], onTryLock: @escaping @Sendable (MemoryStore) -> Void = { _ in }) {
-        state = Mutex((credentials, [], 0, 0))
-        self.onTryLock = onTryLock
+    private struct State {
+        var credentials: [String: Credential]
+        var held: Set<String> = []
+        var reads = 0
+        var updates = 0
+        /// What fails from now on: taking room, and so many updates.
+        var hasNoRoom = false
+        var failingUpdates = 0
+        /// Every state that was written, to see what was on the disk when.
+        var written: [Credential] = []
+    }
+
+    private let state: Mutex<State>
+    /// Called inside every attempt to claim, before it is decided.
+    let onTryClaim: @Sendable (MemoryStore) -> Void
+
+    init(_ credentials: [String: Credential], onTryClaim: @escaping @Sendable (MemoryStore) -> Void = { _ in }) {
+        state = Mutex(State(credentials: credentials))
+        self.onTryClaim = onTryClaim
     }
 
     var reads: Int { state.withLock { $0.reads } }
     var updates: Int { state.withLock { $0.updates } }
+    var written: [Credential] { state.withLock { $0.written } }
 
     func peek(_ name: String) -> Credential { state.withLock { $0.credentials[name]! } }
 
-    func credential(_ name: String) async throws -> Credential {
+    func credential(_ name: String) throws -> Credential {
         try state.withLock {
             $0.reads += 1
             guard let credential = $0.credentials[name] else { throw Missing() }
@@ -53,35 +69,10 @@ final class MemoryStore: TokenStore {
         }
     }
 
-    struct Full: Error {}
-    /// What fails from now on: taking room, and so many updates.
-    private let faults = Mutex<(noRoom: Bool, failingUpdates: Int)>((false, 0))
-    /// Every state of the credential that was written, to see what was on the disk when.
-    private let history = Mutex<[Credential]>([])
+    func refuseRoom() { state.withLock { $0.hasNoRoom = true } }
+    func failUpdates(_ count: Int) { state.withLock { $0.failingUpdates = count } }
 
-    func refuseRoom() { faults.withLock { $0.noRoom = true } }
-    func failUpdates(_ count: Int) { faults.withLock { $0.failingUpdates = count } }
-    var written: [Credential] { history.withLock { $0 } }
-
-    func update(_ name: String, _ change: @Sendable (inout Credential) -> Void) async throws {
-        let fails = faults.withLock { faults in
-            defer { if faults.failingUpdates > 0 { faults.failingUpdates -= 1 } }
-            return faults.failingUpdates > 0
-        }
-        if fails { throw Full() }
-        write(name, change)
-        history.withLock { $0.append(peek(name)) }
-    }
-
-    func reserveRoom() async throws -> any Sendable {
-        if faults.withLock({ $0.noRoom }) { throw Full() }
-        return 0
-    }
-
-    func update(_ name: String, in room: any Sendable, _ change: @Sendable (inout Credential) -> Void) async throws {
-        try await update(name, change)
-    }
-
+    /// As another program would write it.
     func write(_ name: String, _ change: (inout Credential) -> Void) {
         state.withLock {
             $0.updates += 1
@@ -89,20 +80,84 @@ final class MemoryStore: TokenStore {
         }
     }
 
-    func tryLock(_ name: String) async throws -> (any Sendable)? {
-        onTryLock(self)
-        let taken = state.withLock { $0.held.insert(name).inserted }
-        return taken ? Lock(store: self, name: name) : nil
+    fileprivate func commit(_ name: String, _ change: (inout TokenState) -> Bool) throws -> Bool {
+        try state.withLock { state in
+            guard state.failingUpdates == 0 else {
+                state.failingUpdates -= 1
+                throw Full()
+            }
+            guard var credential = state.credentials[name] else { throw Missing() }
+            guard change(&credential.state) else { return false }
+            state.updates += 1
+            state.credentials[name] = credential
+            state.written.append(credential)
+            return true
+        }
+    }
+
+    fileprivate func takeRoom() throws { if state.withLock({ $0.hasNoRoom }) { throw Full() } }
+
+    func tryClaim(_ name: String) throws -> (any TokenClaim)? {
+        onTryClaim(self)
+        guard state.withLock({ $0.held.insert(name).inserted }) else { return nil }
+        return MemoryClaim(store: self, name: name, credential: try credential(name))
     }
 
     func hold(_ name: String) { state.withLock { _ = $0.held.insert(name) } }
-    private func release(_ name: String) { state.withLock { _ = $0.held.remove(name) } }
+    fileprivate func release(_ name: String) { state.withLock { _ = $0.held.remove(name) } }
+}
 
-    private final class Lock: Sendable {
-        let store: MemoryStore
-        let name: String
-        init(store: MemoryStore, name: String) { (self.store, self.name) = (store, name) }
-        deinit { store.release(name) }
+private final class MemoryClaim: TokenClaim {
+    struct NoRoom: Error {}
+    let store: MemoryStore
+    let name: String
+    let credential: Credential
+    private let hasRoom = Mutex(false)
+
+    init(store: MemoryStore, name: String, credential: Credential) {
+        (self.store, self.name, self.credential) = (store, name, credential)
+    }
+
+    deinit { store.release(name) }
+
+    func reread() throws -> Credential { try store.credential(name) }
+
+    func beginSending(_ sending: Login.Sending?) throws -> SendPermit {
+        try store.takeRoom()
+        hasRoom.withLock { $0 = true }
+        guard let sending else { return SendPermit(refreshToken: nil) }
+        _ = try store.commit(name) { state in
+            state.login?.sending = sending
+            return true
+        }
+        return SendPermit(refreshToken: store.peek(name).state.login?.refreshToken)
+    }
+
+    func store(_ acquired: AcquiredTokens, _ permit: SendPermit) throws -> Bool {
+        try inRoom { try store.commit(name) { $0.store(acquired, spent: permit.refreshToken) } }
+    }
+
+    func store(_ login: Login?, with token: CachedToken, _ permit: SendPermit) throws {
+        _ = try inRoom {
+            try store.commit(name) { state in
+                state.begin(login, with: token, now: token.sent)
+                return true
+            }
+        }
+    }
+
+    private func inRoom<R>(_ body: () throws -> R) throws -> R {
+        guard hasRoom.withLock({ $0 }) else { throw NoRoom() }
+        let result = try body()
+        hasRoom.withLock { $0 = false }
+        return result
+    }
+
+    func update(_ change: @escaping @Sendable (inout TokenState) -> Void) throws {
+        _ = try store.commit(name) { state in
+            change(&state)
+            return true
+        }
     }
 }
 
@@ -166,11 +221,11 @@ let aFailure = TransportFailure.noConnection(host: "example.com", reason: "made 
 let aLostAnswer = TransportFailure.answerLost(host: "example.com", reason: "made up")
 
 func someCredential(_ tokens: CachedToken..., change: (inout Credential) -> Void = { _ in }) throws -> Credential {
-    var credential = Credential(
+    let configuration = CredentialConfiguration(
         provider: nil, settings: ClientSettings(tokenURL: try EndpointURL("https://example.com/token")),
         keyPair: KeyPair(
             client: ClientIdentity(id: "id", secret: try Secret(utf8: "made-up")), since: Date(timeIntervalSince1970: 0)))
-    credential.tokens = tokens
+    var credential = Credential(configuration, TokenState(tokens: tokens))
     change(&credential)
     return credential
 }

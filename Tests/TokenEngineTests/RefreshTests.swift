@@ -9,8 +9,8 @@ import Testing
 
 private let now = Date(timeIntervalSince1970: 1_000_000)
 
-private func broker(_ store: MemoryStore, _ transport: ScriptedTransport, _ clock: ManualClock = ManualClock()) -> TokenBroker {
-    TokenBroker(store: store, transport: transport, clock: clock, host: "here", jitter: { 1 })
+private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ clock: ManualClock = ManualClock()) -> TokenDriver {
+    TokenDriver(store: store, transport: transport, clock: clock, host: Host(id: "here"), jitter: { 1 })
 }
 
 /// A credential that is logged in with the refresh token `first`, and has no access token.
@@ -20,16 +20,16 @@ private func loggedIn(_ change: (inout Login) -> Void = { _ in }) throws -> Cred
         owner: "here")
     change(&login)
     return try someCredential {
-        $0.settings.grant = .authorizationCode
-        $0.settings.scopes = ["a"]
-        $0.login = login
+        $0.configuration.settings.grant = .authorizationCode
+        $0.configuration.settings.scopes = ["a"]
+        $0.state.login = login
     }
 }
 
 private let refused = ScriptedTransport.Reply.status(400, #"{"error":"invalid_grant"}"#)
 
 extension MemoryStore {
-    fileprivate var refreshToken: String? { peek("a").login?.refreshToken.revealed() }
+    fileprivate var refreshToken: String? { peek("a").state.login?.refreshToken.revealed() }
 }
 
 @Suite struct RefreshTests {
@@ -37,27 +37,27 @@ extension MemoryStore {
     @Test func withoutANewRefreshTokenTheOldOneStays() async throws {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.token("new"))
-        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "new")
         #expect(store.refreshToken == "first")
-        #expect(store.peek("a").login?.rotates == false)
-        #expect(store.peek("a").login?.spending == nil)
+        #expect(store.peek("a").state.login?.rotation == .keeps)
+        #expect(store.peek("a").state.login?.sending == nil)
     }
 
     /// Rule 7.
     @Test func aNewRefreshTokenTakesThePlaceOfTheOld() async throws {
         let store = MemoryStore(["a": try loggedIn()])
-        _ = try await broker(store, ScriptedTransport(.token("new", refresh: "second"))).token("a", TokenAsk())
+        _ = try await driver(store, ScriptedTransport(.token("new", refresh: "second"))).token("a", TokenAsk())
         #expect(store.refreshToken == "second")
-        #expect(store.peek("a").login?.rotates == true)
+        #expect(store.peek("a").state.login?.rotation == .rotates)
     }
 
     /// Rule 7.
     @Test func scopesAreSentOnRefreshOnlyWhereAskedFor() async throws {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.token("new"))
-        let broker = broker(store, transport)
-        _ = try await broker.token("a", TokenAsk())
-        _ = try await broker.token("a", TokenAsk(access: RequestedAccess(scopes: ["b"])))
+        let driver = driver(store, transport)
+        _ = try await driver.token("a", TokenAsk())
+        _ = try await driver.token("a", TokenAsk(access: RequestedAccess(scopes: ["b"])))
         #expect(
             transport.bodies == [
                 "grant_type=refresh_token&refresh_token=first", "grant_type=refresh_token&refresh_token=first&scope=b",
@@ -69,7 +69,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.token("new", refresh: "second"))
         store.refuseRoom()
-        await #expect(throws: MemoryStore.Full.self) { try await broker(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: MemoryStore.Full.self) { try await driver(store, transport).token("a", TokenAsk()) }
         #expect(transport.requests == 0)
         #expect(store.refreshToken == "first")
     }
@@ -79,7 +79,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.token("new", refresh: "second"))
         store.failUpdates(1)
-        await #expect(throws: MemoryStore.Full.self) { try await broker(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: MemoryStore.Full.self) { try await driver(store, transport).token("a", TokenAsk()) }
         #expect(transport.requests == 0)
     }
 
@@ -90,14 +90,14 @@ extension MemoryStore {
         let transport = ScriptedTransport(
             .token("new", refresh: "second"),
             beforeAnswering: {
-                let spending = box.withLock { $0?.peek("a").login?.spending }
+                let spending = box.withLock { $0?.peek("a").state.login?.sending?.began }
                 seen.withLock { $0 = spending }
             })
         let store = MemoryStore(["a": try loggedIn()])
         box.withLock { $0 = store }
-        _ = try await broker(store, transport).token("a", TokenAsk())
+        _ = try await driver(store, transport).token("a", TokenAsk())
         #expect(seen.withLock { $0 } == now)
-        #expect(store.written.map { $0.login?.refreshToken.revealed() } == ["first", "second"])
+        #expect(store.written.map { $0.state.login?.refreshToken.revealed() } == ["first", "second"])
     }
 
     /// Rule 3: a commit that fails is tried again with the same new refresh token.
@@ -108,7 +108,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": try loggedIn()])
         box.withLock { $0 = store }
         let clock = ManualClock()
-        #expect(try await broker(store, transport, clock).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "new")
         #expect(store.refreshToken == "second")
         #expect(clock.slept == [0.5, 0.5, 0.5])
         #expect(transport.requests == 1)
@@ -120,8 +120,8 @@ extension MemoryStore {
             .token("new", refresh: "second"), beforeAnswering: { box.withLock { $0?.failUpdates(1000) } })
         let store = MemoryStore(["a": try loggedIn()])
         box.withLock { $0 = store }
-        await #expect(throws: TokenFailure.notStored) { try await broker(store, transport).token("a", TokenAsk()) }
-        #expect(store.peek("a").login?.spending == now)
+        await #expect(throws: TokenFailure.notStored) { try await driver(store, transport).token("a", TokenAsk()) }
+        #expect(store.peek("a").state.login?.sending?.began == now)
     }
 
     /// Rule 4: the same refresh token once more, at once.
@@ -129,7 +129,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.failure(aLostAnswer), .token("new", refresh: "second"))
         let clock = ManualClock()
-        #expect(try await broker(store, transport, clock).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "new")
         #expect(transport.bodies.count == 2 && transport.bodies[0] == transport.bodies[1])
         #expect(clock.slept == [])
     }
@@ -139,35 +139,37 @@ extension MemoryStore {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.failure(aLostAnswer), refused)
         await #expect(throws: TokenFailure.loginNeeded(.answerLost(now))) {
-            try await broker(store, transport).token("a", TokenAsk())
+            try await driver(store, transport).token("a", TokenAsk())
         }
-        #expect(store.peek("a").login?.ended == now)
+        #expect(store.peek("a").state.login?.ended == now)
         #expect(store.refreshToken == "first")
     }
 
     @Test func anAnswerThatStaysLostStaysInTheJournal() async throws {
-        let store = MemoryStore(["a": try loggedIn()])
+        let store = MemoryStore(["a": try loggedIn { $0.rotation = .keeps }])
         await #expect(throws: TokenFailure.unreachable(aLostAnswer)) {
-            try await broker(store, ScriptedTransport(.failure(aLostAnswer))).token("a", TokenAsk())
+            try await driver(store, ScriptedTransport(.failure(aLostAnswer))).token("a", TokenAsk())
         }
-        #expect(store.peek("a").login?.spending == now)
-        #expect(store.peek("a").login?.ended == nil)
+        #expect(store.peek("a").state.login?.sending?.began == now)
+        #expect(store.peek("a").state.login?.ended == nil)
     }
 
     @Test func aDeathInTheMiddleIsToldAsSuch() async throws {
         let before = Date(timeIntervalSince1970: 900_000)
-        let store = MemoryStore(["a": try loggedIn { $0.spending = before }])
+        let store = MemoryStore(["a": try loggedIn { $0.sending = Login.Sending(began: before, boot: nil) }])
         await #expect(throws: TokenFailure.loginNeeded(.interrupted(before))) {
-            try await broker(store, ScriptedTransport(refused)).token("a", TokenAsk())
+            try await driver(store, ScriptedTransport(refused)).token("a", TokenAsk())
         }
     }
 
     @Test func aDeathInTheMiddleIsMendedWhereTheServerHasAGracePeriod() async throws {
-        let store = MemoryStore(["a": try loggedIn { $0.spending = Date(timeIntervalSince1970: 900_000) }])
+        let store = MemoryStore([
+            "a": try loggedIn { $0.sending = Login.Sending(began: Date(timeIntervalSince1970: 900_000), boot: nil) }
+        ])
         let transport = ScriptedTransport(.token("new", refresh: "second"))
-        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "new")
         #expect(transport.bodies == ["grant_type=refresh_token&refresh_token=first"])
-        #expect(store.peek("a").login?.spending == nil)
+        #expect(store.peek("a").state.login?.sending == nil)
     }
 
     /// Rule 5: another process has rotated meanwhile.
@@ -180,16 +182,16 @@ extension MemoryStore {
             beforeAnswering: {
                 box.withLock {
                     $0?.write("a") {
-                        $0.login?.refreshToken = second
-                        $0.tokens = [theirs]
+                        $0.state.login?.refreshToken = second
+                        $0.state.tokens = [theirs]
                     }
                 }
             })
         let store = MemoryStore(["a": try loggedIn()])
         box.withLock { $0 = store }
-        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "theirs")
+        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "theirs")
         #expect(store.refreshToken == "second")
-        #expect(store.peek("a").login?.ended == nil)
+        #expect(store.peek("a").state.login?.ended == nil)
     }
 
     /// Rule 5: mark, keep everything, and do not ask again in vain.
@@ -198,57 +200,56 @@ extension MemoryStore {
         let transport = ScriptedTransport(refused)
         for _ in 0..<2 {
             await #expect(throws: TokenFailure.loginNeeded(.ended(now))) {
-                try await broker(store, transport).token("a", TokenAsk())
+                try await driver(store, transport).token("a", TokenAsk())
             }
         }
         #expect(transport.requests == 1)
         #expect(store.refreshToken == "first")
-        #expect(store.peek("a").login?.ended == now)
+        #expect(store.peek("a").state.login?.ended == now)
     }
 
     /// Rule 6.
     @Test func aRefusedKeyPairIsNoEndOfTheLogin() async throws {
         let store = MemoryStore(["a": try loggedIn()])
         await #expect(throws: TokenFailure.keyPairRefused) {
-            try await broker(store, ScriptedTransport(.status(401))).token("a", TokenAsk())
+            try await driver(store, ScriptedTransport(.status(401, #"{"error":"invalid_client"}"#))).token("a", TokenAsk())
         }
-        #expect(store.peek("a").login?.ended == nil)
-        #expect(store.peek("a").login?.spending == nil)
+        #expect(store.peek("a").state.login?.ended == nil)
+        #expect(store.peek("a").state.login?.sending == nil)
     }
 
     @Test func aServerThatFailsLeavesNoMarkInTheJournal() async throws {
         let store = MemoryStore(["a": try loggedIn()])
         await #expect(throws: TokenFailure.serverFailing(status: 503)) {
-            try await broker(store, ScriptedTransport(.status(503))).token("a", TokenAsk())
+            try await driver(store, ScriptedTransport(.status(503))).token("a", TokenAsk())
         }
-        #expect(store.peek("a").login?.spending == nil)
+        #expect(store.peek("a").state.login?.sending == nil)
     }
 
     @Test func withoutALoginNothingIsSent() async throws {
-        let store = MemoryStore(["a": try someCredential { $0.settings.grant = .authorizationCode }])
+        let store = MemoryStore(["a": try someCredential { $0.configuration.settings.grant = .authorizationCode }])
         let transport = ScriptedTransport(.token("new"))
-        await #expect(throws: TokenFailure.loginNeeded(.never)) { try await broker(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenFailure.loginNeeded(.never)) { try await driver(store, transport).token("a", TokenAsk()) }
         #expect(transport.requests == 0)
     }
 
     @Test func aRotatingLoginOfAnotherMachineIsNotSpent() async throws {
-        let store = MemoryStore(["a": try loggedIn { ($0.owner, $0.rotates) = ("there", true) }])
+        let store = MemoryStore(["a": try loggedIn { ($0.owner, $0.rotation) = ("there", .rotates) }])
         let transport = ScriptedTransport(.token("new", refresh: "second"))
-        await #expect(throws: TokenFailure.ownedElsewhere) { try await broker(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenFailure.ownedElsewhere) { try await driver(store, transport).token("a", TokenAsk()) }
         #expect(transport.requests == 0)
         var ask = TokenAsk()
         ask.takesOver = true
-        _ = try await broker(store, transport).token("a", ask)
-        #expect(store.peek("a").login?.owner == "here")
+        _ = try await driver(store, transport).token("a", ask)
+        #expect(store.peek("a").state.login?.owner == "here")
     }
 
     @Test func oneThatDoesNotRotateMayBeShared() async throws {
-        let store = MemoryStore(["a": try loggedIn { $0.owner = "there" }])
-        #expect(try await broker(store, ScriptedTransport(.token("new"))).token("a", TokenAsk()).token.revealed() == "new")
+        let store = MemoryStore(["a": try loggedIn { ($0.owner, $0.rotation) = ("there", .keeps) }])
+        #expect(try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk()).token.revealed() == "new")
     }
 }
 
-/// The decision alone: every state with every event.
 @Suite struct RaceTests {
     /// A server whose refresh tokens rotate: one that comes twice is a reuse.
     private final class RotatingServer: HTTPTransport {
@@ -277,16 +278,18 @@ extension MemoryStore {
         func sleep(seconds: Double) async throws { try await Task.sleep(for: .milliseconds(1)) }
     }
 
-    /// Two brokers stand for two processes: they share the store and its lock, and nothing else.
+    /// Two drivers stand for two processes: they share the store and its lock, and nothing else.
     @Test func thirtyTwoTasksAndOneRotatingRefreshToken() async throws {
         let store = MemoryStore(["a": try loggedIn()])
         let server = RotatingServer()
         let clock = SteppedClock()
-        let brokers = (0..<2).map { _ in TokenBroker(store: store, transport: server, clock: clock, host: "here", jitter: { 1 }) }
+        let drivers = (0..<2).map { _ in
+            TokenDriver(store: store, transport: server, clock: clock, host: Host(id: "here"), jitter: { 1 })
+        }
         for round in 1...200 {
             let tokens = try await withThrowingTaskGroup(of: String.self) { group in
                 for caller in 0..<32 {
-                    group.addTask { try await brokers[caller % 2].token("a", TokenAsk()).token.revealed() }
+                    group.addTask { try await drivers[caller % 2].token("a", TokenAsk()).token.revealed() }
                 }
                 return try await group.reduce(into: Set()) { $0.insert($1) }
             }
@@ -300,7 +303,7 @@ extension MemoryStore {
 
 @Suite struct ServerClockTests {
     private func signing() throws -> Credential {
-        try someCredential { $0.settings.clientAuthentication = .clientSecretJWT }
+        try someCredential { $0.configuration.settings.clientAuthentication = .clientSecretJWT }
     }
 
     /// When the assertion in a body was issued, in seconds since 1970.
@@ -317,30 +320,30 @@ extension MemoryStore {
         let store = MemoryStore(["a": try signing()])
         let theirs = now.addingTimeInterval(600)
         let transport = ScriptedTransport(.dated(401, #"{"error":"invalid_client"}"#, theirs), .token("new"))
-        let broker = broker(store, transport)
-        #expect(try await broker.token("a", TokenAsk()).token.revealed() == "new")
+        let driver = driver(store, transport)
+        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "new")
         #expect(try transport.bodies.map(issued) == [1_000_000, 1_000_600])
         // Learned: the next is right at once. What is stored is in our own time.
-        _ = try await broker.token("a", TokenAsk(mode: .fresh))
+        _ = try await driver.token("a", TokenAsk(mode: .fresh))
         #expect(try issued(transport.bodies[2]) == 1_000_600)
-        #expect(store.peek("a").tokens.first?.sent == now)
+        #expect(store.peek("a").state.tokens.first?.sent == now)
     }
 
     @Test func aRefusalThatTheClockDoesNotExplainIsFinal() async throws {
         let store = MemoryStore(["a": try signing()])
         let refusal = ScriptedTransport.Reply.dated(401, #"{"error":"invalid_client"}"#, now.addingTimeInterval(600))
         let transport = ScriptedTransport(refusal)
-        await #expect(throws: TokenFailure.keyPairRefused) { try await broker(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenFailure.keyPairRefused) { try await driver(store, transport).token("a", TokenAsk()) }
         #expect(transport.requests == 2)
         let right = ScriptedTransport(.dated(401, #"{"error":"invalid_client"}"#, now.addingTimeInterval(5)))
-        await #expect(throws: TokenFailure.keyPairRefused) { try await broker(store, right).token("a", TokenAsk()) }
+        await #expect(throws: TokenFailure.keyPairRefused) { try await driver(store, right).token("a", TokenAsk()) }
         #expect(right.requests == 1)
     }
 
     @Test func aWrongClockIsNoReasonToSendASecretTwice() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.dated(401, #"{"error":"invalid_client"}"#, now.addingTimeInterval(600)))
-        await #expect(throws: TokenFailure.keyPairRefused) { try await broker(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenFailure.keyPairRefused) { try await driver(store, transport).token("a", TokenAsk()) }
         #expect(transport.requests == 1)
     }
 }
@@ -349,17 +352,33 @@ extension MemoryStore {
     @Test(arguments: [true, false])
     func itEndsWithItsTokenWhereThatIsExpected(_ isExpected: Bool) async throws {
         var credential = try loggedIn()
-        credential.settings.noRefreshToken = isExpected ? true : nil
+        credential.configuration.settings.noRefreshToken = isExpected ? true : nil
         let grant = AuthorizationGrant.authorizationCode(
             try Secret(utf8: "code"), redirectURI: "http://127.0.0.1", verifier: try Secret(utf8: "v"), nonce: nil)
-        let broker = broker(MemoryStore([:]), ScriptedTransport(.token("new")))
+        let store = MemoryStore(["a": credential])
+        let driver = driver(store, ScriptedTransport(.token("new")))
         guard isExpected else {
-            await #expect(throws: TokenFailure.noRefreshToken) { try await broker.logIn(credential, with: grant) }
+            await #expect(throws: TokenFailure.noRefreshToken) {
+                try await driver.withClaim("a") { try await driver.logIn(with: grant, under: $0) }
+            }
             return
         }
-        let proof = try await broker.logIn(credential, with: grant)
-        #expect(proof.login == nil)
-        #expect(proof.token.expires == now.addingTimeInterval(3600))
+        try await driver.withClaim("a") { try await driver.logIn(with: grant, under: $0) }
+        #expect(store.peek("a").state.login == nil)
+        #expect(store.peek("a").state.tokens.first?.expires == now.addingTimeInterval(3600))
+    }
+}
+
+@Suite struct DeviceLoginTests {
+    /// RFC 8628 section 3.5: whoever asks for the person waits longer, and asks again himself.
+    @Test func `slow_down ends one question of a device login`() async throws {
+        let transport = ScriptedTransport(.status(400, #"{"error":"slow_down"}"#), .token("new", refresh: "first"))
+        let driver = driver(MemoryStore(["a": try loggedIn()]), transport)
+        let grant = AuthorizationGrant.deviceCode(try Secret(utf8: "made-up-code"))
+        await #expect(throws: TokenFailure.refused(.registered("slow_down"))) {
+            try await driver.withClaim("a") { try await driver.logIn(with: grant, under: $0) }
+        }
+        #expect(transport.requests == 1)
     }
 }
 
@@ -372,14 +391,17 @@ extension MemoryStore {
             .status(200, #"{"access_token":"new","refresh_token":"first","expires_in":60,"id_token":"\#(token)"}"#))
     }
 
-    private func logIn(_ transport: ScriptedTransport) async throws -> TokenBroker.Proof {
+    private func logIn(_ transport: ScriptedTransport) async throws -> String? {
         let grant = AuthorizationGrant.authorizationCode(
             try Secret(utf8: "code"), redirectURI: "http://127.0.0.1", verifier: try Secret(utf8: "v"), nonce: "ours")
-        return try await broker(MemoryStore([:]), transport).logIn(try loggedIn(), with: grant)
+        let store = MemoryStore(["a": try loggedIn()])
+        let driver = driver(store, transport)
+        try await driver.withClaim("a") { try await driver.logIn(with: grant, under: $0) }
+        return store.peek("a").state.tokens.first?.token.revealed()
     }
 
     @Test func anIDTokenMustCarryOurNonce() async throws {
-        #expect(try await logIn(answer(nonce: "ours")).token.token.revealed() == "new")
+        #expect(try await logIn(answer(nonce: "ours")) == "new")
         for other in ["another", nil] {
             await #expect(throws: TokenFailure.unusableAnswer(reason: "an ID token that belongs to another login")) {
                 try await logIn(answer(nonce: other))
@@ -388,16 +410,17 @@ extension MemoryStore {
     }
 
     @Test func aServerThatSendsNoneIsLeftInPeace() async throws {
-        #expect(try await logIn(ScriptedTransport(.token("new", refresh: "first"))).token.token.revealed() == "new")
+        #expect(try await logIn(ScriptedTransport(.token("new", refresh: "first"))) == "new")
     }
 }
 
 @Suite struct TokenExchangeTests {
     private func exchanging(_ source: ExchangedToken.Source, actor: ExchangedToken.Source? = nil) throws -> Credential {
         try someCredential {
-            $0.settings.grant = .tokenExchange
-            $0.settings.subject = ExchangedToken(source: source, type: ExchangedToken.registeredType("access_token"))
-            $0.settings.actor = actor.map { ExchangedToken(source: $0, type: ExchangedToken.registeredType("jwt")) }
+            $0.configuration.settings.grant = .tokenExchange
+            $0.configuration.settings.subject = ExchangedToken(
+                source: source, type: ExchangedToken.registeredType("access_token"))
+            $0.configuration.settings.actor = actor.map { ExchangedToken(source: $0, type: ExchangedToken.registeredType("jwt")) }
         }
     }
 
@@ -405,13 +428,13 @@ extension MemoryStore {
     @Test func theTokenOfAnotherCredentialIsExchanged() async throws {
         let store = MemoryStore(["a": try exchanging(.credential(name: "b")), "b": try someCredential()])
         let transport = ScriptedTransport(.token("subject"), .token("exchanged"))
-        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "exchanged")
+        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "exchanged")
         #expect(
             transport.bodies[1]
                 == "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=subject"
                 + "&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token")
         // The subject's token was bought like any other, and is kept.
-        #expect(store.peek("b").tokens.first?.token.revealed() == "subject")
+        #expect(store.peek("b").state.tokens.first?.token.revealed() == "subject")
     }
 
     @Test func theActorsTokenGoesWithIt() async throws {
@@ -420,7 +443,7 @@ extension MemoryStore {
             "b": try someCredential(try someToken("of-b")), "c": try someCredential(try someToken("of-c")),
         ])
         let transport = ScriptedTransport(.token("exchanged"))
-        _ = try await broker(store, transport).token("a", TokenAsk())
+        _ = try await driver(store, transport).token("a", TokenAsk())
         let parameters = FormEncoding.decode(transport.bodies[0])
         #expect(parameters.contains(Parameter("subject_token", "of-b")))
         #expect(parameters.contains(Parameter("actor_token", "of-c")))
@@ -432,10 +455,10 @@ extension MemoryStore {
         let path = folder.write("token", "one\n")
         let store = MemoryStore(["a": try exchanging(.file(path: path))])
         let transport = ScriptedTransport(.token("exchanged"))
-        let broker = broker(store, transport)
-        _ = try await broker.token("a", TokenAsk())
+        let driver = driver(store, transport)
+        _ = try await driver.token("a", TokenAsk())
         _ = folder.write("token", "two")
-        _ = try await broker.token("a", TokenAsk(mode: .fresh))
+        _ = try await driver.token("a", TokenAsk(mode: .fresh))
         #expect(transport.bodies.map { FormEncoding.decode($0)[1].value } == ["one", "two"])
     }
 
@@ -445,7 +468,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": try exchanging(.file(path: path))])
         let transport = ScriptedTransport(.token("exchanged"))
         await #expect(throws: TokenFailure.noSubject(.file(path: path))) {
-            try await broker(store, transport).token("a", TokenAsk())
+            try await driver(store, transport).token("a", TokenAsk())
         }
         #expect(transport.requests == 0)
     }
@@ -455,11 +478,11 @@ extension MemoryStore {
             "a": try exchanging(.credential(name: "b")), "b": try exchanging(.credential(name: "a")),
             "own": try exchanging(.credential(name: "own")), "lost": try exchanging(.credential(name: "nobody")),
         ])
-        let broker = broker(store, ScriptedTransport(.token("new")))
+        let driver = driver(store, ScriptedTransport(.token("new")))
         for (name, failure) in [
             ("a", SubjectFailure.exchange(name: "b")), ("own", .exchange(name: "own")), ("lost", .missing(name: "nobody")),
         ] {
-            await #expect(throws: TokenFailure.noSubject(failure)) { try await broker.token(name, TokenAsk()) }
+            await #expect(throws: TokenFailure.noSubject(failure)) { try await driver.token(name, TokenAsk()) }
         }
     }
 
@@ -468,11 +491,11 @@ extension MemoryStore {
         let store = MemoryStore(["a": try exchanging(.credential(name: "b")), "b": stored])
         let refusal = ScriptedTransport.Reply.status(400, #"{"error":"invalid_request"}"#)
         let transport = ScriptedTransport(refusal, .token("alive"), .token("exchanged"))
-        #expect(try await broker(store, transport).token("a", TokenAsk()).token.revealed() == "exchanged")
+        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "exchanged")
         #expect([0, 2].map { FormEncoding.decode(transport.bodies[$0])[1].value } == ["dead", "alive"])
         let stubborn = ScriptedTransport(refusal, .token("alive"), refusal)
         await #expect(throws: TokenFailure.refused(.registered("invalid_request"))) {
-            try await broker(store, stubborn).token("a", TokenAsk(mode: .fresh))
+            try await driver(store, stubborn).token("a", TokenAsk(mode: .fresh))
         }
         #expect(stubborn.requests == 3)
     }
@@ -481,73 +504,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": try exchanging(.credential(name: "b")), "b": try someCredential()])
         let transport = ScriptedTransport(.status(401, #"{"error":"invalid_client"}"#))
         await #expect(throws: TokenFailure.noSubject(.failed(name: "b", .keyPairRefused))) {
-            try await broker(store, transport).token("a", TokenAsk())
+            try await driver(store, transport).token("a", TokenAsk())
         }
-    }
-}
-
-@Suite struct ExhaustiveDecisionTests {
-    private static let states = [
-        "reading", "locking", "rereading", "lastLook", "forgetting", "journaling", "sending", "checking", "ending", "committing",
-        "noting", "settling", "finished",
-    ]
-
-    /// The events that each state takes, as the table in the documentation says.
-    private static let taken: [String: Set<String>] = [
-        "reading": ["stored"], "locking": ["locked", "lockTimedOut"], "rereading": ["stored"], "lastLook": ["stored"],
-        "forgetting": ["written"], "journaling": ["written"], "sending": ["answered", "waited"], "checking": ["stored"],
-        "ending": ["written"], "committing": ["written", "notWritten", "waited"], "noting": ["written"], "settling": ["written"],
-        "finished": [],
-    ]
-
-    private func label(_ value: Any) -> String { String(String(describing: value).prefix { $0 != "(" }) }
-
-    /// Walks every path that the events allow, to a depth that reaches every state, and looks at each step.
-    @Test func everyStateTakesExactlyTheEventsOfTheTable() throws {
-        let good = try someToken()
-        let stale = try someToken("stale", sent: 0)
-        let login = try #require(try loggedIn().login)
-        var ended = login
-        ended.ended = now
-        let granted = TokenSet(
-            accessToken: try Secret(utf8: "new"), tokenType: "Bearer", expiresIn: 3600, refreshToken: try Secret(utf8: "second"))
-        let stored: [TokenAcquisition.Stored] = [
-            .init(token: good), .init(token: stale), .init(), .init(token: nil, needsLogin: true, login: login),
-            .init(token: stale, needsLogin: true, login: ended), .init(token: nil, needsLogin: true, login: nil),
-        ]
-        let answers: [Exchange.Answer] = [
-            .granted(granted), .refused(.oauth(.invalidClient)), .refused(.oauth(.invalidGrant)),
-            .refused(.transient(status: 503, retryAfter: nil)), .refused(.unusable(reason: "")), .failed(aFailure),
-            .failed(aLostAnswer), .misdated(.oauth(.invalidClient)),
-        ]
-        let events: [TokenAcquisition.Event] =
-            stored.map { .stored($0) } + [.locked, .lockTimedOut, .waited, .written, .notWritten]
-            + answers.map { .answered($0, sent: now) }
-        var reached: Set<String> = []
-        var steps = 0
-
-        func walk(_ machine: TokenAcquisition, depth: Int) {
-            let state = label(machine.state)
-            reached.insert(state)
-            guard depth > 0 else { return }
-            for event in events where Self.taken[state]!.contains(label(event)) {
-                var next = machine
-                let action = next.handle(event, now: now, jitter: 0)
-                steps += 1
-                // What is handed out ends it, and what ends it is handed out or said.
-                let ends = ["serve", "fail"].contains(label(action))
-                #expect((label(next.state) == "finished") == ends, "\(state), \(label(event)): \(label(action))")
-                // A refresh token goes out only after the journal was written.
-                if label(action) == "send", state == "rereading" || state == "forgetting" {
-                    if case .sending(_, let stored) = next.state { #expect(!stored.needsLogin) }
-                }
-                walk(next, depth: depth - 1)
-            }
-        }
-        for mode in [TokenAsk.Mode.cached, .fresh, .rejected] {
-            walk(TokenAcquisition(ask: TokenAsk(mode: mode), host: "here"), depth: 7)
-        }
-        #expect(reached == Set(Self.states))
-        #expect(steps > 1000)
     }
 }

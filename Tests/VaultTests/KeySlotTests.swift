@@ -1,3 +1,4 @@
+import Linux
 import Sodium
 import TestSupport
 import Testing
@@ -50,7 +51,7 @@ import Testing
         #expect(try vault.text("a") == "{}")
         #expect(try vault.keySlots().map(\.label) == ["new"])
         // The state before opens with what was removed: it is not kept.
-        #expect(!File.exists(fixture.path + ".previous"))
+        #expect(!Path.exists(fixture.path + ".previous"))
         #expect(throws: KeySlotError.lastKey) { try vault.removeKey(try vault.keySlots()[0].id, with: new) }
     }
 
@@ -66,7 +67,7 @@ import Testing
         #expect(try opens(fixture, fixture.key))
         #expect(try vault.keySlots().map(\.label) == ["test", "mine"])
         #expect(try vault.keySlots().map(\.id).contains(id) == false)
-        #expect(!File.exists(fixture.path + ".previous"))
+        #expect(!Path.exists(fixture.path + ".previous"))
     }
 
     @Test func withoutAKeyNothingChanges() throws {

@@ -9,7 +9,7 @@ struct VaultFixture {
     let folder = TemporaryFolder()
     let key: UnlockKey
     var path: String { folder.file("vault") }
-    var memory: GenerationMemory { GenerationMemory(folder: folder.file("state")) }
+    var memory: SeenGenerations { SeenGenerations(folder: folder.file("state")) }
 
     init() throws {
         key = .keyFile(Secret(try SecretBytes.random(count: 32)))

@@ -1,4 +1,5 @@
 import Foundation
+import Linux
 import Sodium
 import TestSupport
 import Testing
@@ -372,5 +373,45 @@ import Testing
         _ = await Program.run("/usr/bin/umount", ["-l", disk])
         #expect(try names.get().count == stored)
         #expect(leftovers == [])
+    }
+
+    /// The disk fills up behind the reservation, and the first attempt fails for another reason.
+    @Test func `a reservation lasts until a commit succeeds`() async throws {
+        let fixture = try VaultFixture()
+        let disk = fixture.folder.file("disk")
+        mkdir(disk, 0o700)
+        let mounted = await Program.run("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=1m", "none", disk])
+        try #require(mounted.status == 0, "\(mounted.errors)")
+        let outcome = Result { () throws -> (withoutRoom: VaultError?, free: [Int], names: [String]) in
+            let vault = try LockedVault.create(at: disk + "/vault", keys: [(fixture.key, "")], memory: nil)
+            let record = try VaultFixture.record("{}", secret: String(repeating: "s", count: 100_000))
+            let room = try vault.reserveRoom()
+            let filler = try File.create(disk + "/filler")
+            #expect(throws: FileError.self) { while true { try filler.write([UInt8](repeating: 0, count: 4096)) } }
+            var free = [try freeBytes(disk)]
+            try Path.makeFolders(disk + "/vault.previous/full")
+            for _ in 0..<10 {
+                #expect(throws: VaultError.self) { try vault.update(in: room) { try $0.add("a", record) } }
+                free.append(try freeBytes(disk))
+            }
+            rmdir(disk + "/vault.previous/full")
+            rmdir(disk + "/vault.previous")
+            var withoutRoom: VaultError?
+            do { try vault.update { try $0.add("b", record) } } catch { withoutRoom = error as? VaultError }
+            try vault.update(in: room) { try $0.add("a", record) }
+            return (withoutRoom, free, try LockedVault(path: disk + "/vault", memory: nil).unlock(with: fixture.key).names())
+        }
+        _ = await Program.run("/usr/bin/umount", ["-l", disk])
+        let result = try outcome.get()
+        #expect(result.withoutRoom == .diskFull(path: disk + "/vault"))
+        // No attempt has given any block back.
+        #expect(result.free.allSatisfy { $0 == 0 })
+        #expect(result.names == ["a"])
+    }
+
+    private func freeBytes(_ folder: String) throws -> Int {
+        var info = statvfs()
+        try #require(statvfs(folder, &info) == 0)
+        return Int(info.f_bavail * info.f_bsize)
     }
 }

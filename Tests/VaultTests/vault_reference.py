@@ -3,6 +3,11 @@
     vault_reference.py read VAULT KEYFILE     prints what the vault holds, as JSON
     vault_reference.py vectors FOLDER         writes the test vectors
     vault_reference.py copy VAULT KEYFILE N   gives every credential N copies, for benchmarks
+    vault_reference.py set VAULT KEYFILE NAME MEMBER VALUE
+                                              writes one member of a credential's description, for tests: MEMBER is a JSON
+                                              pointer (RFC 6901), VALUE is JSON
+    vault_reference.py set-secret VAULT KEYFILE NAME SECRET VALUE
+                                              adds a secret to a credential, or replaces it
 
 It shares no code with claviger: where the two agree, the page is complete.
 """
@@ -142,7 +147,11 @@ def read_vault(data, **key):
 
 
 def read_record(sealed, vault_id, record_id, vault_key):
-    content = unseal(sealed, b"claviger record" + vault_id + record_id, subkey(vault_key, 3))
+    description, secrets = parse_record(unseal(sealed, b"claviger record" + vault_id + record_id, subkey(vault_key, 3)))
+    return {"description": description, "secrets": secrets}
+
+
+def parse_record(content):
     reader = Reader(unpad(content, 256))
     description = reader.take(reader.number(4))
     secrets = {}
@@ -150,10 +159,21 @@ def read_record(sealed, vault_id, record_id, vault_key):
         name = reader.take(reader.number(1)).decode()
         secrets[name] = reader.take(reader.number(4)).decode()
     reader.finish()
-    return {"description": json.loads(description), "secrets": secrets}
+    return json.loads(description), secrets
 
 
-def copy(path, key_file, count):
+def record_content(description, secrets):
+    content = struct.pack("<I", len(description)) + description + struct.pack("<I", len(secrets))
+    for name, value in secrets:
+        content += struct.pack("<B", len(name)) + name.encode() + struct.pack("<I", len(value.encode())) + value.encode()
+    return content
+
+
+def rewrite(path, key_file, change):
+    """Commits what `change` makes of the list of entries, each (record id, kind, name, sealed record).
+
+    `change` also gets the function that opens a record and the one that seals one under a new id.
+    """
     data = Path(path).read_bytes()
     vault_id, vault_key, root, records = open_vault(data, key_file=key_file)
     header = data[: struct.unpack("<I", data[12:16])[0]]
@@ -169,23 +189,66 @@ def copy(path, key_file, count):
         name, sealed = root.take(root.number(2)), records[position : position + length]
         position += length
         entries.append((record_id, kind, name, sealed))
-        if kind != CREDENTIAL:
-            continue
-        content = unseal(sealed, b"claviger record" + vault_id + record_id, subkey(vault_key, 3))
-        for number in range(1, count + 1):
-            new_id = os.urandom(16)
-            context = b"claviger record" + vault_id + new_id
-            again = seal(content, context, subkey(vault_key, 3), os.urandom(24))
-            entries.append((new_id, kind, name + b"-%d" % number, again))
+
+    def content(entry):
+        return unseal(entry[3], b"claviger record" + vault_id + entry[0], subkey(vault_key, 3))
+
+    def sealed_anew(kind, name, padded):
+        new_id = os.urandom(16)
+        context = b"claviger record" + vault_id + new_id
+        return new_id, kind, name, seal(padded, context, subkey(vault_key, 3), os.urandom(24))
+
+    entries = sorted(change(entries, content, sealed_anew))
     plain += struct.pack("<I", len(entries))
-    for record_id, kind, name, sealed in sorted(entries):
+    for record_id, kind, name, sealed in entries:
         plain += record_id + struct.pack("<BI", kind, len(sealed)) + blake2b(sealed, key=subkey(vault_key, 4))
         plain += struct.pack("<H", len(name)) + name
     sealed_root = seal(pad(plain, 1024), b"claviger root" + header, subkey(vault_key, 2), os.urandom(24))
-    new = header + struct.pack("<Q", len(sealed_root)) + sealed_root + b"".join(e[3] for e in sorted(entries))
-    with open(os.open(path + ".copy", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    new = header + struct.pack("<Q", len(sealed_root)) + sealed_root + b"".join(entry[3] for entry in entries)
+    with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(new)
-    os.rename(path + ".copy", path)
+    Path(path + ".previous").unlink(missing_ok=True)
+    os.link(path, path + ".previous")
+    os.rename(path + ".new", path)
+
+
+def copy(path, key_file, count):
+    def with_copies(entries, content, sealed_anew):
+        for entry in entries:
+            yield entry
+            for number in range(1, count + 1) if entry[1] == CREDENTIAL else []:
+                yield sealed_anew(CREDENTIAL, entry[2] + b"-%d" % number, content(entry))
+
+    rewrite(path, key_file, with_copies)
+
+
+def change_record(path, key_file, wanted, change):
+    """`change` gets a credential's description and its secrets, and changes them in place."""
+
+    def with_change(entries, content, sealed_anew):
+        assert any(entry[1:3] == (CREDENTIAL, wanted.encode()) for entry in entries), "no such credential"
+        for entry in entries:
+            if entry[1:3] != (CREDENTIAL, wanted.encode()):
+                yield entry
+                continue
+            description, secrets = parse_record(content(entry))
+            change(description, secrets)
+            # As the page says: no white space, members in ascending order.
+            text = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            yield sealed_anew(CREDENTIAL, entry[2], pad(record_content(text, sorted(secrets.items())), 256))
+
+    rewrite(path, key_file, with_change)
+
+
+def set_member(path, key_file, name, pointer, value):
+    def change(description, secrets):
+        *parents, last = pointer.removeprefix("/").split("/")
+        place = description
+        for step in parents:
+            place = place[int(step) if isinstance(place, list) else step]
+        place[last] = value
+
+    change_record(path, key_file, name, change)
 
 
 # --- Writing vectors: everything is derived from fixed bytes, so that they come out the same each time.
@@ -226,10 +289,7 @@ def make_header(slots, version=1, mac_key=None, checksum=None, reserved_count=No
 
 
 def make_record(name, secrets, description=b'{"made":"up"}', block=256, swap_order=False):
-    ordered = sorted(secrets.items(), reverse=swap_order)
-    content = struct.pack("<I", len(description)) + description + struct.pack("<I", len(ordered))
-    for key, value in ordered:
-        content += struct.pack("<B", len(key)) + key.encode() + struct.pack("<I", len(value)) + value.encode()
+    content = record_content(description, sorted(secrets.items(), reverse=swap_order))
     record_id = fixed("record " + name, 16)
     context = b"claviger record" + VAULT_ID + record_id
     return record_id, name, seal(pad(content, block), context, subkey(VAULT_KEY, 3), fixed("nonce " + name, 24))
@@ -317,5 +377,10 @@ if __name__ == "__main__":
         print(json.dumps(read_vault(Path(sys.argv[2]).read_bytes(), key_file=read_key_file(sys.argv[3]))))
     elif sys.argv[1] == "copy":
         copy(sys.argv[2], read_key_file(sys.argv[3]), int(sys.argv[4]))
+    elif sys.argv[1] == "set":
+        set_member(sys.argv[2], read_key_file(sys.argv[3]), sys.argv[4], sys.argv[5], json.loads(sys.argv[6]))
+    elif sys.argv[1] == "set-secret":
+        path, key, name, secret, value = sys.argv[2:]
+        change_record(path, read_key_file(key), name, lambda description, secrets: secrets.update({secret: value}))
     elif sys.argv[1] == "vectors":
         write_vectors(sys.argv[2])

@@ -114,7 +114,7 @@ let benchmarks: @Sendable () -> Void = {
 
     Benchmark("a cached token, out of the vault") { benchmark in
         let sized = try SizedVault(count: 10)
-        let agent = LocalAgent(vault: try sized.open(), transport: NoNetwork())
+        let agent = CredentialService(vault: try sized.open(), transport: NoNetwork())
         benchmark.startMeasurement()
         for _ in benchmark.scaledIterations { blackHole(try await agent.token(sized.name, TokenAsk())) }
         benchmark.stopMeasurement()

@@ -25,6 +25,8 @@ enum Fuzz {
 private let target: @Sendable ([UInt8]) -> Void =
     switch ProcessInfo.processInfo.environment["FUZZ_TARGET"] {
     case "token-response": tokenResponse
+    case "refresh-token": refreshToken
+    case "revocation": revocation
     case "metadata": metadata
     case "device-codes": deviceCodes
     case "retry-after": retryAfter
@@ -34,15 +36,36 @@ private let target: @Sendable ([UInt8]) -> Void =
 
 private let now = Date(timeIntervalSince1970: 784_111_770)
 
-/// Tokens and errors: the first byte chooses the status.
+/// Tokens and errors: the first byte chooses the status, and whether the body was cut off.
 @Sendable private func tokenResponse(_ bytes: [UInt8]) {
     let statuses = [200, 201, 302, 400, 401, 429, 500, 999]
-    let status = statuses[Int(bytes.first ?? 0) % statuses.count]
-    guard let tokens = try? TokenResponse.parse(status: status, body: Array(bytes.dropFirst()), retryAfter: nil, now: now) else {
-        return
+    let first = Int(bytes.first ?? 0)
+    let answer = TokenResponse.read(
+        status: statuses[first % statuses.count], headers: [:], body: Array(bytes.dropFirst()), isWhole: first < 128, now: now)
+    if let refreshToken = answer.refreshToken?.withBytes({ $0.array() }) {
+        precondition(refreshToken.count > 0 && refreshToken[0] > 0x20 && refreshToken[refreshToken.count - 1] > 0x20)
     }
+    guard case .success(let tokens) = answer.result else { return }
     precondition(tokens.accessToken.withBytes { $0.array() }.allSatisfy { (0x21...0x7E).contains($0) })
     precondition(tokens.expiresIn.map { (0...315_360_000).contains($0) } ?? true)
+}
+
+/// The scanner alone: an answer that begins with a whole refresh token keeps it, whatever follows and wherever that ends, but
+/// for another refresh token and for characters that make JSON of it.
+@Sendable private func refreshToken(_ bytes: [UInt8]) {
+    let rest = bytes.filter { !Array("\"'{}[]\\".utf8).contains($0) }
+    let body = Array(#"{"refresh_token":"made-up","#.utf8) + rest
+    let answer = TokenResponse.read(status: 200, headers: [:], body: body, isWhole: false, now: now)
+    precondition(answer.refreshToken?.revealed() == "made-up")
+    _ = TokenResponse.read(status: 200, headers: [:], body: bytes, isWhole: false, now: now)
+}
+
+/// The first byte chooses the status.
+@Sendable private func revocation(_ bytes: [UInt8]) {
+    let statuses = [200, 204, 302, 400, 401, 403, 503, 999]
+    let status = statuses[Int(bytes.first ?? 0) % statuses.count]
+    let answer = RevocationAnswer.read(status: status, headers: [:], body: Array(bytes.dropFirst()), now: now)
+    precondition(answer != .revoked || status < 300)
 }
 
 @Sendable private func metadata(_ bytes: [UInt8]) {

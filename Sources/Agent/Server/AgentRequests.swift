@@ -1,4 +1,5 @@
-public import Access
+import Access
+import AgentProtocol
 import FoundationEssentials
 import HTTP
 import OAuth
@@ -10,18 +11,15 @@ import TokenEngine
 struct AgentRequests: Sendable {
     let vault: AgentVault
     let clock: any WallClock
-    let describe: @Sendable (any Error) -> AgentProblem
     /// Ends the agent.
     let shutDown: @Sendable () -> Void
     private let rates = RateLimit()
 
     init(
-        vault: AgentVault, clock: any WallClock, describe: @escaping @Sendable (any Error) -> AgentProblem,
-        shutDown: @escaping @Sendable () -> Void
+        vault: AgentVault, clock: any WallClock, shutDown: @escaping @Sendable () -> Void
     ) {
         self.vault = vault
         self.clock = clock
-        self.describe = describe
         self.shutDown = shutDown
     }
 
@@ -69,7 +67,7 @@ struct AgentRequests: Sendable {
     }
 
     private func outcome(of request: ServerRequest) throws -> Outcome {
-        guard let caller = Authenticator.caller(of: request.peer) else { throw AgentProblem.denied }
+        guard let caller = Authenticator.caller(of: request.peer) else { throw Problem.ownerOnly }
         return try limited(caller) ?? route(Request(caller: caller, http: request))
     }
 
@@ -107,11 +105,11 @@ struct AgentRequests: Sendable {
         switch rates.charge(caller, at: clock.now()) {
         case .allowed: return nil
         case .firstRefusal:
-            guard let open = try? vault.opened(isUse: false) else { throw AgentProblem.tooOften }
+            guard let open = try? vault.opened(isUse: false) else { throw Problem.tooManyRequests }
             return .logged(AuditEvent(.token, by: caller, outcome: "too often", at: clock.now()), open.log) {
-                throw AgentProblem.tooOften
+                throw Problem.tooManyRequests
             }
-        case .refused: throw AgentProblem.tooOften
+        case .refused: throw Problem.tooManyRequests
         }
     }
 
@@ -121,21 +119,19 @@ struct AgentRequests: Sendable {
     }
 
     private func problem(_ error: any Error, _ request: ServerRequest) -> ServerResponse {
-        let problem = error as? AgentProblem ?? describe(error)
+        let problem = Problem(describing: error)
         if request.header("Accept") == "text/plain" {
-            // For a client that reads no JSON: exit code, what went wrong, and what to do, in a line each.
-            let text = "\(problem.exit)\n\(problem.title)\n\(problem.hint ?? "")"
-            return ServerResponse(status: problem.status, type: "text/plain", body: Array(text.utf8))
+            return ServerResponse(status: problem.code.status, type: "text/plain", body: Array(problem.plainText.utf8))
         }
-        let body = (try? AgentJSON.encoder().encode(problem)).map { Array($0) } ?? []
-        return ServerResponse(status: problem.status, type: "application/problem+json", body: body)
+        let body = (try? AgentJSON.encoder().encode(ProblemDocument(problem))).map { Array($0) } ?? []
+        return ServerResponse(status: problem.code.status, type: "application/problem+json", body: body)
     }
 
     // MARK: Routes
 
     private func route(_ request: Request) throws -> Outcome {
         let caller = request.caller
-        if let wanted = request.decoded("Claviger-Vault"), wanted != vault.path { throw AgentProblem.otherVault }
+        if let wanted = request.decoded("Claviger-Vault"), wanted != vault.path { throw Problem.otherVault }
         let path = request.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
         switch (request.http.method, path.first, path.dropFirst().first, path.count) {
         case ("GET", "v1", "tokens", 3):
@@ -146,7 +142,7 @@ struct AgentRequests: Sendable {
         case ("GET", "v1", "credentials", 3):
             let (open, name) = (try vault.opened(), try Self.name(path.last))
             // Whether there is such a credential is not told, either.
-            guard try Authorizer(caller, under: open.policy()).mayShow(name) else { throw AgentProblem.denied }
+            guard try Authorizer(caller, under: open.policy()).mayShow(name) else { throw Problem.denied(name) }
             return .now(try json(try open.agent.show(name)))
         case ("GET", "v1", "status", 2):
             var status = vault.status
@@ -164,7 +160,7 @@ struct AgentRequests: Sendable {
         case ("POST", "v1", "shutdown", 2):
             return try lock(caller, then: shutDown)
         default:
-            throw AgentProblem.noSuchRequest
+            throw Problem.noSuchRequest
         }
     }
 
@@ -185,14 +181,14 @@ struct AgentRequests: Sendable {
     }
 
     private func owner(_ caller: Caller) throws {
-        guard Authorizer.mayManage(caller) else { throw AgentProblem.notYours }
+        guard Authorizer.mayManage(caller) else { throw Problem.ownerOnly }
     }
 
     private func unlock(_ request: Request) throws {
         var bytes = request.http.body
         defer { bytes.wipe() }
         guard let wanted = try? AgentJSON.decoder().decode(UnlockRequest.self, from: Data(bytes)) else {
-            throw AgentProblem(title: "this is no request to unlock", status: 400, exit: 64)
+            throw Problem("this is no request to unlock", .usage)
         }
         try vault.unlock(wanted)
     }
@@ -229,7 +225,7 @@ struct AgentRequests: Sendable {
     private func permitted(_ wish: Wish) throws -> (ask: TokenAsk, grant: Grant) {
         var ask = try Self.ask(wish.request.query)
         let authorizer = try Authorizer(wish.request.caller, under: wish.open.policy())
-        guard case .allowed(let grant) = authorizer.decision(on: ask, for: wish.name) else { throw AgentProblem.denied }
+        guard case .allowed(let grant) = authorizer.decision(on: ask, for: wish.name) else { throw Problem.denied(wish.name) }
         ask.access.scopes = grant.scopes
         return (ask, grant)
     }
@@ -237,19 +233,17 @@ struct AgentRequests: Sendable {
     /// A token is handed out after the line that says so is written; so is every refusal.
     private func handOut(_ handout: Handout, _ wish: Wish, _ grant: Grant) throws -> Outcome {
         guard grant.covers(lifetime: handout.expires.map { $0.timeIntervalSince(handout.sent) }) else {
-            throw AgentProblem.livesTooLong(longest: grant.maxTTL ?? 0)
+            throw Problem.livesTooLong(longest: grant.maxTTL ?? 0)
         }
         var event = event(wish, "done")
         event.token = wish.open.log.fingerprint(handout.token)
-        return .logged(event, wish.open.log) { try answer(handout, wish.request) }
+        return .logged(event, wish.open.log) { try answer(handout, wish) }
     }
 
     private func refuse(_ error: any Error, _ wish: Wish) throws -> Outcome {
         if error is AuditError { throw error }
-        var problem = error as? AgentProblem ?? describe(error)
-        problem.hint = problem.hint?.replacing("NAME", with: wish.name)
-        let said = problem
-        return .logged(event(wish, AuditEvent.outcome(of: error)), wish.open.log) { throw said }
+        let problem = Problem(describing: error, of: wish.name)
+        return .logged(event(wish, AuditEvent.outcome(of: problem)), wish.open.log) { throw problem }
     }
 
     private func event(_ wish: Wish, _ outcome: String) -> AuditEvent {
@@ -258,9 +252,10 @@ struct AgentRequests: Sendable {
         return event
     }
 
-    private func answer(_ handout: Handout, _ request: Request) throws -> ServerResponse {
-        guard request.http.header("Accept") != "text/plain" else {
-            return ServerResponse(status: 200, type: "text/plain", body: handout.token)
+    private func answer(_ handout: Handout, _ wish: Wish) throws -> ServerResponse {
+        guard wish.request.http.header("Accept") != "text/plain" else {
+            let format = wish.request.query.isEmpty ? .raw : Self.format(wish.request.query)
+            return ServerResponse(status: 200, type: "text/plain", body: handout.body(format, of: wish.name, at: clock.now()))
         }
         return try json(
             TokenDocument(
@@ -269,7 +264,7 @@ struct AgentRequests: Sendable {
                 obtainedAt: handout.sent, scope: handout.scopes?.joined(separator: " ")))
     }
 
-    /// - Throws: `AgentProblem` for a parameter that is unknown or no number.
+    /// - Throws: `Problem` for a parameter that is unknown or no number.
     static func ask(_ query: String) throws -> TokenAsk {
         var ask = TokenAsk()
         guard !query.isEmpty else { return ask }
@@ -288,6 +283,10 @@ struct AgentRequests: Sendable {
             case ("audience", let value): ask.access.audiences.append(value)
             case ("fresh", "1"): ask.mode = .fresh
             case ("rejected", "1"): ask.mode = .rejected
+            case ("rejected", let value) where TokenHash(hex: value) != nil:
+                (ask.mode, ask.rejectedToken) = (.rejected, TokenHash(hex: value))
+            case ("resend", "1"): ask.resends = true
+            case ("format", let value) where TokenFormat(word: value) != nil: break
             case ("take_over", "1"): ask.takesOver = true
             default: throw badParameter("there is no such parameter")
             }
@@ -295,9 +294,11 @@ struct AgentRequests: Sendable {
         return ask
     }
 
-    private static func badParameter(_ reason: String) -> AgentProblem {
-        AgentProblem(title: reason, status: 400, exit: 64)
+    private static func format(_ query: String) -> TokenFormat {
+        FormEncoding.decode(query).last { $0.name == "format" }.flatMap { TokenFormat(word: $0.value) } ?? .raw
     }
+
+    private static func badParameter(_ reason: String) -> Problem { Problem(reason, .usage) }
 
     // MARK: Small parts
 
@@ -307,7 +308,7 @@ struct AgentRequests: Sendable {
 
     private static func name(_ segment: Substring?) throws -> String {
         // No name is longer; and none may swell the log.
-        guard let name = segment.flatMap(decoded), (1...512).contains(name.utf8.count) else { throw AgentProblem.badName }
+        guard let name = segment.flatMap(decoded), (1...512).contains(name.utf8.count) else { throw Problem.badName }
         return name
     }
 
@@ -333,8 +334,4 @@ extension ServerResponse {
     fileprivate init(status: Int, type: String = "application/json", body: [UInt8] = []) {
         self.init(status: status, headers: [("Content-Type", type), ("Cache-Control", "no-store")], body: body)
     }
-}
-
-extension AgentProblem: AuditedError {
-    public var isDenial: Bool { status == 403 }
 }

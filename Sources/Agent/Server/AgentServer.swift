@@ -10,20 +10,15 @@ public final class AgentServer: Sendable {
     private let stop = StopSignal()
     private let clock: any WallClock
 
-    /// - Parameters:
-    ///   - path: the vault's absolute path.
-    ///   - describe: puts an error in words.
+    /// - Parameter path: the vault's absolute path.
     public init(
-        vault path: String, memory: GenerationMemory?, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
-        limits: HTTPServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings(),
-        describe: @escaping @Sendable (any Error) -> AgentProblem
+        vault path: String, memory: SeenGenerations?, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
+        limits: HTTPServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings()
     ) {
         self.clock = clock
-        var refresh = refresh
-        refresh.describe = describe
         vault = AgentVault(path: path, memory: memory, transport: transport, clock: clock, refresh: refresh)
         let stop = stop
-        let requests = AgentRequests(vault: vault, clock: clock, describe: describe) { stop.signal() }
+        let requests = AgentRequests(vault: vault, clock: clock) { stop.signal() }
         server = HTTPServer(limits: limits, stop: stop, bodyLimit: AgentRequests.bodyLimit) { requests.replies(to: $0) }
     }
 

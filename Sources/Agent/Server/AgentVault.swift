@@ -1,4 +1,5 @@
 import Access
+import AgentProtocol
 import FoundationEssentials
 import Glibc
 import Sodium
@@ -12,7 +13,7 @@ final class AgentVault: Sendable {
     /// wiped.
     final class Open: Sendable {
         let vault: UnlockedVault
-        let agent: LocalAgent
+        let agent: CredentialService
         let cache: TokenCache
         let log: AuditLog
         let refresher: Refresher
@@ -21,7 +22,7 @@ final class AgentVault: Sendable {
             vault: UnlockedVault, logPath: String, transport: any HTTPTransport, clock: any WallClock, refresh: RefreshSettings
         ) {
             self.vault = vault
-            agent = LocalAgent(vault: vault, transport: transport, clock: clock)
+            agent = CredentialService(vault: vault, transport: transport, clock: clock)
             cache = TokenCache(vault: vault)
             policies = Mutex((0, Policy()))
             log = AuditLog(vault: vault, path: logPath)
@@ -77,14 +78,14 @@ final class AgentVault: Sendable {
 
     let path: String
     let since: Date
-    private let memory: GenerationMemory?
+    private let memory: SeenGenerations?
     private let transport: any HTTPTransport
     private let clock: any WallClock
     private let refresh: RefreshSettings
     private let state = Mutex(State())
 
     init(
-        path: String, memory: GenerationMemory?, transport: any HTTPTransport, clock: any WallClock, refresh: RefreshSettings
+        path: String, memory: SeenGenerations?, transport: any HTTPTransport, clock: any WallClock, refresh: RefreshSettings
     ) {
         self.path = path
         self.refresh = refresh
@@ -97,10 +98,10 @@ final class AgentVault: Sendable {
     // MARK: Opening
 
     /// Opens the vault. Guesses are made one after the other, and wrong ones make the next wait longer.
-    /// - Throws: `AgentProblem`, `VaultError`, `SodiumError`.
+    /// - Throws: `Problem`, `VaultError`, `SodiumError`.
     func unlock(_ request: UnlockRequest) throws {
         let wait = state.withLock { $0.guesses.begin(at: clock.now()) }
-        if let wait { throw AgentProblem.tooManyGuesses(seconds: wait) }
+        if let wait { throw Problem.tooManyGuesses(seconds: wait) }
         var isWrong = false
         defer {
             let now = clock.now()
@@ -112,7 +113,7 @@ final class AgentVault: Sendable {
         } else if let bytes = request.key {
             key = .keyFile(try Secret(copying: Array(bytes).span.bytes))
         } else {
-            throw AgentProblem(title: "neither a passphrase nor a key was sent", status: 400, exit: 64)
+            throw Problem("neither a passphrase nor a key was sent", .usage)
         }
         do throws(VaultError) {
             let vault = try LockedVault(path: path, memory: memory).unlock(with: key)
@@ -165,7 +166,7 @@ final class AgentVault: Sendable {
     }
 
     /// - Parameter isUse: whether this counts against idleness.
-    /// - Throws: `AgentProblem.locked`.
+    /// - Throws: `Problem.agentLocked`.
     func opened(isUse: Bool = true) throws -> Open {
         lockIfDue()
         let now = clock.now()
@@ -173,7 +174,7 @@ final class AgentVault: Sendable {
             if isUse { state.lastUse = now }
             return state.open
         }
-        guard let open else { throw AgentProblem.locked }
+        guard let open else { throw Problem.agentLocked }
         return open
     }
 

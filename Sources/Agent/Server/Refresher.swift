@@ -1,4 +1,5 @@
 import Access
+import AgentProtocol
 import FoundationEssentials
 import Glibc
 import OAuth
@@ -30,7 +31,7 @@ final class Refresher: Sendable {
         var looked: (generation: UInt64, at: Date) = (0, .distantPast)
     }
 
-    private let agent: LocalAgent
+    private let agent: CredentialService
     private let cache: TokenCache
     private let vault: UnlockedVault
     private let log: AuditLog
@@ -39,7 +40,7 @@ final class Refresher: Sendable {
     private let state = Mutex(State())
 
     init(
-        agent: LocalAgent, cache: TokenCache, vault: UnlockedVault, log: AuditLog, clock: any WallClock,
+        agent: CredentialService, cache: TokenCache, vault: UnlockedVault, log: AuditLog, clock: any WallClock,
         settings: RefreshSettings
     ) {
         (self.agent, self.cache, self.vault, self.log) = (agent, cache, vault, log)
@@ -89,10 +90,12 @@ final class Refresher: Sendable {
             guard handout.sent != entry.sent else { return }
             await record(entry.name, handout.token)
         } catch {
-            let problem = error as? AgentProblem ?? settings.describe(error)
+            let problem = Problem(describing: error, of: entry.name)
+            guard problem.code != .noSuchCredential else { return cache.giveUp(entry) }
             // A server may hand out the same token until its end: that is no failure.
-            guard problem.exit != 66 else { return cache.giveUp(entry) }
-            guard problem.exit != 64 else { return cache.renewed(entry, at: clock.now(), tryAgainIn: max(1, left / 2)) }
+            guard problem.code != .lifetimeTooShort else {
+                return cache.renewed(entry, at: clock.now(), tryAgainIn: max(1, left / 2))
+            }
             cache.renewed(entry, at: clock.now(), tryAgainIn: Self.pause(after: problem, left: left))
             note(problem, entry.name, under: entry.name, "the token of \(entry.name) could not be renewed")
             await record(entry.name, nil)
@@ -100,20 +103,19 @@ final class Refresher: Sendable {
     }
 
     /// Seconds until the next try.
-    private static func pause(after problem: AgentProblem, left: Double) -> Double {
-        // 77: the server has refused the key pair or the login.
-        let usual = problem.exit == 77 ? 3600 : min(60, max(5, left / 4))
+    private static func pause(after problem: Problem, left: Double) -> Double {
+        let usual = problem.code.needsPerson ? 3600 : min(60, max(5, left / 4))
         return usual * Double.random(in: 0.8...1.2)
     }
 
     /// Keeps what went wrong for the status, and tells of it once.
     /// - Parameter key: the credential's name, or the sink's.
-    private func note(_ problem: AgentProblem, _ credential: String, under key: String, _ what: String) {
+    private func note(_ problem: Problem, _ credential: String, under key: String, _ what: String) {
         let isNew = state.withLock { state in
             let old = state.failures[key]
             state.failures[key] = RefreshFailure(
-                credential: credential, title: problem.title, hint: problem.hint?.replacing("NAME", with: credential),
-                since: old?.since ?? clock.now(), needsPerson: problem.exit == 77)
+                credential: credential, title: problem.title, hint: problem.hint?.text,
+                since: old?.since ?? clock.now(), needsPerson: problem.code.needsPerson)
             return old?.title != problem.title
         }
         if isNew { settings.report("\(what): \(problem.title)") }
@@ -158,7 +160,7 @@ final class Refresher: Sendable {
             state.withLock { $0.sinks[index] = SinkState(written: handout.token) }
             state.withLock { $0.failures["sink " + sink.path] = nil }
         } catch {
-            let problem = error as? AgentProblem ?? settings.describe(error)
+            let problem = Problem(describing: error, of: sink.credential)
             let pause = min(60, pow(2, Double(min(known.failures, 6))))
             state.withLock { state in
                 state.sinks[index] = SinkState(
@@ -176,8 +178,6 @@ public struct RefreshSettings: Sendable {
     public var sinks: [TokenSink] = []
     /// Is told once of each thing that goes wrong, in words for a person.
     public var report: @Sendable (String) -> Void = { _ in }
-    /// Puts an error in words.
-    var describe: @Sendable (any Error) -> AgentProblem = { _ in AgentProblem(title: "it failed", status: 500, exit: 70) }
 
     public init() {}
 }

@@ -115,7 +115,7 @@ final class TokenCache: Sendable {
 
     private func isStored(_ token: CachedToken, _ name: String) throws -> Bool {
         let credential = try CredentialCoding.credential(try vault.record(name), name: name)
-        return credential.token(for: token.access)?.token.equals(token.token) ?? false
+        return credential.state.token(for: token.access)?.token.equals(token.token) ?? false
     }
 
     private func forget(_ key: Key) {

@@ -1,5 +1,4 @@
-public import FoundationEssentials
-import Glibc
+import Linux
 public import TokenEngine
 import Vault
 
@@ -23,34 +22,21 @@ public struct TokenSink: Sendable {
         self.render = render
     }
 
-    var isThere: Bool { access(path, F_OK) == 0 }
+    var isThere: Bool { Path.exists(path) }
 
     /// Puts a new file in place of the old in one step; who reads sees one or the other, whole.
     /// - Throws: `VaultError.diskFull` or `.system`; the old file is as it was then.
     func write(_ bytes: [UInt8]) throws(VaultError) {
-        let new = path + ".\(getpid()).new"
-        unlink(new)
-        let descriptor = open(new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw failure("create") }
-        defer { close(descriptor) }
-        do throws(VaultError) {
-            if let owner, fchown(descriptor, owner.uid, owner.gid) != 0 { throw failure("give away") }
-            var written = 0
-            while written < bytes.count {
-                let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + written, $0.count - written) }
-                if count < 0 && errno == EINTR { continue }
-                guard count > 0 else { throw failure("write") }
-                written += count
-            }
-            guard fsync(descriptor) == 0 else { throw failure("write") }
-            guard rename(new, path) == 0 else { throw failure("replace") }
+        // What an agent left that was killed between the two steps holds a token.
+        AtomicFile.removeAbandoned(beside: path)
+        do throws(FileError) {
+            let new = try AtomicFile(beside: path)
+            if let owner { try new.give(to: owner.uid, owner.gid) }
+            try new.write(bytes)
+            try new.finish()
+            try new.place()
         } catch {
-            unlink(new)
-            throw error
+            throw VaultError(FileError(operation: error.operation, path: path, code: error.code))
         }
-    }
-
-    private func failure(_ operation: String) -> VaultError {
-        errno == ENOSPC || errno == EDQUOT ? .diskFull(path: path) : .system(operation: operation, path: path, errno: errno)
     }
 }

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 import FoundationEssentials
@@ -41,16 +42,16 @@ struct Add: AsyncParsableCommand {
 
     @OptionGroup var settings: SettingsOptions
     @OptionGroup var keyPair: KeyPairOptions
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
         try CredentialName.validate(name)
         let provider = try provider.map(Providers.named)
-        if provider == nil, !values.isEmpty { throw Failure("--set belongs to --provider", .usage) }
+        if provider == nil, !values.isEmpty { throw Problem("--set belongs to --provider", .usage) }
         let document = try keyPair.from.map(KeyDocument.init)
         let settings = try await newSettings(provider, document)
         try await naming(name) {
-            try await global.withAgent { agent in
+            try await Session(vaultOptions).withAgent { agent in
                 // A taken name is better known before the secret is typed.
                 if (try? await agent.show(name)) != nil { throw VaultError.nameTaken(name) }
                 let client = try keyPair.client(
@@ -90,7 +91,7 @@ struct Add: AsyncParsableCommand {
         } else if let url = self.settings.tokenURL {
             settings = ClientSettings(tokenURL: try SettingsOptions.address("--token-url", url))
         } else {
-            throw Failure(
+            throw Problem(
                 "neither a provider nor a token endpoint was given",
                 hint: "use --provider (claviger providers lists them), --issuer or --token-url", .usage)
         }
@@ -103,7 +104,7 @@ struct Add: AsyncParsableCommand {
         var given: [String: String] = [:]
         for text in values {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            guard parts.count == 2, !parts[0].isEmpty else { throw Failure("--set takes name=value", .usage) }
+            guard parts.count == 2, !parts[0].isEmpty else { throw Problem("--set takes name=value", .usage) }
             given[parts[0]] = parts[1]
         }
         for variable in provider.variables ?? [] where given[variable.name] == nil {
@@ -111,7 +112,7 @@ struct Add: AsyncParsableCommand {
             let fallback = variable.fallback.map { " [\($0)]" } ?? ""
             let answer = try Terminal.promptLine(
                 Terminal.plain("\(variable.title)\(fallback): "),
-                otherwise: Failure(
+                otherwise: Problem(
                     "the provider needs to know \(Terminal.plain(variable.title))",
                     hint: "use --set \(Terminal.plain(variable.name))=VALUE", .usage))
             if !answer.isEmpty { given[variable.name] = answer }
@@ -119,8 +120,8 @@ struct Add: AsyncParsableCommand {
         do throws(CatalogueError) {
             return try provider.settings(given)
         } catch {
-            throw Failure(
-                "the provider \(Failure.quoted(provider.name)) can't be used: \(Terminal.plain(error.reason))",
+            throw Problem(
+                "the provider \(Problem.quoted(provider.name)) can't be used: \(Terminal.plain(error.reason))",
                 hint: "use --set NAME=VALUE", .usage)
         }
     }
@@ -131,8 +132,8 @@ struct Add: AsyncParsableCommand {
         var trusted = ClientSettings(tokenURL: url)
         try settings.apply(to: &trusted)
         do {
-            let metadata = try await GlobalOptions.withTransport {
-                try await Discovery.metadata(of: url, certificateAuthority: trusted.certificateAuthority, by: $0)
+            let metadata = try await Session.withTransport {
+                try await EndpointClient(transport: $0).metadata(of: url, certificateAuthority: trusted.certificateAuthority)
             }
             let found = try metadata.settings(grant: settings.grant)
             Terminal.note(
@@ -140,7 +141,7 @@ struct Add: AsyncParsableCommand {
             )
             return found
         } catch let refusal as ServerMetadata.Refusal {
-            throw Failure(
+            throw Problem(
                 "the metadata of \(Terminal.plain(issuer)) cannot be used: \(refusal.reason)",
                 hint: "the issuer must be written as the server writes it; or use --token-url", .unavailable)
         }
@@ -153,7 +154,7 @@ struct Add: AsyncParsableCommand {
             ? "log in with claviger login \(Terminal.plain(name))"
             : keyPair.noVerify
                 ? "not proven, as asked" : "proven: a token was acquired (\(Report.tokenState(stored, now: now)))"
-        Terminal.note("stored \(Failure.quoted(name)); \(proof)")
+        Terminal.note("stored \(Problem.quoted(name)); \(proof)")
         if json { try Terminal.output(Report.json(Report.Credential(stored, now: now))) }
     }
 }

@@ -1,5 +1,5 @@
 import Agent
-import AgentSocket
+import AgentProtocol
 import ArgumentParser
 import FoundationEssentials
 import Glibc
@@ -34,7 +34,7 @@ struct AgentCommand: AsyncParsableCommand {
 
         @OptionGroup var keeping: KeepingOptions
         @OptionGroup var times: LockTimes
-        @OptionGroup var global: GlobalOptions
+        @OptionGroup var vaultOptions: VaultOptions
 
         func run() async throws {
             let socket = try AgentProcess.socket(socket)
@@ -42,13 +42,13 @@ struct AgentCommand: AsyncParsableCommand {
             _ = try keeping.settings()
             if foreground || detached || AgentProcess.inheritedSocket != nil {
                 try await AgentProcess(
-                    global: global, socket: socket, times: times, keeping: keeping, isDetached: detached
+                    session: Session(vaultOptions), socket: socket, times: times, keeping: keeping, isDetached: detached
                 ).serve()
                 return
             }
-            try AgentProcess.start(global: global, socket: socket, times: times, keeping: keeping)
+            try AgentProcess.start(session: Session(vaultOptions), socket: socket, times: times, keeping: keeping)
             if shell {
-                try Terminal.output("CLAVIGER_SOCKET='\(socket.replacing("'", with: "'\\''"))'; export CLAVIGER_SOCKET;")
+                try Terminal.output("CLAVIGER_SOCKET=\(ShellQuotes.quoted(socket)); export CLAVIGER_SOCKET;")
             } else {
                 Terminal.note("the agent listens on \(Terminal.plain(socket))")
             }
@@ -59,7 +59,7 @@ struct AgentCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Lock the agent's vault and end the agent.")
 
         func run() async throws {
-            try await AgentProcess.client().shutDown()
+            try await Session.agent().shutDown()
             Terminal.note("the agent has ended")
         }
     }
@@ -81,7 +81,7 @@ struct KeepingOptions: ParsableArguments {
         settings.keepsAllFresh = keepFresh
         settings.sinks = try sink.map { try $0.sink() }
         let paths = settings.sinks.map(\.path)
-        guard Set(paths).count == paths.count else { throw Failure("one file can't be the sink of two credentials", .usage) }
+        guard Set(paths).count == paths.count else { throw Problem("one file can't be the sink of two credentials", .usage) }
         return settings
     }
 }
@@ -102,7 +102,7 @@ struct SinkOption: ExpressibleByArgument {
         while let comma = rest.lastIndex(of: ",") {
             let setting = rest[rest.index(after: comma)...]
             if setting.hasPrefix("format=") {
-                guard let format = TokenFormat(rawValue: String(setting.dropFirst(7))) else { return nil }
+                guard let format = TokenFormat(word: String(setting.dropFirst(7))) else { return nil }
                 self.format = format
             } else if setting.hasPrefix("owner="), setting.count > 6 {
                 owner = String(setting.dropFirst(6))
@@ -119,17 +119,17 @@ struct SinkOption: ExpressibleByArgument {
     func sink() throws -> TokenSink {
         let (format, name) = (format, name)
         return TokenSink(credential: name, path: path, owner: try owner.map(Self.account)) { token in
-            Array(try format.text(token, of: name).utf8)
+            Array(format.text(token, of: name, at: .now).utf8)
         }
     }
 
     /// A user, with a group of that user's or another.
     private static func account(_ text: String) throws -> (uid: UInt32, gid: UInt32) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        guard let user = getpwnam(parts[0]) else { throw Failure("there is no user \(Failure.quoted(parts[0]))", .usage) }
+        guard let user = getpwnam(parts[0]) else { throw Problem("there is no user \(Problem.quoted(parts[0]))", .usage) }
         var account = (uid: user.pointee.pw_uid, gid: user.pointee.pw_gid)
         if parts.count == 2 {
-            guard let group = getgrnam(parts[1]) else { throw Failure("there is no group \(Failure.quoted(parts[1]))", .usage) }
+            guard let group = getgrnam(parts[1]) else { throw Problem("there is no group \(Problem.quoted(parts[1]))", .usage) }
             account.gid = group.pointee.gr_gid
         }
         return account
@@ -164,19 +164,19 @@ struct Unlock: AsyncParsableCommand {
         discussion: "The passphrase is asked for, or comes from the same places as for every command.")
 
     @OptionGroup var times: LockTimes
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
         let socket = try AgentProcess.socket(nil)
-        let path = try global.absoluteVaultPath()
+        let path = try Session(vaultOptions).absoluteVaultPath()
         let client = AgentClient(socket: AgentSocket(path: socket), vault: path)
         do {
             _ = try await client.status()
         } catch AgentSocket.Failure.nobody {
-            try AgentProcess.start(global: global, socket: socket, times: times, isLocked: true)
+            try AgentProcess.start(session: Session(vaultOptions), socket: socket, times: times, isLocked: true)
         }
         let (ttl, idle) = (times.ttl?.seconds, times.idle?.seconds)
-        switch try global.unlockKey() {
+        switch try Session(vaultOptions).unlockKey() {
         case .keyFile(let key): try await client.unlock(UnlockRequest(keyFile: key, ttl: ttl, idle: idle))
         case .passphrase(let passphrase): try await client.unlock(UnlockRequest(passphrase: passphrase, ttl: ttl, idle: idle))
         }
@@ -189,7 +189,7 @@ struct Lock: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Lock the agent's vault: its keys are wiped from memory.")
 
     func run() async throws {
-        try await AgentProcess.client().lock()
+        try await Session.agent().lock()
         Terminal.note("locked")
     }
 }

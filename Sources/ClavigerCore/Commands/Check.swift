@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 
@@ -18,7 +19,7 @@ struct Check: AsyncParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     private struct Document: Encodable {
         var name: String
@@ -32,14 +33,13 @@ struct Check: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let results = try await global.withAgent { agent in
+        let results = try await Session(vaultOptions).withAgent { agent in
             let names = all ? try await agent.list().map(\.name) : names
             return await Concurrently.run(names, "checked") { name in
                 do {
                     return Document(name: name, works: true, proof: try await agent.check(name).rawValue)
                 } catch {
-                    let failure = Failure(error).naming(name)
-                    return Document(name: name, works: false, error: failure.message)
+                    return Document(name: name, works: false, error: Problem(describing: error, of: name).title)
                 }
             }.map(\.result)
         }
@@ -50,10 +50,14 @@ struct Check: AsyncParsableCommand {
             if !rows.isEmpty { try Terminal.output(Report.table(rows)) }
         }
         let failed = results.count { !$0.works }
-        if failed > 0 { throw Failure.someFailed(failed, of: results.count) }
+        if failed > 0 { throw Problem.someFailed(failed, of: results.count) }
     }
 
     private func words(_ proof: String?) -> String {
-        proof == CheckResult.active.rawValue ? "the server says that the token is active" : "a token was acquired"
+        switch proof {
+        case CheckResult.active.rawValue: "the server says that the token is active"
+        case CheckResult.kept.rawValue: "a token is stored; only its API can tell whether it takes it"
+        default: "a token was acquired"
+        }
     }
 }

@@ -1,3 +1,4 @@
+import AgentProtocol
 import ArgumentParser
 import FoundationEssentials
 import Glibc
@@ -24,19 +25,19 @@ struct Curl: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What it is for: for the log.", valueName: "text"))
     var reason: String?
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
         let address = String(url.prefix { $0 != "#" })
         _ = try SettingsOptions.address("curl", address)
         let token = try await naming(name) {
-            try await global.withTokenAgent(reason: reason) { try await $0.token(name, TokenAsk()) }
+            try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, TokenAsk()) }
         }
         var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw Failure.system("run curl", errno) }
+        guard pipe(&ends) == 0 else { throw Problem.system("run curl", errno) }
         // No token is longer than what a pipe takes without a reader.
-        try Terminal.write(Array((try TokenFormat.curl.text(token, of: name) + "\n").utf8), to: ends[1])
+        try Terminal.write(Array((TokenFormat.curl.text(token, of: name, at: .now) + "\n").utf8), to: ends[1])
         close(ends[1])
-        try ProcessState.become(["curl", "--config", "/dev/fd/\(ends[0])", url] + arguments)
+        try ProcessState.replaceProcess(["curl", "--config", "/dev/fd/\(ends[0])", url] + arguments)
     }
 }

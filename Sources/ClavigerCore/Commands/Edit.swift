@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 import FoundationEssentials
@@ -36,7 +37,7 @@ struct Edit: AsyncParsableCommand {
     var json = false
 
     @OptionGroup var settings: SettingsOptions
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func validate() throws {
         if settings.isEmpty, clear.isEmpty { throw ValidationError("nothing was given to change") }
@@ -44,16 +45,18 @@ struct Edit: AsyncParsableCommand {
 
     func run() async throws {
         let result = try await naming(name) {
-            try await global.withAgent { agent in
+            try await Session(vaultOptions).withAgent { agent in
                 let current = try await agent.show(name)
                 var edited = current.settings
                 for field in clear { field.clear(&edited) }
                 try settings.apply(to: &edited)
-                return try await agent.edit(
-                    name, clientID: settings.clientID ?? current.clientID, settings: edited, verify: !noVerify)
+                let edit = SettingsEdit(
+                    before: .init(clientID: current.clientID, settings: current.settings),
+                    after: .init(clientID: settings.clientID ?? current.clientID, settings: edited))
+                return try await agent.edit(name, edit, verify: !noVerify)
             }
         }
-        Terminal.note("changed \(Failure.quoted(name))")
+        Terminal.note("changed \(Problem.quoted(name))")
         if json { try Terminal.output(Report.json(Report.Credential(result, now: .now))) }
     }
 }

@@ -1,4 +1,4 @@
-import AgentSocket
+import AgentProtocol
 import ArgumentParser
 import FoundationEssentials
 import TokenEngine
@@ -34,7 +34,7 @@ struct Exec: AsyncParsableCommand {
     @Option(help: .private)
     var proxyFor: ProxyProcess.Descriptors?
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     /// What stands behind the terminator. The parser takes that for more of the same.
     private var command: [String] {
@@ -57,11 +57,12 @@ struct Exec: AsyncParsableCommand {
     func run() async throws {
         let wanted = try wantedVariables()
         if let proxyFor {
-            try await ProxyProcess(descriptors: proxyFor).serve(wanted, minimumLifetime: minTTL, reason: reason, global: global)
+            try await ProxyProcess(descriptors: proxyFor).serve(
+                wanted, minimumLifetime: minTTL, reason: reason, session: Session(vaultOptions))
             return
         }
-        if proxy { try ProcessState.become(argv, variables: ProxyProcess.start()) }
-        let tokens = try await global.withTokenAgent(reason: reason) { agent in
+        if proxy { try ProcessState.replaceProcess(argv, variables: ProxyProcess.start()) }
+        let tokens = try await Session(vaultOptions).withTokenAgent(reason: reason) { agent in
             var tokens: [String: String] = [:]
             for (variable, name) in wanted {
                 let ask = TokenAsk(minimumLifetime: minTTL)
@@ -69,7 +70,7 @@ struct Exec: AsyncParsableCommand {
             }
             return tokens
         }
-        try ProcessState.become(argv, variables: tokens)
+        try ProcessState.replaceProcess(argv, variables: tokens)
     }
 
     /// The credential behind each variable.
@@ -77,14 +78,14 @@ struct Exec: AsyncParsableCommand {
         var wanted: [String: String] = [:]
         func add(_ variable: String, _ name: String) throws {
             guard wanted.updateValue(name, forKey: variable) == nil else {
-                throw Failure("the variable \(variable) is wanted twice", hint: "name another with --env VARIABLE=NAME", .usage)
+                throw Problem("the variable \(variable) is wanted twice", hint: "name another with --env VARIABLE=NAME", .usage)
             }
         }
         for text in variables {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2, parts[0].allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }),
                 parts[0].first?.isNumber == false
-            else { throw Failure("--env takes VARIABLE=NAME", .usage) }
+            else { throw Problem("--env takes VARIABLE=NAME", .usage) }
             try add(parts[0], parts[1])
         }
         let named = Set(wanted.values)

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 import FoundationEssentials
@@ -17,10 +18,10 @@ struct KeyCommand: ParsableCommand {
         @Flag(help: "Print JSON.")
         var json = false
 
-        @OptionGroup var global: GlobalOptions
+        @OptionGroup var vaultOptions: VaultOptions
 
         func run() throws {
-            let slots = try global.unlock().keySlots()
+            let slots = try Session(vaultOptions).unlock().keySlots()
             if json { return try Terminal.output(Report.json(slots.map(SlotReport.init))) }
             let rows = slots.map { slot in
                 [
@@ -47,16 +48,16 @@ struct KeyCommand: ParsableCommand {
         @Option(help: ArgumentHelp("What the list calls it.", valueName: "text"))
         var label: String?
 
-        @OptionGroup var global: GlobalOptions
+        @OptionGroup var vaultOptions: VaultOptions
 
         func run() throws {
-            let (vault, key) = try global.unlockWithKey()
-            let (added, kind) = try new.key(global)
+            let (vault, key) = try Session(vaultOptions).unlockWithKey()
+            let (added, kind) = try new.key(Session(vaultOptions))
             guard try vault.keySlots(openedBy: added).isEmpty else {
-                throw Failure("this \(kind) opens the vault already", .usage)
+                throw Problem("this \(kind) opens the vault already", .usage)
             }
             try vault.addKey(added, label: label ?? kind, with: key)
-            try global.record(.keyAdd, in: vault)
+            try Session(vaultOptions).record(.keyAdd, in: vault)
             Terminal.note("the vault opens with the new \(kind), too")
         }
     }
@@ -73,12 +74,12 @@ struct KeyCommand: ParsableCommand {
         @Argument(help: "The key's id, or how that begins.")
         var id: String
 
-        @OptionGroup var global: GlobalOptions
+        @OptionGroup var vaultOptions: VaultOptions
 
         func run() throws {
-            let (vault, key) = try global.unlockWithKey()
+            let (vault, key) = try Session(vaultOptions).unlockWithKey()
             try vault.removeKey(id, with: key)
-            try global.record(.keyRemove, in: vault)
+            try Session(vaultOptions).record(.keyRemove, in: vault)
             Terminal.note("the vault does not open with it any more; an agent that has it open goes on until it is locked")
         }
     }
@@ -98,14 +99,14 @@ struct Passwd: ParsableCommand {
         completion: .file())
     var newPassphraseFile: String?
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() throws {
-        let (vault, key) = try global.unlockWithKey()
+        let (vault, key) = try Session(vaultOptions).unlockWithKey()
         let slot = try replaced(in: vault, key)
-        let new = try NewKeyOptions.passphrase(newPassphraseFile, global)
+        let new = try NewKeyOptions.passphrase(newPassphraseFile, Session(vaultOptions))
         try vault.replaceKey(slot.id, by: .passphrase(new), with: key)
-        try global.record(.keyReplace, in: vault)
+        try Session(vaultOptions).record(.keyReplace, in: vault)
         Terminal.note("the vault has a new passphrase")
     }
 
@@ -113,10 +114,10 @@ struct Passwd: ParsableCommand {
         if case .passphrase = key, let slot = try vault.keySlots(openedBy: key).first { return slot }
         let slots = try vault.keySlots().filter { $0.kind == .passphrase }
         guard let slot = slots.first else {
-            throw Failure("the vault opens with no passphrase", hint: "claviger key add gives it one", .usage)
+            throw Problem("the vault opens with no passphrase", hint: "claviger key add gives it one", .usage)
         }
         guard slots.count == 1 else {
-            throw Failure(
+            throw Problem(
                 "the vault opens with several passphrases, and none was given",
                 hint: "open it with the one to change, or use claviger key remove and claviger key add", .usage)
         }
@@ -142,9 +143,9 @@ struct NewKeyOptions: ParsableArguments {
     }
 
     /// - Returns: the key, and what it is in a word.
-    func key(_ global: GlobalOptions) throws -> (UnlockKey, kind: String) {
+    func key(_ session: Session) throws -> (UnlockKey, kind: String) {
         guard let file = newKeyFile else {
-            return (.passphrase(try Self.passphrase(newPassphraseFile, global)), "passphrase")
+            return (.passphrase(try Self.passphrase(newPassphraseFile, session)), "passphrase")
         }
         let isNew = access(file, F_OK) != 0
         let key = isNew ? try KeyFile.create(file) : try KeyFile.read(file)
@@ -152,9 +153,9 @@ struct NewKeyOptions: ParsableArguments {
         return (.keyFile(key), "key file")
     }
 
-    static func passphrase(_ file: String?, _ global: GlobalOptions) throws -> Secret {
+    static func passphrase(_ file: String?, _ session: Session) throws -> Secret {
         if let file { return try SecretInput.file(file, what: "passphrase") }
-        return try Terminal.promptNewPassphrase(try global.vaultPath(), otherwise: .noNewPassphrase)
+        return try Terminal.promptNewPassphrase(try session.vaultPath(), otherwise: .noNewPassphrase)
     }
 }
 

@@ -7,10 +7,10 @@ struct List: AsyncParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
-        let all = try await global.withTokenAgent { try await $0.list() }
+        let all = try await Session(vaultOptions).withTokenAgent { try await $0.list() }
         let now = Date()
         if json { return try Terminal.output(Report.json(all.map { Report.Credential($0, now: now) })) }
         guard !all.isEmpty else { return Terminal.note("the vault is empty; claviger add stores a credential") }

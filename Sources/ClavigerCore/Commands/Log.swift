@@ -1,4 +1,5 @@
 import Access
+import AgentProtocol
 import Agent
 import ArgumentParser
 import FoundationEssentials
@@ -17,10 +18,10 @@ struct Log: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Only what is not older: 2h, 7d, or a time such as 2026-11-21T10:00:00Z.", valueName: "time"))
     var since: String?
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() throws {
-        let path = try global.auditLogPath()
+        let path = try Session(vaultOptions).auditLogPath()
         if verify { return try check(path) }
         let start = try since.map(Self.start)
         for file in AuditFiles.all(path) {
@@ -33,26 +34,26 @@ struct Log: AsyncParsableCommand {
     }
 
     private func check(_ path: String) throws {
-        let vault = try global.unlock()
+        let vault = try Session(vaultOptions).unlock()
         do {
             let found = try AuditLog(vault: vault, path: path).verify(against: vault)
             Terminal.note(
                 "the log is whole: \(found.lines) lines, of which the first \(found.sealed) are vouched for by the vault")
         } catch AuditChainError.brokenChain(let file, let line) {
-            throw Failure(
+            throw Problem(
                 "line \(line) of \(Terminal.plain(file)) is not what was written, or one before it is missing",
-                hint: "somebody, or a disk, has changed the log", .dataError)
+                hint: "somebody, or a disk, has changed the log", .damaged)
         } catch AuditChainError.truncated(let has, let sealed) {
-            throw Failure(
+            throw Problem(
                 "the log ends at line \(has), and the vault knows of \(sealed)", hint: "somebody has taken its last lines away",
-                .dataError)
+                .damaged)
         }
     }
 
     private static func start(_ text: String) throws -> Date {
         if let span = Span(argument: text) { return Date().addingTimeInterval(-span.seconds) }
         guard let date = try? Date(text, strategy: .iso8601) else {
-            throw Failure("--since takes a length of time such as 2h, or a time such as 2026-11-21T10:00:00Z", .usage)
+            throw Problem("--since takes a length of time such as 2h, or a time such as 2026-11-21T10:00:00Z", .usage)
         }
         return date
     }

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 import FoundationEssentials
@@ -38,7 +39,7 @@ struct Login: AsyncParsableCommand {
         completion: .file())
     var refreshTokenFile: String?
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func validate() throws {
         if let port, !(0...65535).contains(port) { throw ValidationError("--port takes a number from 0 to 65535") }
@@ -47,11 +48,11 @@ struct Login: AsyncParsableCommand {
 
     func run() async throws {
         try await naming(name) {
-            try await global.withAgent { agent in
+            try await Session(vaultOptions).withAgent { agent in
                 let credential = try await agent.show(name)
                 let result = try await namingPermissions(of: credential) { try await logIn(agent, credential) }
                 Terminal.note(
-                    "logged in to \(Failure.quoted(name)); the token: \(Report.tokenState(result, now: .now))")
+                    "logged in to \(Problem.quoted(name)); the token: \(Report.tokenState(result, now: .now))")
             }
         }
     }
@@ -61,18 +62,18 @@ struct Login: AsyncParsableCommand {
         do {
             return try await body()
         } catch TokenFailure.noRefreshToken {
-            var failure = Failure(TokenFailure.noRefreshToken)
+            var problem = Problem(describing: TokenFailure.noRefreshToken)
             if let page = credential.provider.flatMap({ try? Providers.named($0) })?.permissionsPage {
-                failure.hint = "end what was granted before at \(Terminal.plain(page)), and log in again"
+                problem.hint = "end what was granted before at \(Terminal.plain(page)), and log in again"
             }
-            throw failure
+            throw problem
         }
     }
 
     private func logIn(_ agent: any CredentialAgent, _ credential: CredentialSummary) async throws -> CredentialSummary {
         let settings = credential.settings
         guard settings.grant.needsLogin else {
-            throw Failure(
+            throw Problem(
                 "\(settings.grant.option) needs no login", hint: "claviger token \(Terminal.plain(name)) is enough", .usage)
         }
         if let refreshTokenFile {
@@ -95,7 +96,7 @@ struct Login: AsyncParsableCommand {
 
     /// A person carries the answer over by hand.
     private func pasted(_ agent: any CredentialAgent, _ credential: CredentialSummary) async throws -> CredentialSummary {
-        guard Terminal.isThere else { throw Failure.noTerminalForCode }
+        guard Terminal.isThere else { throw Problem.noTerminalForCode }
         let uri = credential.settings.redirectURI ?? "http://127.0.0.1"
         guard let request = try credential.settings.authorizationRequest(clientID: credential.clientID, redirectURI: uri) else {
             throw TokenFailure.noSuchEndpoint
@@ -104,12 +105,6 @@ struct Login: AsyncParsableCommand {
         Terminal.note("  " + request.url)
         Terminal.note("the browser may then say that it can't open a page: its address is what is wanted")
         let answer = try Terminal.promptSecret("that address, or the code in it, not shown: ", otherwise: .noTerminalForCode)
-        let code: Secret
-        do throws(AuthorizationRefusal) {
-            code = try request.code(fromPasted: answer.revealed())
-        } catch {
-            throw Failure(authorization: error).naming(name)
-        }
-        return try await agent.logIn(name, with: request.grant(code: code))
+        return try await agent.logIn(name, with: request.grant(code: request.code(fromPasted: answer.revealed())))
     }
 }

@@ -1,4 +1,5 @@
 import Access
+import AgentProtocol
 import Agent
 import ArgumentParser
 import FoundationEssentials
@@ -20,12 +21,12 @@ struct SubjectOptions: ParsableArguments {
     func subject() throws -> Subject {
         if let user {
             if let number = UInt32(user) { return .user(id: number, name: user) }
-            guard let entry = getpwnam(user) else { throw Failure("there is no user \(Failure.quoted(user))", .noInput) }
+            guard let entry = getpwnam(user) else { throw Problem("there is no user \(Problem.quoted(user))", .noSuchFile) }
             return .user(id: entry.pointee.pw_uid, name: user)
         }
         let group = group ?? ""
         if let number = UInt32(group) { return .group(id: number, name: group) }
-        guard let entry = getgrnam(group) else { throw Failure("there is no group \(Failure.quoted(group))", .noInput) }
+        guard let entry = getgrnam(group) else { throw Problem("there is no group \(Problem.quoted(group))", .noSuchFile) }
         return .group(id: entry.pointee.gr_gid, name: group)
     }
 }
@@ -51,14 +52,14 @@ struct Allow: AsyncParsableCommand {
     var longestLife: Span?
 
     @OptionGroup var subject: SubjectOptions
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() throws {
         let scopes = try scope.flatMap(SettingsOptions.scopes)
         let rule = Rule(
             credential: name, subject: try subject.subject(), scopes: scopes.isEmpty ? nil : scopes,
             maxTTL: longestLife.map { Int($0.seconds) })
-        try global.withPolicy(.allow, name) { try $0.update(credential: name) { $0.allow(rule) } }
+        try Session(vaultOptions).withPolicy(.allow, name) { try $0.update(credential: name) { $0.allow(rule) } }
         Terminal.note("allowed: \(rule.words)")
     }
 }
@@ -70,13 +71,13 @@ struct Deny: AsyncParsableCommand {
     var name: String
 
     @OptionGroup var subject: SubjectOptions
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() throws {
         let subject = try subject.subject()
-        try global.withPolicy(.deny, name) { policy in
+        try Session(vaultOptions).withPolicy(.deny, name) { policy in
             guard try policy.update({ $0.deny(name, subject) }) else {
-                throw Failure("no rule allows that", hint: "claviger policy list shows the rules", .noInput)
+                throw Problem("no rule allows that", hint: "claviger policy list shows the rules", .noSuchFile)
             }
         }
         Terminal.note("denied from now on; tokens that were handed out live on until they end or are revoked")
@@ -94,10 +95,10 @@ struct PolicyCommand: AsyncParsableCommand {
         @Flag(help: "Print JSON.")
         var json = false
 
-        @OptionGroup var global: GlobalOptions
+        @OptionGroup var vaultOptions: VaultOptions
 
         func run() throws {
-            let rules = try VaultPolicy(vault: global.unlock()).read().rules
+            let rules = try VaultPolicy(vault: Session(vaultOptions).unlock()).read().rules
             if json { return try Terminal.output(Report.json(rules.map(RuleDocument.init))) }
             if rules.isEmpty { return Terminal.note("no rules: only root and the agent's own user have tokens") }
             let rows = rules.map { [$0.credential, $0.subject.words, $0.scopes?.joined(separator: " ") ?? "", $0.lifeWords] }
@@ -107,7 +108,7 @@ struct PolicyCommand: AsyncParsableCommand {
     }
 }
 
-extension GlobalOptions {
+extension Session {
     /// Changes the policy, with a line in the log.
     fileprivate func withPolicy(_ kind: AuditEvent.Kind, _ name: String, _ body: (VaultPolicy) throws -> Void) throws {
         let vault = try unlock()

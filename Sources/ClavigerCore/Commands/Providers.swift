@@ -1,3 +1,4 @@
+import AgentProtocol
 import ArgumentParser
 import Glibc
 import HTTPTypes
@@ -75,14 +76,14 @@ struct Providers: ParsableCommand {
     /// - Throws: a failure that names the file that can't be used.
     static func catalogue() throws -> Catalogue {
         var catalogue = Catalogue.builtIn
-        guard let folder = GlobalOptions.providersFolder() else { return catalogue }
+        guard let folder = Locations.providers else { return catalogue }
         for name in try files(in: folder) {
             let path = folder + "/" + name
             let bytes = try SecretInput.contents(path, limit: 1 << 20, what: "provider")
             do throws(CatalogueError) {
                 try catalogue.add(json: bytes)
             } catch {
-                throw Failure("the provider file \(path) cannot be used: \(Terminal.plain(error.reason))", .configuration)
+                throw Problem("the provider file \(path) cannot be used: \(Terminal.plain(error.reason))", .configuration)
             }
         }
         return catalogue
@@ -105,8 +106,8 @@ struct Providers: ParsableCommand {
     static func named(_ name: String) throws -> Provider {
         let catalogue = try catalogue()
         guard let provider = catalogue[name] else {
-            throw Failure(
-                "there is no provider \(Failure.quoted(name))",
+            throw Problem(
+                "there is no provider \(Problem.quoted(name))",
                 hint:
                     "there are \(catalogue.providers.map(\.name).joined(separator: ", ")); for any other server use --token-url",
                 .usage)

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 
@@ -15,20 +16,20 @@ struct Remove: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Do not ask.")
     var yes = false
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
         try await naming(name) {
-            try await global.withAgent { agent in
+            try await Session(vaultOptions).withAgent { agent in
                 // Also so that a wrong name is told before the question.
                 let summary = try await agent.show(name)
                 if !yes {
-                    let question = "remove \(Failure.quoted(name)) with the key pair \(Terminal.plain(summary.clientID))?"
-                    guard try Terminal.confirm(question, otherwise: .noTerminalToConfirm) else { throw Failure.nothingChanged }
+                    let question = "remove \(Problem.quoted(name)) with the key pair \(Terminal.plain(summary.clientID))?"
+                    guard try Terminal.confirm(question, otherwise: .noTerminalToConfirm) else { throw Problem.nothingChanged }
                 }
                 try await agent.remove(name)
             }
         }
-        Terminal.note("removed \(Failure.quoted(name)); the state before is in the vault's .previous until the next change")
+        Terminal.note("removed \(Problem.quoted(name)); the state before is in the vault's .previous until the next change")
     }
 }

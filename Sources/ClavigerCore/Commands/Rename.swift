@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 
@@ -10,10 +11,10 @@ struct Rename: AsyncParsableCommand {
     @Argument(help: "Its new name.")
     var newName: String
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
-        try await naming(name) { try await global.withAgent { try await $0.rename(name, to: newName) } }
-        Terminal.note("renamed \(Failure.quoted(name)) to \(Failure.quoted(newName))")
+        try await naming(name) { try await Session(vaultOptions).withAgent { try await $0.rename(name, to: newName) } }
+        Terminal.note("renamed \(Problem.quoted(name)) to \(Problem.quoted(newName))")
     }
 }

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 
@@ -18,7 +19,7 @@ struct Revoke: AsyncParsableCommand {
     @Flag(help: "Print what was done as JSON.")
     var json = false
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     private struct Document: Encodable {
         var name: String
@@ -26,11 +27,14 @@ struct Revoke: AsyncParsableCommand {
         var forgotten = 0
         var endedLogin = false
         var forgotLogin = false
+        var kept = 0
+        var keptLogin = false
         var validUntil: String?
         var error: String?
 
         enum CodingKeys: String, CodingKey {
-            case name, revoked, forgotten, error
+            case name, revoked, forgotten, kept, error
+            case keptLogin = "kept_login"
             case endedLogin = "ended_login"
             case forgotLogin = "forgot_login"
             case validUntil = "valid_until"
@@ -40,12 +44,14 @@ struct Revoke: AsyncParsableCommand {
             self.name = name
             (revoked, forgotten) = (report.revoked, report.forgotten)
             (endedLogin, forgotLogin) = (report.endedLogin, report.forgotLogin)
+            (kept, keptLogin) = (report.kept, report.keptLogin)
             validUntil = report.validUntil.map(Report.time)
+            error = report.failure.map { Problem(describing: $0, of: name).title }
         }
 
-        init(_ name: String, _ failure: Failure) {
+        init(_ name: String, _ problem: Problem) {
             self.name = name
-            error = failure.message
+            error = problem.title
         }
     }
 
@@ -55,20 +61,20 @@ struct Revoke: AsyncParsableCommand {
 
     func run() async throws {
         guard let name else { return try await revokeAll() }
-        let report = try await naming(name) { try await global.withAgent { try await $0.revoke(name) } }
-        if json { return try Terminal.output(Report.json(Document(name, report))) }
-        Terminal.note(words(report))
+        let report = try await naming(name) { try await Session(vaultOptions).withAgent { try await $0.revoke(name) } }
+        if json { try Terminal.output(Report.json(Document(name, report))) } else { Terminal.note(words(report)) }
+        if let failure = report.failure { throw Problem(describing: failure, of: name) }
     }
 
     /// All at once; what could not be revoked is reported, and stays stored for another try.
     private func revokeAll() async throws {
-        let results = try await global.withAgent { agent in
+        let results = try await Session(vaultOptions).withAgent { agent in
             let names = try await agent.list().map(\.name)
-            return await Concurrently.run(names, "revoked") { name -> Result<RevocationReport, Failure> in
+            return await Concurrently.run(names, "revoked") { name -> Result<RevocationReport, Problem> in
                 do {
                     return .success(try await agent.revoke(name))
                 } catch {
-                    return .failure(Failure(error).naming(name))
+                    return .failure(Problem(describing: error, of: name))
                 }
             }
         }
@@ -86,13 +92,14 @@ struct Revoke: AsyncParsableCommand {
                 Report.table(
                     results.map { name, result in
                         switch result {
-                        case .success(let report): [Terminal.plain(name), "done", words(report)]
-                        case .failure(let failure): [Terminal.plain(name), "FAILED", failure.message]
+                        case .success(let report):
+                            [Terminal.plain(name), report.failure == nil ? "done" : "NOT ALL", words(report)]
+                        case .failure(let failure): [Terminal.plain(name), "FAILED", failure.title]
                         }
                     }))
         }
-        let failed = results.count { if case .failure = $0.result { true } else { false } }
-        if failed > 0 { throw Failure.someFailed(failed, of: results.count) }
+        let failed = results.count { if case .success(let report) = $0.result { report.failure != nil } else { true } }
+        if failed > 0 { throw Problem.someFailed(failed, of: results.count) }
     }
 
     private func words(_ report: RevocationReport) -> String {
@@ -101,8 +108,16 @@ struct Revoke: AsyncParsableCommand {
         if report.endedLogin { parts.append("ended the login at the server") }
         if report.forgotLogin { parts.append("forgot the login, which only the provider's own pages can end") }
         if report.revoked > 0 { parts.append("revoked \(report.revoked) token\(report.revoked == 1 ? "" : "s") at the server") }
+        let until =
+            report.neverEnds
+            ? "for as long as the server likes" : report.validUntil.map { "until \(Report.time($0))" } ?? "for a while"
+        if report.keptLogin { parts.append("the server did not end the login, which is kept for another try") }
+        if report.kept > 0 {
+            parts.append(
+                "the server did not revoke \(report.kept) token\(report.kept == 1 ? "" : "s"), kept for another try: "
+                    + "whoever has a copy can use it \(until)")
+        }
         if report.forgotten > 0 {
-            let until = report.validUntil.map { "until \(Report.time($0))" } ?? "for as long as the server likes"
             parts.append(
                 "forgot \(report.forgotten) token\(report.forgotten == 1 ? "" : "s"), which the server has no way to revoke: "
                     + "whoever has a copy can use it \(until)")

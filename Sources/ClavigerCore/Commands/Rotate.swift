@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import ArgumentParser
 import FoundationEssentials
@@ -27,7 +28,7 @@ struct Rotate: AsyncParsableCommand {
     var json = false
 
     @OptionGroup var keyPair: KeyPairOptions
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func validate() throws {
         let sources = [rollback, resume, !keyPair.isEmpty || clientID != nil]
@@ -38,7 +39,7 @@ struct Rotate: AsyncParsableCommand {
 
     func run() async throws {
         let result = try await naming(name) {
-            try await global.withAgent { agent in
+            try await Session(vaultOptions).withAgent { agent in
                 let rotation = try await rotation(agent)
                 return try await agent.rotate(name, rotation, verify: !keyPair.noVerify)
             }
@@ -50,7 +51,7 @@ struct Rotate: AsyncParsableCommand {
             : Report.state(result) == .loginNeeded
                 ? "not proven: log in with claviger login \(Terminal.plain(name))" : "proven: a token was acquired"
         Terminal.note(
-            "rotated \(Failure.quoted(name)) to the client id \(Terminal.plain(result.clientID)); \(proof); "
+            "rotated \(Problem.quoted(name)) to the client id \(Terminal.plain(result.clientID)); \(proof); "
                 + oldPair(result))
         if json { try Terminal.output(Report.json(Report.Credential(result, now: now))) }
     }

@@ -10,10 +10,10 @@ struct Show: AsyncParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
-        let summary = try await naming(name) { try await global.withTokenAgent { try await $0.show(name) } }
+        let summary = try await naming(name) { try await Session(vaultOptions).withTokenAgent { try await $0.show(name) } }
         let now = Date()
         try Terminal.output(json ? Report.json(Report.Credential(summary, now: now)) : Report.text(summary, now: now))
     }

@@ -1,5 +1,5 @@
 import Agent
-import AgentSocket
+import AgentProtocol
 import ArgumentParser
 import FoundationEssentials
 import TokenEngine
@@ -11,13 +11,15 @@ struct Status: AsyncParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
         let agent = try await agentStatus()
-        let path = try global.isVaultNamed ? global.absoluteVaultPath() : agent?.vault ?? global.absoluteVaultPath()
+        let path =
+            try Session(vaultOptions).isVaultNamed
+            ? Session(vaultOptions).absoluteVaultPath() : agent?.vault ?? Session(vaultOptions).absoluteVaultPath()
         if !json { try Terminal.output(Report.table(overview(agent, path))) }
-        let all = try await global.withTokenAgent { try await $0.list() }
+        let all = try await Session(vaultOptions).withTokenAgent { try await $0.list() }
         let now = Date()
         let needs = Self.needs(all, agent?.vault == path ? agent?.failures ?? [] : [])
         if json { return try Terminal.output(Report.json(Document(agent: agent, credentials: all, needs: needs, now: now))) }
@@ -37,7 +39,7 @@ struct Status: AsyncParsableCommand {
     /// Nil where none runs.
     private func agentStatus() async throws -> AgentStatus? {
         do {
-            return try await AgentProcess.client().status()
+            return try await Session.agent().status()
         } catch AgentSocket.Failure.nobody {
             return nil
         }

@@ -1,7 +1,10 @@
+import Agent
+import AgentProtocol
 import ArgumentParser
 import FoundationEssentials
 import Glibc
 import OAuth
+import Sodium
 import TokenEngine
 
 struct Token: AsyncParsableCommand {
@@ -17,11 +20,20 @@ struct Token: AsyncParsableCommand {
     @Flag(help: "Acquire a new token in any case.")
     var fresh = false
 
-    @Flag(help: "The API answered 401 to the cached token: drop it and acquire a new one.")
+    @Flag(help: "The API answered 401 to the token: drop it and acquire a new one.")
     var rejected = false
+
+    @Option(
+        help: ArgumentHelp(
+            "A file with the token that the API answered 401 to; - for standard input. Implies --rejected.", valueName: "file|-"),
+        completion: .file())
+    var rejectedTokenFile: String?
 
     @Flag(help: "Use a login that belongs to another machine, which loses it.")
     var takeOver = false
+
+    @Flag(help: "Send a refresh token although the server may have replaced it, or has refused it.")
+    var resend = false
 
     @Option(help: ArgumentHelp("A scope to ask for instead of the credential's; may be repeated.", valueName: "scope"))
     var scope: [String] = []
@@ -36,19 +48,34 @@ struct Token: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What it is for: for the log.", valueName: "text"))
     var reason: String?
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var vaultOptions: VaultOptions
 
     func validate() throws {
         if let minTTL, minTTL < 0 { throw ValidationError("--min-ttl takes a number of seconds, not less than 0") }
-        if fresh, rejected { throw ValidationError("--fresh and --rejected can't both be given: --rejected implies a new token") }
+        if fresh, rejected || rejectedTokenFile != nil {
+            throw ValidationError("--fresh and --rejected can't both be given: --rejected implies a new token")
+        }
     }
 
     func run() async throws {
         var ask = TokenAsk(
             access: RequestedAccess(scopes: try scope.flatMap(SettingsOptions.scopes), audiences: audience),
-            mode: rejected ? .rejected : fresh ? .fresh : .cached, minimumLifetime: minTTL)
+            mode: rejected || rejectedTokenFile != nil ? .rejected : fresh ? .fresh : .cached, minimumLifetime: minTTL)
+        if ask.mode == .rejected { ask.rejectedToken = try rejectedToken() }
         ask.takesOver = takeOver
-        let token = try await naming(name) { try await global.withTokenAgent(reason: reason) { try await $0.token(name, ask) } }
-        try Terminal.output(try format.text(token, of: name))
+        ask.resends = resend
+        let token = try await naming(name) {
+            try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, ask) }
+        }
+        try Terminal.output(format.text(token, of: name, at: .now))
+    }
+
+    /// What the rejected token is called: the one in the file, else the one that `claviger exec` has given to this process.
+    private func rejectedToken() throws -> TokenHash? {
+        if let rejectedTokenFile {
+            let token = try SecretInput.file(rejectedTokenFile, what: "rejected token")
+            return TokenHash(of: token)
+        }
+        return try Locations.variable(TokenVariable.name(name)).map { TokenHash(of: try Secret(utf8: $0)) }
     }
 }

@@ -1,7 +1,8 @@
+import AgentProtocol
 import Agent
 import FoundationEssentials
-import Glibc
 import HTTP
+import Linux
 import OAuth
 import Sodium
 import Synchronization
@@ -28,7 +29,7 @@ struct BrowserLogin {
             group.addTask { try await visit.result() }
             group.addTask {
                 try await Task.sleep(for: .seconds(timeout))
-                throw Failure(
+                throw Problem(
                     "nobody logged in within \(timeout) s",
                     hint: "try again with claviger login \(Terminal.plain(credential.name))",
                     .tryAgain)
@@ -36,7 +37,7 @@ struct BrowserLogin {
             while let result = try await group.next() {
                 if let result { return result }
             }
-            throw Failure.interrupted
+            throw Problem.interrupted
         }
     }
 
@@ -65,7 +66,7 @@ struct BrowserLogin {
                 } catch  where !isFirst || error is CancellationError {
                     // A machine without IPv6 still has the other.
                 } catch {
-                    throw Failure(
+                    throw Problem(
                         "cannot listen on port \(wanted) of this machine",
                         hint: "end what uses it, or choose another with --port",
                         .unavailable)
@@ -100,11 +101,14 @@ struct BrowserLogin {
             defer { visit.finish(.success(result)) }
             return response(.loggedIn(credential.name), 200)
         } catch {
-            let refusal = error as? AuthorizationRefusal
-            let failure = (refusal.map { Failure(authorization: $0) } ?? Failure(error)).naming(credential.name)
+            let problem = Problem(describing: error, of: credential.name)
             // Somebody else's answer ends nothing.
-            defer { if refusal != .wrongState { visit.finish(.failure(refusal == nil ? error : failure)) } }
-            return response(.failed(failure), 200)
+            defer {
+                if error as? AuthorizationRefusal != .wrongState {
+                    visit.finish(.failure(error is AuthorizationRefusal ? problem : error))
+                }
+            }
+            return response(.failed(problem), 200)
         }
     }
 
@@ -196,7 +200,7 @@ enum Browser {
     /// `$BROWSER` (a command, or several with colons between), else xdg-open.
     /// - Returns: whether one was started.
     static func open(_ url: String) -> Bool {
-        let named = (GlobalOptions.environment["BROWSER"] ?? "").split(separator: ":").map(String.init)
+        let named = (Session.environment["BROWSER"] ?? "").split(separator: ":").map(String.init)
         return (named + ["xdg-open"]).contains { start($0, url) }
     }
 
@@ -204,16 +208,9 @@ enum Browser {
         let words = command.split(separator: " ").map { String($0).replacing("%s", with: url) }
         guard let program = words.first else { return false }
         let arguments = command.contains("%s") ? words : words + [url]
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
+        var browser = ChildProcess(program, Array(arguments.dropFirst()))
         // What a browser prints is nobody's result.
-        for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
-            posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_RDWR, 0)
-        }
-        let argv = arguments.map { strdup($0) } + [nil]
-        defer { argv.forEach { free($0) } }
-        var child = pid_t()
-        return posix_spawnp(&child, program, &actions, nil, argv, environ) == 0
+        browser.streams = [.null, .null, .null]
+        return (try? browser.start()) != nil
     }
 }

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Agent
 import FoundationEssentials
 import OAuth
@@ -30,7 +31,7 @@ struct DeviceLogin {
                 // Section 3.5: five seconds more for this and all later questions.
                 interval += 5
             } catch TokenFailure.refused(.registered("access_denied")) {
-                throw Failure("the login was refused (access_denied)", hint: again, .noPermission)
+                throw Problem("the login was refused (access_denied)", hint: again, .refused)
             } catch TokenFailure.refused(.registered("expired_token")) {
                 break
             } catch TokenFailure.unreachable, TokenFailure.serverFailing, TokenFailure.busy {
@@ -38,8 +39,8 @@ struct DeviceLogin {
                 interval += 5
             }
         }
-        throw Failure("nobody typed the code in time", hint: again, .tryAgain)
+        throw Problem("nobody typed the code in time", hint: again, .tryAgain)
     }
 
-    private var again: String { "try again with claviger login \(Terminal.plain(name))" }
+    private var again: Hint { .loginAgain(name) }
 }

@@ -1,3 +1,5 @@
+import AgentProtocol
+
 /// The page that the browser lands on: it says what happened and that the tab can be closed. It carries nothing secret,
 /// loads nothing, and works without scripts.
 struct LandingPage {
@@ -8,10 +10,10 @@ struct LandingPage {
         LandingPage(title: "Logged in", text: "claviger keeps “\(name)” logged in from now on. You can close this tab.")
     }
 
-    static func failed(_ failure: Failure) -> LandingPage {
+    static func failed(_ problem: Problem) -> LandingPage {
         LandingPage(
             title: "Not logged in",
-            text: "\(failure.message.capitalisedFirst). The terminal says what to do. You can close this tab.")
+            text: "\(problem.title.capitalisedFirst). The terminal says what to do. You can close this tab.")
     }
 
     static let again = LandingPage(

@@ -1,3 +1,4 @@
+import AgentProtocol
 import FoundationEssentials
 
 /// Where on this machine the browser comes back to (RFC 8252 section 7.3).
@@ -20,7 +21,7 @@ struct LoopbackRedirect {
             ["127.0.0.1", "localhost", "[::1]", "::1"].contains(host)
         else { return nil }
         if let fixed = parts.port, let port, port != fixed {
-            throw Failure("the registered redirect address has the port \(fixed)", hint: "leave --port out", .usage)
+            throw Problem("the registered redirect address has the port \(fixed)", hint: "leave --port out", .usage)
         }
         self.init(host: host, port: parts.port ?? port ?? 0, path: parts.path.isEmpty ? "/" : parts.path)
     }

@@ -228,6 +228,10 @@ public struct Catalogue: Sendable {
     private static func words(for error: DecodingError) -> String {
         switch error {
         case .keyNotFound(let key, _): "the member \"\(key.stringValue)\" is missing"
+        case .dataCorrupted(let context) where context.codingPath.map(\.stringValue) == ["refresh_token_grace"]:
+            "the member \"refresh_token_grace\" must be \(context.debugDescription)"
+        case .typeMismatch(let type, let context) where type == Bool.self:
+            "the member \"\(context.codingPath.map(\.stringValue).joined(separator: "."))\" must be true or false"
         case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
             "the member \"\(context.codingPath.map(\.stringValue).joined(separator: "."))\" is not what it should be"
         @unknown default: "it can't be read"

@@ -1,0 +1,93 @@
+import FoundationEssentials
+import OAuth
+import Sodium
+import TokenEngine
+
+extension CredentialService {
+    /// Replaces the key pair: stage, prove, promote, in that order; the old pair is in use until the new one is proven.
+    public func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialSummary {
+        try await driver.withClaim(name) { claim in
+            let old = claim.credential
+            let pair = try newPair(rotation, of: old.configuration)
+            try store.configure(name, now: clock.now()) {
+                $0.stagedKeyPair = pair
+                return []
+            }
+            var consequences: [TokenState.Consequence] = [.forgetRenewable]
+            // A login that ended with the pair that goes may be good for the one that comes back.
+            if case .previous = rotation, let ended = old.state.login?.ended, ended >= old.configuration.keyPair.since {
+                try await claim.update { $0.login?.ended = nil }
+            }
+            if verify { consequences += try await proveStaged(pair, name, claim) }
+            let result = consequences
+            try store.configure(name, now: clock.now()) { configuration in
+                configuration.promoteStaged()
+                return result
+            }
+            return try show(name)
+        }
+    }
+
+    private func newPair(_ rotation: Rotation, of old: CredentialConfiguration) throws -> KeyPair {
+        switch rotation {
+        case .to(let client):
+            if client.isSame(as: old.keyPair.client) { throw AgentError.samePair }
+            return KeyPair(client: client, since: clock.now())
+        case .staged:
+            guard let pair = old.stagedKeyPair else { throw AgentError.nothingStaged }
+            return pair
+        case .previous:
+            guard let pair = old.previousKeyPair else { throw AgentError.nothingToRollBack }
+            return pair
+        }
+    }
+
+    /// A pair that the server refuses is dropped. One that could not be tried stays staged: its secret may have been
+    /// shown to the person only once. Where nobody is logged in there is nothing to prove it with.
+    /// - Returns: what the proof means for the state.
+    private func proveStaged(
+        _ pair: KeyPair, _ name: String, _ claim: any TokenClaim
+    ) async throws -> [TokenState.Consequence] {
+        let stored = try await claim.reread()
+        var candidate = stored.configuration
+        candidate.keyPair = pair
+        guard stored.state.canRenew(by: candidate.settings) else { return [] }
+        do {
+            return [.keep(try await driver.prove(candidate, under: claim))]
+        } catch let failure as TokenFailure {
+            switch failure {
+            case .loginNeeded(.ended), .loginNeeded(.answerLost), .loginNeeded(.interrupted):
+                // The client was let in, and its login was not: the pair is good, and a person has to log in again.
+                return [.endLogin]
+            case .keyPairRefused, .refused(.registered):
+                try store.configure(name, now: clock.now()) {
+                    $0.stagedKeyPair = nil
+                    return []
+                }
+                throw failure
+            default:
+                throw AgentError.rotationUnfinished(cause: failure)
+            }
+        }
+    }
+}
+
+extension CredentialConfiguration {
+    /// The staged pair becomes the one in use, and the one in use the previous.
+    fileprivate mutating func promoteStaged() {
+        guard let staged = stagedKeyPair else { return }
+        previousKeyPair = keyPair
+        keyPair = staged
+        stagedKeyPair = nil
+    }
+}
+
+extension ClientIdentity {
+    fileprivate func isSame(as other: ClientIdentity) -> Bool {
+        func same(_ a: Secret?, _ b: Secret?) -> Bool {
+            guard let a, let b else { return a == nil && b == nil }
+            return a.equals(b)
+        }
+        return id == other.id && username == other.username && same(secret, other.secret) && same(password, other.password)
+    }
+}

@@ -1,0 +1,166 @@
+import FoundationEssentials
+public import OAuth
+import Sodium
+public import TokenEngine
+public import Vault
+
+/// Everything that can be done with the credentials of an unlocked vault.
+public struct CredentialService: CredentialAgent {
+    let vault: UnlockedVault
+    let store: FileStateStore
+    let driver: TokenDriver
+    let endpoints: EndpointClient
+    let clock: any WallClock
+    let host: Host
+
+    public init(
+        vault: UnlockedVault, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
+        host: Host = Host(id: MachineIdentity.current)
+    ) {
+        self.vault = vault
+        self.clock = clock
+        self.host = host
+        store = FileStateStore(vault: vault)
+        let clocks = ServerClocks()
+        driver = TokenDriver(store: store, transport: transport, clock: clock, host: host, clocks: clocks)
+        endpoints = EndpointClient(transport: transport, clock: clock, clocks: clocks)
+    }
+
+    public func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
+        try await driver.token(name, ask)
+    }
+
+    public func list() throws -> [CredentialSummary] {
+        var all: [CredentialSummary] = []
+        try vault.forEachRecord { name, record in
+            all.append(CredentialSummary(name: name, try CredentialCoding.credential(record, name: name)))
+        }
+        return all
+    }
+
+    public func show(_ name: String) throws -> CredentialSummary {
+        CredentialSummary(name: name, try store.credential(name))
+    }
+
+    // MARK: Adding
+
+    public func add(_ name: String, _ new: NewCredential, verify: Bool) async throws -> CredentialSummary {
+        // Refused before anything is sent; the commit checks again.
+        try CredentialName.validate(name)
+        if vault.names().contains(name) { throw VaultError.nameTaken(name) }
+        let now = clock.now()
+        let configuration = CredentialConfiguration(
+            provider: new.provider, settings: new.settings, keyPair: KeyPair(client: new.client, since: now))
+        var state = TokenState()
+        state.login = new.refreshToken.map { Login(refreshToken: $0, since: now, renewed: now, owner: host.id) }
+        if verify, !new.settings.grant.needsLogin {
+            state.keep(try await driver.prove(configuration), now: clock.now())
+        }
+        try store(name, Credential(configuration, state))
+        if verify, let login = state.login { try await proveStored(name, login) }
+        return try show(name)
+    }
+
+    /// A credential with a refresh token is stored first: proving it may spend it, and what the server gives instead must have
+    /// its place. One that the server refuses is taken out again, unless it has become another login meanwhile.
+    private func proveStored(_ name: String, _ given: Login) async throws {
+        do {
+            _ = try await driver.token(name, TokenAsk(mode: .fresh))
+        } catch {
+            let login = try store.credential(name).state.login
+            if login?.sending == nil, login?.refreshToken.equals(given.refreshToken) == true { try await remove(name) }
+            throw error
+        }
+    }
+
+    private func store(_ name: String, _ credential: Credential) throws {
+        let record = try CredentialCoding.record(credential)
+        try vault.update { try $0.add(name, record) }
+    }
+
+    // MARK: Logging in
+
+    public func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialSummary {
+        try await driver.withClaim(name) { claim in
+            try await driver.logIn(with: grant, under: claim)
+            return try show(name)
+        }
+    }
+
+    public func deviceCodes(_ name: String) async throws -> DeviceCodes {
+        try await endpoints.deviceCodes(try store.credential(name).configuration)
+    }
+
+    // MARK: Changing
+
+    public func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialSummary {
+        try await driver.withClaim(name) { claim in
+            let stored = claim.credential
+            guard edit.isBased(on: stored.configuration) else { throw AgentError.changedMeanwhile }
+            var edited = stored.configuration
+            edit.apply(to: &edited)
+            var consequences: [TokenState.Consequence] = []
+            if edit.changesTokenRequests {
+                consequences = [.forgetRenewable]
+                if verify, stored.state.canRenew(by: edited.settings) {
+                    consequences.append(.keep(try await driver.prove(edited, under: claim)))
+                }
+            }
+            let result = consequences
+            try store.configure(name, now: clock.now()) { configuration in
+                guard edit.isBased(on: configuration) else { throw AgentError.changedMeanwhile }
+                edit.apply(to: &configuration)
+                return result
+            }
+            return try show(name)
+        }
+    }
+
+    public func rename(_ name: String, to newName: String) async throws {
+        try await driver.withClaim(name) { _ in
+            let exchanges = try list().filter { $0.settings.exchangesToken(of: name) }.map(\.name)
+            try vault.update { transaction in
+                for other in exchanges {
+                    var credential = try CredentialCoding.credential(transaction.record(other), name: other)
+                    credential.configuration.settings.renameExchanged(name, to: newName)
+                    try transaction.replace(other, with: CredentialCoding.record(credential))
+                }
+                try transaction.rename(name, to: newName)
+            }
+            // What was allowed of the old name is allowed of the new one, and of nothing that takes the old name later.
+            let policy = VaultPolicy(vault: vault)
+            if try policy.read().rules.contains(where: { $0.credential == name }) {
+                try policy.update { policy in
+                    for rule in policy.rules where rule.credential == name {
+                        policy.deny(name, rule.subject)
+                        var renamed = rule
+                        renamed.credential = newName
+                        policy.allow(renamed)
+                    }
+                }
+            }
+        }
+    }
+
+    public func remove(_ name: String) async throws {
+        try await driver.withClaim(name) { _ in
+            try vault.update { try $0.remove(name) }
+            // A credential that gets this name later is another: nobody is allowed anything of it.
+            let policy = VaultPolicy(vault: vault)
+            if try policy.read().rules.contains(where: { $0.credential == name }) {
+                try policy.update { $0.rules.removeAll { $0.credential == name } }
+            }
+        }
+    }
+}
+
+extension ClientSettings {
+    fileprivate func exchangesToken(of name: String) -> Bool {
+        subject?.source == .credential(name: name) || actor?.source == .credential(name: name)
+    }
+
+    fileprivate mutating func renameExchanged(_ name: String, to newName: String) {
+        if subject?.source == .credential(name: name) { subject?.source = .credential(name: newName) }
+        if actor?.source == .credential(name: name) { actor?.source = .credential(name: newName) }
+    }
+}

@@ -1,0 +1,93 @@
+/// The forms in which a token is printed: by the agent for the thin front, and by the core for itself.
+public enum TokenFormat: CaseIterable, Sendable {
+    case raw, json, header, headersJSON, curl, netrc, env
+
+    /// As it is written on the command line and in a request to the agent.
+    public var word: String {
+        switch self {
+        case .raw: "raw"
+        case .json: "json"
+        case .header: "header"
+        case .headersJSON: "headers-json"
+        case .curl: "curl"
+        case .netrc: "netrc"
+        case .env: "env"
+        }
+    }
+
+    public init?(word: String) {
+        guard let format = Self.allCases.first(where: { $0.word.utf8.elementsEqual(word.utf8) }) else { return nil }
+        self = format
+    }
+
+    /// What is printed of a token; times are seconds since 1970.
+    public struct Token {
+        public var text: String
+        public var type: String
+        public var scope: String?
+        public var expires: Int?
+
+        public init(text: String, type: String, scope: String?, expires: Int?) {
+            self.text = text
+            self.type = type
+            self.scope = scope
+            self.expires = expires
+        }
+    }
+
+    /// - Parameters:
+    ///   - name: the credential's.
+    ///   - now: seconds since 1970.
+    public func text(_ token: Token, of name: String, at now: Int) -> String {
+        switch self {
+        case .raw: token.text
+        case .header: Self.header(token)
+        case .headersJSON: JSONText.object([("Authorization", JSONText.string("Bearer " + token.text))])
+        // curl(1) takes the same escapes between quotation marks.
+        case .curl: "header = " + JSONText.string(Self.header(token))
+        // A token has no space and no control character, so that it is one word of a netrc file.
+        case .netrc: "default login oauth2 password " + token.text
+        case .env: "export " + TokenVariable.name(name) + "=" + ShellQuotes.quoted(token.text)
+        case .json: Self.document(token, now)
+        }
+    }
+
+    private static func header(_ token: Token) -> String { "Authorization: Bearer " + token.text }
+
+    /// The member names of RFC 6749 section 5.1, in the order of the alphabet.
+    private static func document(_ token: Token, _ now: Int) -> String {
+        var members = [("access_token", JSONText.string(token.text))]
+        if let expires = token.expires {
+            members.append(("expires_at", JSONText.string(UTCTime.text(expires))))
+            members.append(("expires_in", "\(max(0, expires - now))"))
+        }
+        if let scope = token.scope { members.append(("scope", JSONText.string(scope))) }
+        members.append(("token_type", JSONText.string(token.type)))
+        return JSONText.object(members)
+    }
+}
+
+/// As much of JSON as a token in a document needs (RFC 8259).
+enum JSONText {
+    /// - Parameter members: names that need no escape, and values in JSON.
+    static func object(_ members: [(String, String)]) -> String {
+        var text = ""
+        for (name, value) in members { text += (text.isEmpty ? "{\n  \"" : ",\n  \"") + name + "\" : " + value }
+        return text + "\n}"
+    }
+
+    /// Section 7: quotation mark, backslash and control characters are escaped.
+    static func string(_ text: String) -> String {
+        var bytes: [UInt8] = [0x22]
+        let digits = Array("0123456789abcdef".utf8)
+        for byte in text.utf8 {
+            switch byte {
+            case 0x22, 0x5C: bytes += [0x5C, byte]
+            case 0..<0x20: bytes += Array("\\u00".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            default: bytes.append(byte)
+            }
+        }
+        bytes.append(0x22)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,1 @@
+../AgentProtocol/AgentAnswer.swift

@@ -1,0 +1,8 @@
+public import AgentProtocol
+public import ArgumentParser
+
+extension TokenFormat: ExpressibleByArgument {
+    public init?(argument: String) { self.init(word: argument) }
+    public var defaultValueDescription: String { word }
+    public static var allValueStrings: [String] { allCases.map(\.word) }
+}

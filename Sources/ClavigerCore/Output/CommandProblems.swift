@@ -1,0 +1,113 @@
+import Agent
+import AgentProtocol
+import Glibc
+import OAuth
+
+/// The words for what only commands refuse; those for errors of the vault, the engine and the agent are in
+/// `Problem(describing:)`.
+extension Problem {
+    static let noHome = Problem(
+        "there is no home folder to look for the vault in", hint: "set $HOME, or name the vault with --vault", .configuration)
+    static let noPassphraseSource = Problem(
+        "the vault is locked, and there is no terminal to ask for its passphrase",
+        hint: "use --key-file, $CLAVIGER_PASSPHRASE_FILE or $CLAVIGER_PASSPHRASE_COMMAND", .refused)
+    static let noPassphraseForInit = Problem(
+        "no key was named, and there is no terminal to ask for a new passphrase",
+        hint: "use --key-file, $CLAVIGER_PASSPHRASE_FILE or $CLAVIGER_PASSPHRASE_COMMAND", .usage)
+    static let noNewPassphrase = Problem(
+        "there is no terminal to ask for a new passphrase", hint: "use --new-passphrase-file FILE, or a pipe and -", .usage)
+    static let passphraseCommandFailed = Problem(
+        "$CLAVIGER_PASSPHRASE_COMMAND failed", hint: "run the command by hand to see why", .configuration)
+    static let passphrasesDiffer = Problem("the two passphrases are not the same", hint: "try again", .usage)
+    static let noTerminalForUser = Problem(
+        "no user name was given, and there is no terminal to ask for it", hint: "use --username NAME, or --from FILE", .usage)
+    static let noTerminalForCode = Problem(
+        "a login needs somebody at a terminal", hint: "run claviger login there", .usage)
+    static let noTerminalForClientID = Problem(
+        "no client id was given, and there is no terminal to ask for it", hint: "use --client-id ID, or --from FILE", .usage)
+    static let noTerminalToConfirm = Problem(
+        "this needs a yes, and there is no terminal to ask for it", hint: "use --yes", .usage)
+    static let nothingChanged = Problem("nothing was changed", .tryAgain)
+
+    static func noTerminalForSecret(_ what: String) -> Problem {
+        let option = what == "client secret" ? "--secret-file" : "--\(what.replacing(" ", with: "-"))-file"
+        return Problem(
+            "no \(what) was given, and there is no terminal to ask for it", hint: "use \(option) FILE, or a pipe and \(option) -",
+            .usage)
+    }
+
+    static func noAPIAddress(_ name: String) -> Problem {
+        Problem("the credential \(quoted(name)) has no address of an API", hint: .setAPIAddress(name), .configuration)
+    }
+
+    static func quoted(_ name: String) -> String { PlainText.quoted(name) }
+
+    // MARK: Secrets that are read
+
+    static func noPrivateKey(_ place: String) -> Problem {
+        Problem("there is no private key in PEM in \(place)", hint: "it begins with -----BEGIN PRIVATE KEY-----", .usage)
+    }
+
+    static func emptySecret(what: String, place: String) -> Problem {
+        Problem("the \(what) from \(place) is empty", .usage)
+    }
+
+    static func notOneLine(what: String, place: String) -> Problem {
+        Problem("the \(what) from \(place) is not one line of text", hint: "it holds a newline or control character", .usage)
+    }
+
+    static func tooLarge(what: String, place: String, limit: Int) -> Problem {
+        Problem("the \(what) from \(place) is longer than \(limit) bytes", .usage)
+    }
+
+    static func cannotRead(what: String, place: String, errno code: Int32) -> Problem {
+        Problem("cannot read the \(what) from \(place): \(PlainText.reason(errno: code))", .noSuchFile)
+    }
+
+    // MARK: The system
+
+    static func cannotWriteOutput(errno code: Int32) -> Problem {
+        Problem("cannot write to standard output: \(PlainText.reason(errno: code))", .cannotWrite)
+    }
+
+    static func cannotRun(_ command: String, errno code: Int32) -> Problem {
+        // As shells have it: 127 for what is not there, 126 for what can't be run.
+        Problem(
+            "cannot run \(PlainText.of(command)): \(PlainText.reason(errno: code))",
+            code == ENOENT ? .commandNotFound : .notRunnable)
+    }
+
+    static func system(_ operation: String, _ code: Int32) -> Problem {
+        Problem("cannot \(operation): \(PlainText.reason(errno: code))", .cannotWrite)
+    }
+
+    // MARK: Many at once
+
+    /// What is told about a command over many credentials of which some failed: each has been told already.
+    static func someFailed(_ failed: Int, of all: Int) -> Problem {
+        Problem("\(failed) of \(all) failed", .checkFailed)
+    }
+
+    // MARK: Options
+
+    static func address(_ option: String, _ refusal: EndpointURL.Refusal) -> Problem {
+        let why =
+            switch refusal {
+            case .notAnAddress: "is not an address"
+            case .scheme(let scheme): "has the scheme \(PlainText.of(scheme)), not https"
+            case .plainHTTP(let host): "would send the secret to \(host) in the clear"
+            case .credentials: "has a user name or password in it"
+            case .fragment: "has a fragment (#) in it"
+            }
+        return Problem("the address of \(option) \(why)", hint: "use https (http only to this machine)", .usage)
+    }
+}
+
+/// Runs `body`; the hints of its errors name the credential.
+func naming<R>(_ name: String, _ body: () async throws -> R) async throws -> R {
+    do {
+        return try await body()
+    } catch {
+        throw Problem(describing: error, of: name)
+    }
+}

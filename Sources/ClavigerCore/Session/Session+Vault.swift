@@ -1,0 +1,69 @@
+import AgentProtocol
+import Sodium
+import Vault
+
+/// Where the vault is, and what opens it.
+extension Session {
+    /// As it was named.
+    /// - Throws: a problem where there is no home to look in.
+    func vaultPath() throws -> String {
+        guard let path = Locations.vault(named: options.vault) else { throw Problem.noHome }
+        return path
+    }
+
+    /// The vault's path as every process would name it.
+    func absoluteVaultPath() throws -> String { Locations.absolute(try vaultPath()) }
+
+    /// The log lies beside the vault.
+    func auditLogPath() throws -> String { try absoluteVaultPath() + ".log" }
+
+    /// Whether it is said which vault is meant.
+    var isVaultNamed: Bool { options.vault != nil || Locations.namesVault }
+
+    /// Without a home there is nowhere to remember generations, and nothing is refused for it.
+    static func memory() -> SeenGenerations? { Locations.state.map { SeenGenerations(folder: $0) } }
+
+    /// Reads no more than the vault's header.
+    /// - Throws: `VaultError` if there is none that could be opened.
+    func examineVault() throws {
+        _ = try LockedVault(path: try vaultPath(), memory: nil)
+    }
+
+    // MARK: Keys
+
+    /// Opens the vault with the first key that is there: a key file, a passphrase from a file, from a command, or typed.
+    func unlock() throws -> UnlockedVault { try unlockWithKey().vault }
+
+    /// The same, with the key that has opened it.
+    func unlockWithKey() throws -> (vault: UnlockedVault, key: UnlockKey) {
+        let path = try vaultPath()
+        let locked = try LockedVault(path: path, memory: options.acceptOlderVault ? nil : Self.memory())
+        let key = try key(for: path)
+        let opened = try locked.unlock(with: key)
+        // Remembering starts anew from the state that is accepted now.
+        if options.acceptOlderVault { Self.memory().map { opened.remember(in: $0) } }
+        return (opened, key)
+    }
+
+    var keyFilePath: String? { options.keyFile ?? Locations.variable("CLAVIGER_KEY_FILE") }
+    private static var passphraseFile: String? { Locations.variable("CLAVIGER_PASSPHRASE_FILE") }
+    private static var passphraseCommand: String? { Locations.variable("CLAVIGER_PASSPHRASE_COMMAND") }
+
+    /// Whether a key is at hand without asking anybody.
+    var hasStoredKey: Bool { keyFilePath != nil || Self.passphraseFile != nil || Self.passphraseCommand != nil }
+
+    /// The first key that is there, for the vault of these options.
+    func unlockKey() throws -> UnlockKey { try key(for: vaultPath()) }
+
+    private func key(for path: String) throws -> UnlockKey {
+        if let keyFilePath { return .keyFile(try KeyFile.read(keyFilePath)) }
+        if let passphrase = try Self.storedPassphrase() { return .passphrase(passphrase) }
+        return .passphrase(try Terminal.promptSecret("passphrase of \(path): ", otherwise: .noPassphraseSource))
+    }
+
+    /// The passphrase from a file or a command, where one is named.
+    static func storedPassphrase() throws -> Secret? {
+        if let file = passphraseFile { return try SecretInput.file(file, what: "passphrase") }
+        return try passphraseCommand.map(SecretInput.command)
+    }
+}

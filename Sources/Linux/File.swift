@@ -1,0 +1,262 @@
+import CLinux
+import Glibc
+
+/// An open file, pipe or terminal. Its descriptor closes when the last reference to it goes, and at exec(2).
+///
+/// Closing reports no error: what must be on the disk is made sure of with `sync`.
+public final class File: Sendable {
+    public let path: String
+    public let descriptor: Int32
+    private let isOwned: Bool
+
+    /// - Parameters:
+    ///   - descriptor: an open one, which is closed with this value.
+    ///   - path: its name in errors.
+    public convenience init(owning descriptor: Int32, path: String) {
+        self.init(descriptor, path, isOwned: true)
+    }
+
+    private init(_ descriptor: Int32, _ path: String, isOwned: Bool) {
+        self.descriptor = descriptor
+        self.path = path
+        self.isOwned = isOwned
+    }
+
+    deinit {
+        if isOwned { close(descriptor) }
+    }
+
+    /// A descriptor that belongs to somebody else, and stays open.
+    public static func borrowing(_ descriptor: Int32, path: String) -> File {
+        File(descriptor, path, isOwned: false)
+    }
+
+    public static let standardInput = borrowing(STDIN_FILENO, path: "standard input")
+    public static let standardOutput = borrowing(STDOUT_FILENO, path: "standard output")
+    public static let standardError = borrowing(STDERR_FILENO, path: "standard error")
+
+    // MARK: Opening
+
+    /// Opens a file for reading. It waits neither for a FIFO's writer nor for bytes.
+    /// - Parameter operation: what an error says was tried.
+    public static func open(_ path: String, operation: String = "open", followsLinks: Bool = true) throws(FileError) -> File {
+        try open(path, O_RDONLY | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW), operation)
+    }
+
+    /// Opens whatever bytes come from, for `readToEnd`. It waits for a FIFO's writer.
+    public static func openStream(_ path: String) throws(FileError) -> File {
+        try open(path, O_RDONLY, "open")
+    }
+
+    /// Makes a file that was not there, and opens it for reading and writing.
+    /// - Parameter permissions: the umask takes away from them.
+    public static func create(_ path: String, permissions: UInt32 = 0o600) throws(FileError) -> File {
+        try open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, "create", permissions)
+    }
+
+    /// Opens a lock file, making it where there is none, for its owner alone.
+    public static func openLock(_ path: String) throws(FileError) -> File {
+        try open(path, O_RDWR | O_CREAT | O_NOFOLLOW, "open the lock file")
+    }
+
+    /// Opens a file to write at its end, making it where there is none, for its owner alone. Links are not followed.
+    public static func openToAppend(_ path: String) throws(FileError) -> File {
+        try open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, "open")
+    }
+
+    /// Opens what is there for reading and writing. Links are not followed.
+    static func openExisting(_ path: String, operation: String = "open") throws(FileError) -> File {
+        try open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY, operation)
+    }
+
+    /// `/dev/null`, which takes everything and gives nothing.
+    public static func null() throws(FileError) -> File {
+        try open("/dev/null", O_RDWR, "open")
+    }
+
+    static func open(
+        _ path: String, _ flags: Int32, _ operation: String, _ permissions: UInt32 = 0o600
+    ) throws(FileError) -> File {
+        let descriptor = unsafe Glibc.open(path, flags | O_CLOEXEC, permissions)
+        guard descriptor >= 0 else { throw FileError(operation, path) }
+        return File(owning: descriptor, path: path)
+    }
+
+    /// A process, as a file that can be read from when the process has ended (pidfd_open(2)).
+    public static func process(_ pid: Int32) throws(FileError) -> File {
+        let descriptor = claviger_pidfd_open(pid)
+        guard descriptor >= 0 else { throw FileError("watch", "process \(pid)") }
+        return File(owning: descriptor, path: "process \(pid)")
+    }
+
+    /// The two ends of a pipe. The reading end sees the end of the file when no process has the writing end any more.
+    public static func pipe() throws(FileError) -> (reading: File, writing: File) {
+        var ends: [Int32] = [-1, -1]
+        guard unsafe claviger_pipe(&ends) == 0 else { throw FileError("make", "a pipe") }
+        return (File(owning: ends[0], path: "a pipe"), File(owning: ends[1], path: "a pipe"))
+    }
+
+    /// Stays open in the programs that this process starts or is replaced by, under the same number.
+    public func keepAcrossExec() throws(FileError) {
+        guard fcntl(descriptor, F_SETFD, 0) == 0 else { throw FileError("keep open", path) }
+    }
+
+    /// Closes at exec(2): for a descriptor that was inherited.
+    public func closeAtExec() throws(FileError) {
+        guard fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 else { throw FileError("examine", path) }
+    }
+
+    public func status() throws(FileError) -> FileStatus {
+        var info = stat()
+        guard unsafe fstat(descriptor, &info) == 0 else { throw FileError("examine", path) }
+        return FileStatus(info)
+    }
+
+    /// Whether this is a terminal.
+    public var isTerminal: Bool { isatty(descriptor) == 1 }
+
+    // MARK: Reading
+
+    /// `count` bytes at `offset`, or fewer if the file ends before. The position stays.
+    public func read(_ count: Int, at offset: UInt64) throws(FileError) -> [UInt8] {
+        var code: Int32 = 0
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            (filled, code) = unsafe Self.fill(UnsafeMutableRawBufferPointer(buffer)) { rest, done in
+                unsafe pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
+            }
+        }
+        guard code == 0 else { throw FileError(operation: "read", path: path, code: code) }
+        return bytes
+    }
+
+    /// Reads from the position on, until the end of the file or of the array. For secrets: the bytes are in this array
+    /// and nowhere else, also after an error.
+    /// - Returns: how many bytes were read.
+    public func readToEnd(into bytes: inout [UInt8]) throws(FileError) -> Int {
+        let (filled, code) = unsafe bytes.withUnsafeMutableBytes { buffer in
+            unsafe Self.fill(buffer) { rest, _ in unsafe Glibc.read(descriptor, rest.baseAddress, rest.count) }
+        }
+        guard code == 0 else { throw FileError(operation: "read", path: path, code: code) }
+        return filled
+    }
+
+    /// Everything from the position on.
+    /// - Parameter limit: how many bytes at most; what is behind them is not read.
+    public func readToEnd(limit: Int) throws(FileError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: limit)
+        let count = try readToEnd(into: &bytes)
+        bytes.removeLast(bytes.count - count)
+        return bytes
+    }
+
+    /// The one loop that reads. `next` gets what is left of the buffer, and how much is filled.
+    private static func fill(
+        _ buffer: UnsafeMutableRawBufferPointer, _ next: (UnsafeMutableRawBufferPointer, Int) -> Int
+    ) -> (filled: Int, code: Int32) {
+        var filled = 0
+        while filled < buffer.count {
+            let count = unsafe next(UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]), filled)
+            if count < 0 && errno == EINTR { continue }
+            if count < 0 { return (filled, errno) }
+            if count == 0 { break }
+            filled += count
+        }
+        return (filled, 0)
+    }
+
+    // MARK: Writing
+
+    /// Writes all bytes at the position. The one loop that writes.
+    public func write(_ bytes: [UInt8]) throws(FileError) {
+        var written = 0
+        while written < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes { buffer in
+                let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[written...])
+                return unsafe Glibc.write(descriptor, rest.baseAddress, rest.count)
+            }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { throw FileError("write", path) }
+            written += count
+        }
+    }
+
+    /// Appends a range of another file, inside the kernel where it can.
+    /// - Returns: whether the other file had all of it; what there was has been appended.
+    public func append(_ range: Range<UInt64>, of source: File) throws(FileError) -> Bool {
+        var offset = Int64(range.lowerBound)
+        while UInt64(offset) < range.upperBound {
+            let left = range.upperBound - UInt64(offset)
+            let count = unsafe claviger_copy_file_range(source.descriptor, &offset, descriptor, left)
+            if count > 0 || (count < 0 && errno == EINTR) { continue }
+            if count < 0 && [ENOSPC, EDQUOT, EIO].contains(errno) { throw FileError("write", path) }
+            // Another file system, or a kernel without it: through memory.
+            let bytes = try source.read(Int(min(left, 1 << 20)), at: UInt64(offset))
+            if bytes.isEmpty { return false }
+            try write(bytes)
+            offset += Int64(bytes.count)
+        }
+        return true
+    }
+
+    /// Takes the disk's blocks for the first `count` bytes, so that writing them can't fail for want of room. The file
+    /// stays as long as it is, unless its file system can do this in no other way than by writing zeros.
+    public func reserve(_ count: UInt64) throws(FileError) {
+        var code: Int32 = 0
+        repeat { code = claviger_reserve(descriptor, Int64(count)) == 0 ? 0 : errno } while code == EINTR
+        if code == EOPNOTSUPP || code == ENOSYS { code = posix_fallocate(descriptor, 0, off_t(count)) }
+        // Where a file system has neither call, writing will tell.
+        guard code == 0 || code == EOPNOTSUPP || code == EINVAL else {
+            throw FileError(operation: "take room for", path: path, code: code)
+        }
+    }
+
+    /// Where the next byte is written or read.
+    var position: UInt64 { UInt64(max(0, lseek(descriptor, 0, SEEK_CUR))) }
+
+    /// Goes back to the first byte.
+    func rewind() throws(FileError) {
+        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw FileError("write", path) }
+    }
+
+    /// Makes the file `count` bytes long. Blocks reserved behind its end are given back.
+    public func truncate(to count: UInt64) throws(FileError) {
+        guard ftruncate(descriptor, off_t(count)) == 0 else { throw FileError("write", path) }
+    }
+
+    /// Waits until everything that was written is on the disk (fsync(2)).
+    public func sync() throws(FileError) {
+        guard fsync(descriptor) == 0 else { throw FileError("synchronise", path) }
+    }
+
+    public func give(to owner: UInt32, _ group: UInt32) throws(FileError) {
+        guard fchown(descriptor, owner, group) == 0 else { throw FileError("keep the owner of", path) }
+    }
+
+    public func setPermissions(_ permissions: UInt32) throws(FileError) {
+        guard fchmod(descriptor, permissions) == 0 else { throw FileError("set the permissions of", path) }
+    }
+
+    // MARK: Locking
+
+    /// Tries to lock one byte against all other open files. The lock belongs to the open file, and ends with it however the
+    /// process dies (open file description locks, fcntl(2)).
+    /// - Returns: false while another open file holds it.
+    public func tryLock(byte: Int64) throws(FileError) -> Bool {
+        var request = flock()
+        request.l_type = Int16(F_WRLCK)
+        request.l_whence = Int16(SEEK_SET)
+        request.l_start = off_t(byte)
+        request.l_len = 1
+        if unsafe fcntl(descriptor, Int32(CLAVIGER_F_OFD_SETLK), &request) == 0 { return true }
+        if [EAGAIN, EACCES, EINTR].contains(errno) { return false }
+        throw FileError("lock", path)
+    }
+
+    /// Tries to lock the whole file (flock(2), which is another lock than that on its bytes).
+    /// - Returns: false while another open file holds it.
+    public func tryLock() throws(FileError) -> Bool {
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+        if errno == EWOULDBLOCK || errno == EINTR { return false }
+        throw FileError("lock", path)
+    }
+}

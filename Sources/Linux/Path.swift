@@ -1,0 +1,91 @@
+import CLinux
+import Glibc
+
+/// What is done with the name of a file rather than with an open one.
+public enum Path {
+    // MARK: Parts
+
+    public static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    public static func name(of path: String) -> String {
+        path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
+    }
+
+    // MARK: Looking
+
+    /// Whether there is anything of this name, also a link that leads nowhere.
+    public static func exists(_ path: String) -> Bool {
+        var info = stat()
+        return unsafe lstat(path, &info) == 0
+    }
+
+    /// What a path names now, without opening it. Links are followed.
+    public static func status(of path: String) throws(FileError) -> FileStatus {
+        var info = stat()
+        guard unsafe stat(path, &info) == 0 else { throw FileError("open", path) }
+        return FileStatus(info)
+    }
+
+    /// Which file a path names now, or nil.
+    public static func identity(of path: String) -> FileStatus.Identity? {
+        (try? status(of: path))?.identity
+    }
+
+    /// The path with its links followed, or the path itself where there is nothing yet.
+    public static func resolve(_ path: String) -> String {
+        guard let real = unsafe realpath(path, nil) else { return path }
+        defer { unsafe free(real) }
+        return unsafe String(cString: real)
+    }
+
+    /// The names in a folder, in no order; none if it can't be read.
+    public static func names(inFolder path: String) -> [String] {
+        guard let stream = unsafe opendir(path) else { return [] }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            names.append(name)
+        }
+        return names
+    }
+
+    // MARK: Changing
+
+    /// Makes a folder and those above it, each for its owner alone.
+    public static func makeFolders(_ path: String) throws(FileError) {
+        guard !path.isEmpty, path != "/", !exists(path) else { return }
+        try makeFolders(folder(of: path))
+        guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else { throw FileError("create the folder", path) }
+    }
+
+    /// Renames a file over another. Where both names are one file, both stay (rename(2)).
+    public static func rename(_ old: String, to new: String) throws(FileError) {
+        guard unsafe Glibc.rename(old, new) == 0 else { throw FileError("replace", new) }
+    }
+
+    /// Gives a file a second name.
+    /// - Returns: whether it could be done.
+    public static func link(_ old: String, to new: String) -> Bool {
+        unsafe Glibc.link(old, new) == 0
+    }
+
+    /// Removes a file, if it is there and may be removed.
+    public static func remove(_ path: String) {
+        unsafe unlink(path)
+    }
+
+    public static func setPermissions(_ path: String, _ permissions: UInt32) throws(FileError) {
+        guard unsafe chmod(path, permissions) == 0 else { throw FileError("set the permissions of", path) }
+    }
+
+    /// Waits until the names in a folder are on the disk.
+    public static func syncFolder(_ path: String) throws(FileError) {
+        try File.open(path, O_RDONLY | O_DIRECTORY, "open the folder").sync()
+    }
+}

@@ -1,0 +1,117 @@
+import FoundationEssentials
+public import OAuth
+public import Sodium
+
+/// Asks a server's other endpoints: for device codes, about a token, to revoke one, and for what it says of itself. None of
+/// these spends a refresh token.
+public struct EndpointClient: Sendable {
+    private let transport: any HTTPTransport
+    private let clock: any WallClock
+    private let clocks: ServerClocks
+
+    public init(transport: any HTTPTransport, clock: any WallClock = SystemClock(), clocks: ServerClocks = ServerClocks()) {
+        self.transport = transport
+        self.clock = clock
+        self.clocks = clocks
+    }
+
+    // MARK: Device codes
+
+    /// Asks for the codes of a login on another device (RFC 8628 section 3.1).
+    /// - Throws: `TokenFailure`.
+    public func deviceCodes(_ configuration: CredentialConfiguration) async throws(TokenFailure) -> DeviceCodes {
+        let assertion = try await clocks.assertion(of: configuration, now: clock.now())
+        let request = configuration.settings.deviceAuthorizationRequest(
+            configuration.keyPair.client, clientAssertion: assertion)
+        guard let request else { throw .noSuchEndpoint }
+        let answer = try await answer(to: request)
+        do throws(TokenRefusal) {
+            guard (200..<300).contains(answer.status), let json = JSONValue(parsing: answer.body) else {
+                throw refusal(answer)
+            }
+            return try DeviceCodes(parsing: json)
+        } catch {
+            throw Acquisition.failure(error)
+        }
+    }
+
+    // MARK: Introspection
+
+    /// Asks the server whether a token is active (RFC 7662 section 2.2).
+    /// - Throws: `TokenFailure`; `noSuchEndpoint` where it can't be asked.
+    public func isActive(_ token: Secret, of configuration: CredentialConfiguration) async throws(TokenFailure) -> Bool {
+        let assertion = try await clocks.assertion(of: configuration, now: clock.now())
+        let request = configuration.settings.introspectionRequest(
+            configuration.keyPair.client, token: token, clientAssertion: assertion)
+        guard let request else { throw .noSuchEndpoint }
+        let answer = try await answer(to: request)
+        guard (200..<300).contains(answer.status) else { throw Acquisition.failure(refusal(answer)) }
+        guard case .bool(let active) = JSONValue(parsing: answer.body)?.object?["active"] else {
+            throw .unusableAnswer(reason: "no word on whether the token is active")
+        }
+        return active
+    }
+
+    // MARK: Revocation
+
+    /// What came of revoking one token.
+    public enum Revocation: Equatable, Sendable {
+        /// The server has revoked it, or it was dead already.
+        case done
+        /// The server has no endpoint for it, or says that it can't revoke tokens of this kind.
+        case unsupported
+    }
+
+    /// Revokes one token at the server (RFC 7009 section 2.2).
+    /// - Throws: `TokenFailure`.
+    public func revoke(
+        _ token: Secret, hint: String, of configuration: CredentialConfiguration
+    ) async throws(TokenFailure) -> Revocation {
+        let assertion = try await clocks.assertion(of: configuration, now: clock.now())
+        let request = configuration.settings.revocationRequest(
+            configuration.keyPair.client, token: token, hint: hint, clientAssertion: assertion)
+        guard let request else { return .unsupported }
+        let answer = try await answer(to: request)
+        if (200..<300).contains(answer.status) { return .done }
+        switch refusal(answer) {
+        // The token died with another, or before.
+        case .oauth(.registered("invalid_token")), .oauth(.invalidGrant): return .done
+        case .oauth(.registered("unsupported_token_type")): return .unsupported
+        case let refusal: throw Acquisition.failure(refusal)
+        }
+    }
+
+    // MARK: Metadata
+
+    /// Finds what a server says of itself: asks at both well-known addresses, and takes the first answer that is metadata.
+    /// - Throws: `TokenFailure` where nothing can be reached, `ServerMetadata.Refusal` where the answer can't be used.
+    public func metadata(of issuer: EndpointURL, certificateAuthority: String?) async throws -> ServerMetadata {
+        var status = 404
+        for address in ServerMetadata.addresses(of: issuer) {
+            guard let url = try? EndpointURL(address) else { continue }
+            let answer = try await answer(to: ServerMetadata.request(url, certificateAuthority: certificateAuthority))
+            if answer.status == 200 { return try ServerMetadata(parsing: answer.body, issuer: issuer) }
+            status = answer.status
+        }
+        if status >= 500 { throw TokenFailure.serverFailing(status: status) }
+        throw ServerMetadata.Refusal(reason: "there is none at either of the well-known addresses (status \(status))")
+    }
+
+    // MARK: Sending
+
+    private func answer(to request: EndpointRequest) async throws(TokenFailure) -> EndpointAnswer {
+        do throws(TransportFailure) {
+            return try await transport.send(request)
+        } catch {
+            throw .unreachable(error)
+        }
+    }
+
+    /// What an answer that is no success says, by the rules of the token endpoint.
+    private func refusal(_ answer: EndpointAnswer) -> TokenRefusal {
+        let read = TokenResponse.read(
+            status: answer.status, headers: answer.headerFields, body: answer.body, isWhole: answer.isWhole, now: clock.now())
+        if case .failure(let refusal) = read.result { return refusal }
+        return .unusable(reason: "something that is no answer to this")
+    }
+}

@@ -1,0 +1,265 @@
+import FoundationEssentials
+public import OAuth
+public import Sodium
+
+/// Acquires tokens: performs what `Acquisition` decides, under a claim where something is stored. Serving, proving, logging in
+/// and exchanging all use it.
+public final class TokenDriver: Sendable {
+    private let store: any TokenStateStore
+    private let clock: any WallClock
+    private let host: Host
+    private let jitter: @Sendable () -> Double
+    private let transport: any HTTPTransport
+    private let clocks: ServerClocks
+    private let flights = SingleFlight<Flight, CachedToken>()
+
+    private struct Flight: Hashable {
+        let name: String
+        let ask: TokenAsk
+    }
+
+    /// How long another process may hold a credential's claim before we give up, in seconds: longer than a server has for an
+    /// answer.
+    static let claimLimit = 200.0
+
+    public init(
+        store: any TokenStateStore, transport: any HTTPTransport, clock: any WallClock = SystemClock(), host: Host,
+        jitter: @escaping @Sendable () -> Double = { Random.unit() }, clocks: ServerClocks = ServerClocks()
+    ) {
+        self.store = store
+        self.transport = transport
+        self.clock = clock
+        self.host = host
+        self.jitter = jitter
+        self.clocks = clocks
+    }
+
+    private var requests: TokenRequests {
+        TokenRequests(
+            transport: transport, clock: clock, clocks: clocks,
+            subject: { name, rejected in
+                var ask = TokenAsk(mode: rejected == nil ? .cached : .rejected)
+                ask.rejectedToken = rejected
+                return try await self.token(name, ask)
+            }, store: store)
+    }
+
+    // MARK: Serving
+
+    /// A valid access token, cached or new.
+    /// - Throws: `TokenFailure`, what the store throws, or `CancellationError`, which ends this caller's wait and
+    ///   nobody else's.
+    public func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
+        let stored = try await store.credential(name)
+        let decision = CacheDecision(ask: ask, seen: stored.state.token(for: ask.access))
+        switch decision.verdict(stored, at: clock.now()) {
+        case .serve(let token): return token
+        case .fail(let failure) where !ask.resends: throw failure
+        case .acquire, .reject, .fail:
+            return try await flights.run(Flight(name: name, ask: ask)) { try await self.acquire(name, decision) }
+        }
+    }
+
+    private func acquire(_ name: String, _ decision: CacheDecision) async throws -> CachedToken {
+        guard let claim = try await waitForClaim(name) else {
+            switch decision.lastLook(try await store.credential(name), at: clock.now()) {
+            case .serve(let token): return token
+            case .fail(let failure): throw failure
+            case .acquire, .reject: throw TokenFailure.lockTimeout
+            }
+        }
+        defer { withExtendedLifetime(claim) {} }
+        let machine = Acquisition(.serve(decision), ask: decision.ask, host: host)
+        return try await drive(machine, claim.credential, claim)
+    }
+
+    // MARK: Proving
+
+    /// Acquires a token for a client that need not be stored: the proof that it works.
+    /// - Throws: `TokenFailure`; `loginNeeded` for a grant that needs a login.
+    public func prove(_ configuration: CredentialConfiguration) async throws -> CachedToken {
+        let machine = Acquisition(.prove, ask: TokenAsk(), host: host)
+        return try await drive(machine, Credential(configuration), nil)
+    }
+
+    /// Acquires a token for a changed configuration of a claimed credential. Where that spends the stored refresh token, the
+    /// new one is stored at once; the access token is not.
+    /// - Throws: `TokenFailure`, or what the store throws.
+    public func prove(_ candidate: CredentialConfiguration, under claim: any TokenClaim) async throws -> CachedToken {
+        let machine = Acquisition(.prove, ask: TokenAsk(), host: host)
+        let state = try await claim.reread().state
+        return try await drive(machine, Credential(candidate, state), claim)
+    }
+
+    // MARK: Logging in
+
+    /// Exchanges what a person's login has brought, a code, for tokens (RFC 6749 section 4.1.3, RFC 8628 section 3.4), and
+    /// stores them in the place of an earlier login.
+    /// - Throws: `TokenFailure`; `noRefreshToken` where the server gave nothing to keep the login alive with.
+    public func logIn(with grant: AuthorizationGrant, under claim: any TokenClaim) async throws {
+        let configuration = claim.credential.configuration
+        let permit = try await claim.beginSending(nil)
+        let (granted, sent) = try await exchange(grant, configuration)
+        if case .authorizationCode(_, _, _, let nonce?) = grant { try await IDToken.check(granted, nonce: nonce) }
+        let token = CachedToken(
+            granted, access: RequestedAccess(), sent: sent, fallbackLifetime: configuration.settings.tokenLifetime)
+        var brought: Secret?
+        if case .refreshToken(let token) = grant { brought = token }
+        let refreshToken = granted.refreshToken ?? brought
+        // A token that never ends needs nothing to renew it; and some servers give nothing.
+        guard refreshToken != nil || token.expires == nil || configuration.settings.noRefreshToken == true else {
+            throw TokenFailure.noRefreshToken
+        }
+        let login = refreshToken.map { Login(refreshToken: $0, since: sent, renewed: sent, owner: host.id) }
+        try await keep { try await claim.store(login, with: token, permit) }
+    }
+
+    /// A code is spent by its first use: it is sent again only where the server has certainly not used it.
+    private func exchange(
+        _ grant: AuthorizationGrant, _ configuration: CredentialConfiguration
+    ) async throws -> (granted: TokenSet, sent: Date) {
+        var policy = RetryPolicy()
+        var redated = false
+        while true {
+            let sent = clock.now()
+            let reply = await requests.send(configuration, login: grant, now: sent)
+            policy.took(clock.now().timeIntervalSince(sent))
+            var wait: Double?
+            switch reply {
+            case .answer(let answer, let status, _):
+                switch answer.result {
+                case .success(let granted): return (granted, sent)
+                case .failure(.transient(_, let retryAfter)) where [408, 429, 503].contains(status):
+                    wait = policy.again(after: retryAfter.map(Double.init), jitter: jitter())
+                case .failure: break
+                }
+            case .misdated where !redated:
+                (redated, wait) = (true, 0)
+            case .failed(let failure) where failure.isTransient && !failure.isUncertain:
+                wait = policy.again(jitter: jitter())
+            case .misdated, .failed, .unsendable: break
+            }
+            guard let wait else { throw reply.failure }
+            if wait > 0 { try await clock.sleep(seconds: wait) }
+        }
+    }
+
+    // MARK: Performing
+
+    /// Performs the actions of a machine until it has a token or none.
+    private func drive(
+        _ begun: Acquisition, _ first: Credential, _ claim: (any TokenClaim)?
+    ) async throws -> CachedToken {
+        var machine = begun
+        var permit: SendPermit?
+        let (configuration, access) = (first.configuration, begun.ask.access)
+        var event = Acquisition.Event.credential(first)
+        while true {
+            let action = machine.handle(event, now: clock.now(), jitter: jitter())
+            switch action {
+            case .serve(let token): return token
+            case .fail(let failure): throw failure
+            case .begin(let sending):
+                permit = try await claimed(claim).beginSending(sending)
+                event = .begun
+            case .send:
+                let sent = clock.now()
+                event = .answered(await requests.send(configuration, access, permit, now: sent), sent: sent)
+            case .wait(let seconds):
+                try await clock.sleep(seconds: seconds)
+                event = .waited
+            case .store(let acquired):
+                event = try await store(acquired, permit, in: claimed(claim))
+            case .note(let note):
+                if let claim { try await claim.write(note, at: clock.now()) }
+                event = .written
+            case .reread:
+                // The configuration stays the one that was begun with: it may be a candidate.
+                let state = try await claimed(claim).reread().state
+                event = .credential(Credential(configuration, state))
+            }
+        }
+    }
+
+    private func claimed(_ claim: (any TokenClaim)?) throws -> any TokenClaim {
+        guard let claim else { throw TokenFailure.loginNeeded(.never) }
+        return claim
+    }
+
+    private func store(
+        _ acquired: AcquiredTokens, _ permit: SendPermit?, in claim: any TokenClaim
+    ) async throws -> Acquisition.Event {
+        guard let permit else {
+            // Without a refresh token nothing is lost but a token that can be acquired again.
+            try await claim.update { _ = $0.store(acquired, spent: nil) }
+            return .stored
+        }
+        do {
+            return try await claim.store(acquired, permit) ? .stored : .storedByAnother
+        } catch {
+            return .notStored
+        }
+    }
+
+    /// Stores what a server gave that it will not give again.
+    private func keep(_ body: () async throws -> Void) async throws {
+        for _ in 1..<Acquisition.maximumStores {
+            do { return try await body() } catch { try await clock.sleep(seconds: Acquisition.storeWait) }
+        }
+        do { try await body() } catch { throw TokenFailure.notStored }
+    }
+
+    // MARK: Claims
+
+    /// Takes a credential's claim for a change that must not meet an acquisition, such as a rotation.
+    /// - Throws: `TokenFailure.lockTimeout`, what the store throws, and what `body` throws.
+    public func withClaim<R: Sendable>(_ name: String, _ body: (any TokenClaim) async throws -> R) async throws -> R {
+        guard let claim = try await waitForClaim(name) else { throw TokenFailure.lockTimeout }
+        defer { withExtendedLifetime(claim) {} }
+        return try await body(claim)
+    }
+
+    /// Waits for the credential's claim; nil when the time is up.
+    private func waitForClaim(_ name: String) async throws -> (any TokenClaim)? {
+        var waited = 0.0
+        var pause = 0.005
+        while true {
+            if let claim = try await store.tryClaim(name) { return claim }
+            guard waited < Self.claimLimit else { return nil }
+            try await clock.sleep(seconds: pause)
+            waited += pause
+            pause = min(pause * 1.5, 0.1)
+        }
+    }
+}
+
+extension TokenClaim {
+    fileprivate func write(_ note: Acquisition.Note, at now: Date) async throws {
+        try await update { state in
+            switch note {
+            case .rejected(let token): state.markRejected(token, at: now)
+            case .refusal(let cause, let settling):
+                state.noteRefusal(cause, at: now)
+                if let settling { state.settle(settling.refreshToken, earlier: settling.earlier) }
+            case .settle(let settling): state.settle(settling.refreshToken, earlier: settling.earlier)
+            case .endLogin(let refreshToken): state.endLogin(keptBy: refreshToken, at: now)
+            }
+        }
+    }
+}
+
+extension Acquisition.Reply {
+    /// Why the exchange of a code has brought nothing.
+    fileprivate var failure: TokenFailure {
+        switch self {
+        case .answer(let answer, _, _):
+            switch answer.result {
+            case .failure(let refusal): Acquisition.failure(refusal)
+            case .success: .unusableAnswer(reason: "nothing of use")
+            }
+        case .misdated(let refusal): Acquisition.failure(refusal)
+        case .failed(let failure): .unreachable(failure)
+        case .unsendable(let failure): failure
+        }
+    }
+}

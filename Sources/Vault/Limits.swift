@@ -1,0 +1,15 @@
+/// Every number that comes from the file is held against these before it is used.
+enum Limits {
+    static let passes: ClosedRange<UInt32> = 1...16
+    static let memory: ClosedRange<UInt64> = 8192...(2 << 30)
+    static let slots = 64
+    static let header = 64 << 10
+    static let root = 1 << 30
+    static let records = 1 << 20
+    static let record = 1 << 20
+    static let nameBytes = 512
+    static let labelBytes = 512
+    static let secrets = 256
+    static let recordBlock = 256
+    static let rootBlock = 1024
+}

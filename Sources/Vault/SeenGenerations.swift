@@ -1,0 +1,39 @@
+import Linux
+import Sodium
+
+/// Remembers, outside of the vault, the newest generation of each vault that this machine has seen, so that a vault
+/// put back to an older state is found out. Whoever can write here can make it forget; it guards against mistakes
+/// and against somebody who has the vault's file alone.
+public struct SeenGenerations: Sendable {
+    private let folder: String
+    /// What the names of new files have behind the path.
+    private static let suffix = "-"
+
+    /// - Parameter folder: made when something is first remembered.
+    public init(folder: String) {
+        self.folder = folder
+    }
+
+    private func path(_ vaultID: [UInt8]) -> String {
+        folder + "/" + Hex.encode(vaultID.rawSpan) + ".generation"
+    }
+
+    /// The newest generation seen, or nil.
+    func newest(_ vaultID: [UInt8]) -> UInt64? {
+        guard let bytes = try? File.open(path(vaultID)).readToEnd(limit: 32) else { return nil }
+        return UInt64(String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace })
+    }
+
+    /// Best effort: a service whose home can't be written still gets its tokens. Nothing waits for the disk: after a
+    /// crash it may have forgotten, until the vault is read again.
+    func remember(_ generation: UInt64, of vaultID: [UInt8]) {
+        let path = path(vaultID)
+        do throws(FileError) {
+            try Path.makeFolders(folder)
+            let new = try AtomicFile(beside: path, suffix: Self.suffix)
+            try new.write(Array("\(generation)\n".utf8))
+            try new.place()
+        } catch {}
+        AtomicFile.removeAbandoned(beside: path, suffix: Self.suffix)
+    }
+}

@@ -1,0 +1,49 @@
+import Sodium
+
+/// A snapshot, with its root proven to be of this vault, whole, and no older than what was seen.
+struct VaultState: Sendable {
+    let snapshot: any VaultSnapshot
+    let root: Root
+    private let cipher: VaultCipher
+
+    /// Reads the newest state.
+    /// - Throws: `damaged`, `wentBack`, and what the store throws.
+    init(_ store: any RecordStore, cipher: VaultCipher, memory: SeenGenerations?) throws(VaultError) {
+        // What was seen must be read first: another process commits, then remembers.
+        let seen = memory?.newest(cipher.vaultID)
+        snapshot = try store.snapshot()
+        try cipher.verify(header: snapshot.header)
+        root = try cipher.open(root: snapshot.sealedRoot, header: snapshot.header)
+        self.cipher = cipher
+        guard root.recordsLength == snapshot.recordsLength else {
+            let reason = root.recordsLength > snapshot.recordsLength ? "end too early" : "have trailing bytes"
+            throw .damaged(.records, reason: reason)
+        }
+        if let seen, root.generation < seen { throw .wentBack(generation: root.generation, seen: seen) }
+        if seen != root.generation { memory?.remember(root.generation, of: cipher.vaultID) }
+    }
+
+    /// The names of all credentials in the order of their bytes.
+    func names() -> [String] {
+        root.entries.filter { $0.kind == .credential }.map { root.name(of: $0) }
+            .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
+    func entry(_ name: String) -> RootEntry? {
+        root.index(of: name, kind: .credential).map { root.entries[$0] }
+    }
+
+    /// The one record of a kind of which there is one at most.
+    func entry(only kind: RecordKind) -> RootEntry? {
+        root.entries.first { $0.kind == kind }
+    }
+
+    /// - Throws: `damaged`, `memory`, `system`.
+    func read(_ entry: RootEntry) throws(VaultError) -> Record {
+        try cipher.open(record: snapshot.record(entry), id: entry.id, hash: root.hash(of: entry))
+    }
+
+    func noSuchCredential(_ name: String) -> VaultError {
+        .noSuchCredential(name: name, near: CredentialName.nearest(to: name, among: names()))
+    }
+}

@@ -1,0 +1,307 @@
+import Foundation
+import Sodium
+import Testing
+
+@testable import OAuth
+@testable import TokenEngine
+
+private let start = Date(timeIntervalSince1970: 1_000_000)
+private let refused = ScriptedTransport.Reply.status(400, #"{"error":"invalid_grant"}"#)
+
+private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ clock: ManualClock, boot: String? = "this")
+    -> TokenDriver
+{
+    TokenDriver(store: store, transport: transport, clock: clock, host: Host(id: "here", boot: boot), jitter: { 1 })
+}
+
+/// A login whose refresh token rotates, with an access token that lives for `left` more seconds.
+private func rotating(
+    left: Double? = nil, grace: RefreshTokenGrace? = nil, _ change: (inout Credential) -> Void = { _ in }
+) throws -> MemoryStore {
+    let old = try left.map { try someToken("old", sent: 1_000_000 - 3600 + $0) }
+    var credential = try someCredential {
+        $0.configuration.settings.grant = .authorizationCode
+        $0.configuration.settings.refreshTokenGrace = grace
+        $0.state.tokens = [old].compactMap { $0 }
+    }
+    credential.state.login = Login(
+        refreshToken: try Secret(utf8: "first"), since: start, renewed: start, rotation: .rotates, owner: "here")
+    change(&credential)
+    return MemoryStore(["a": credential])
+}
+
+extension MemoryStore {
+    fileprivate var login: Login? { peek("a").state.login }
+}
+
+@Suite struct UncertainOutcomeTests {
+    /// Rule 4.
+    @Test(arguments: [
+        ScriptedTransport.Reply.failure(aLostAnswer), .status(500), .status(502), .status(504),
+        .failure(.answerTooLarge(host: "example.com")),
+    ])
+    func `outside of the grace period the old token is served while it lives`(_ lost: ScriptedTransport.Reply) async throws {
+        let store = try rotating(left: 40)
+        let transport = ScriptedTransport(lost, .token("new", refresh: "second"))
+        let clock = ManualClock()
+        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "old")
+        #expect(transport.requests == 1)
+        #expect(store.login?.sending?.began == start)
+        // Nor is anything sent by the next call.
+        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "old")
+        #expect(transport.requests == 1)
+    }
+
+    /// Rule 4: if the server has replaced it, the login is lost already; if not, this saves it.
+    @Test func `when the old token has ended it is sent once more`() async throws {
+        let store = try rotating()
+        let transport = ScriptedTransport(.status(502), .token("new", refresh: "second"))
+        #expect(try await driver(store, transport, ManualClock()).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(transport.requests == 2)
+        #expect(store.login?.refreshToken.revealed() == "second")
+        #expect(store.login?.sending == nil)
+    }
+
+    @Test func `it is sent once more and not twice`() async throws {
+        let store = try rotating()
+        let transport = ScriptedTransport(.status(502))
+        let clock = ManualClock()
+        for _ in 0..<3 {
+            await #expect(throws: TokenFailure.loginNeeded(.undecided(start))) {
+                try await driver(store, transport, clock).token("a", TokenAsk())
+            }
+            clock.advance(1000)
+        }
+        #expect(transport.requests == 2)
+        #expect(store.login?.refreshToken.revealed() == "first")
+        #expect(store.login?.ended == nil)
+    }
+
+    @Test func `a person can have it sent again`() async throws {
+        let store = try rotating { $0.state.login?.sending = Login.Sending(began: start, boot: nil, isResend: true) }
+        let transport = ScriptedTransport(.token("new", refresh: "second"))
+        var ask = TokenAsk()
+        ask.resends = true
+        #expect(try await driver(store, transport, ManualClock()).token("a", ask).token.revealed() == "new")
+    }
+
+    @Test func `a person can have an ended login tried again`() async throws {
+        let store = try rotating { $0.state.login?.ended = start }
+        let transport = ScriptedTransport(.token("new", refresh: "second"))
+        var ask = TokenAsk()
+        ask.resends = true
+        #expect(try await driver(store, transport, ManualClock()).token("a", ask).token.revealed() == "new")
+        #expect(store.login?.ended == nil)
+    }
+
+    @Test func `where resending is a persons to decide nothing is resent`() async throws {
+        let store = try rotating { $0.configuration.settings.resend = .never }
+        let transport = ScriptedTransport(.status(502))
+        await #expect(throws: TokenFailure.loginNeeded(.undecided(start))) {
+            try await driver(store, transport, ManualClock()).token("a", TokenAsk())
+        }
+        #expect(transport.requests == 1)
+    }
+
+    @Test(arguments: [RefreshTokenGrace.seconds(30), .untilSuccessorIsUsed])
+    func `within the grace period it is sent again at once`(_ grace: RefreshTokenGrace) async throws {
+        let store = try rotating(left: 40, grace: grace)
+        let transport = ScriptedTransport(.failure(aLostAnswer), .token("new", refresh: "second"))
+        #expect(try await driver(store, transport, ManualClock()).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(transport.requests == 2)
+    }
+
+    @Test func `an answer that is lost for longer than the grace period is not asked for again`() async throws {
+        let store = try rotating(left: 59, grace: .seconds(30))
+        let clock = ManualClock()
+        let transport = ScriptedTransport(.failure(aLostAnswer), beforeAnswering: { clock.advance(31) })
+        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "old")
+        #expect(transport.requests == 1)
+    }
+
+    /// A process died between sending and storing: its answer may still be on its way.
+    @Test func `nothing is sent while an earlier sending may still be answered`() async throws {
+        let store = try rotating { $0.state.login?.sending = Login.Sending(began: start, boot: "this") }
+        let transport = ScriptedTransport(.token("new", refresh: "second"))
+        let clock = ManualClock()
+        clock.advance(10)
+        await #expect(
+            throws: TokenFailure.outcomeUnknown(sent: start, until: start.addingTimeInterval(185), status: nil)
+        ) { try await driver(store, transport, clock).token("a", TokenAsk()) }
+        #expect(transport.requests == 0)
+        clock.advance(176)
+        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "new")
+    }
+
+    @Test func `a sending of an earlier start of the machine is over`() async throws {
+        let store = try rotating { $0.state.login?.sending = Login.Sending(began: start, boot: "before") }
+        let transport = ScriptedTransport(.token("new", refresh: "second"))
+        #expect(try await driver(store, transport, ManualClock()).token("a", TokenAsk()).token.revealed() == "new")
+    }
+
+    @Test func `a server that has done nothing leaves an earlier doubt as it was`() async throws {
+        let doubt = Login.Sending(began: start.addingTimeInterval(-1000), boot: nil)
+        let store = try rotating { $0.state.login?.sending = doubt }
+        await #expect(throws: TokenFailure.serverFailing(status: 503)) {
+            try await driver(store, ScriptedTransport(.status(503)), ManualClock()).token("a", TokenAsk())
+        }
+        #expect(store.login?.sending == doubt)
+    }
+
+    /// DNS, connect and TLS failures come before the request's first byte.
+    @Test func `a connection that was never made leaves no doubt`() async throws {
+        let store = try rotating()
+        await #expect(throws: TokenFailure.unreachable(aFailure)) {
+            try await driver(store, ScriptedTransport(.failure(aFailure)), ManualClock()).token("a", TokenAsk())
+        }
+        #expect(store.login?.sending == nil)
+    }
+
+    @Test func `a login that another machine id owns before is adopted`() async throws {
+        let store = try rotating { $0.state.login?.owner = "machine-id" }
+        let host = Host(id: "here", former: ["machine-id"])
+        let driver = TokenDriver(
+            store: store, transport: ScriptedTransport(.token("new", refresh: "second")), clock: ManualClock(), host: host)
+        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "new")
+        #expect(store.login?.owner == "here")
+    }
+}
+
+@Suite struct OddAnswerTests {
+    /// What is wrong with the rest of an answer does not cost the login.
+    @Test(arguments: [
+        (200, #"{"refresh_token":"second","expires_in":60}"#),
+        (200, #"{"access_token":"bad\n","refresh_token":"second"}"#),
+        (200, #"{"access_token":"x","expires_in":-1,"refresh_token":"second"}"#),
+        (200, #"{"access_token":"x","token_type":"DPoP","refresh_token":"second"}"#),
+        (400, #"{"error":"invalid_scope","refresh_token":"second"}"#),
+        (500, #"{"refresh_token":"second"}"#),
+    ])
+    func `a new refresh token is stored, whatever is wrong with the rest`(_ status: Int, _ body: String) async throws {
+        let store = try rotating()
+        let driver = driver(store, ScriptedTransport(.status(status, body)), ManualClock())
+        do {
+            _ = try await driver.token("a", TokenAsk())
+            Issue.record("a token came out of \(body)")
+        } catch TokenFailure.onlyRefreshToken {}
+        #expect(store.login?.refreshToken.revealed() == "second")
+        #expect(store.login?.sending == nil)
+    }
+
+    @Test func `a refused refresh without a reason is told, and not tried on every call`() async throws {
+        let store = try rotating()
+        let transport = ScriptedTransport(.status(403))
+        let clock = ManualClock()
+        await #expect(throws: TokenFailure.refused(.unregistered(status: 403))) {
+            try await driver(store, transport, clock).token("a", TokenAsk())
+        }
+        for _ in 0..<44 {
+            await #expect(throws: TokenFailure.self) { try await driver(store, transport, clock).token("a", TokenAsk()) }
+        }
+        #expect(transport.requests == 1)
+        #expect(store.peek("a").state.refusal?.cause == .refresh(status: 403))
+        #expect(store.login?.ended == nil)
+    }
+}
+
+@Suite struct RejectionTests {
+    private func withoutRefreshToken() throws -> MemoryStore {
+        MemoryStore([
+            "a": try someCredential(someToken("only", lifetime: nil)) {
+                $0.configuration.settings.grant = .authorizationCode
+            }
+        ])
+    }
+
+    /// What can't be acquired again is never forgotten.
+    @Test func `a rejected token without a refresh token is kept and served`() async throws {
+        let store = try withoutRefreshToken()
+        let driver = driver(store, ScriptedTransport(.token("new")), ManualClock())
+        await #expect(throws: TokenFailure.loginNeeded(.notRenewable(rejected: start))) {
+            try await driver.token("a", TokenAsk(mode: .rejected))
+        }
+        #expect(store.peek("a").state.tokens.first?.rejected == start)
+        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "only")
+    }
+
+    @Test func `three workers with one dead token buy one`() async throws {
+        let store = MemoryStore(["a": try someCredential(someToken("dead"))])
+        let transport = ScriptedTransport(.token("second"), .token("third"))
+        let driver = driver(store, transport, ManualClock())
+        var ask = TokenAsk(mode: .rejected)
+        ask.rejectedToken = TokenHash(of: try Secret(utf8: "dead"))
+        for _ in 0..<3 { #expect(try await driver.token("a", ask).token.revealed() == "second") }
+        #expect(transport.requests == 1)
+    }
+
+    @Test func `forced renewals are limited, and failed ones do not count`() async throws {
+        let store = MemoryStore(["a": try someCredential(someToken())])
+        let clock = ManualClock()
+        let failing = driver(store, ScriptedTransport(.status(400, #"{"error":"invalid_scope"}"#)), clock)
+        for _ in 0..<20 { await #expect(throws: TokenFailure.self) { try await failing.token("a", TokenAsk(mode: .fresh)) } }
+        let transport = ScriptedTransport(.token("new"))
+        let driver = driver(store, transport, clock)
+        for _ in 0..<10 { _ = try await driver.token("a", TokenAsk(mode: .fresh)) }
+        await #expect(throws: TokenFailure.tooManyRenewals(wait: 60)) { try await driver.token("a", TokenAsk(mode: .fresh)) }
+        #expect(transport.requests == 10)
+        clock.advance(61)
+        _ = try await driver.token("a", TokenAsk(mode: .fresh))
+    }
+
+    @Test func `a refused client is asked again after a growing while`() async throws {
+        let store = MemoryStore(["a": try someCredential()])
+        let transport = ScriptedTransport(.status(401, #"{"error":"invalid_client"}"#))
+        let clock = ManualClock()
+        let driver = driver(store, transport, clock)
+        var asked: [Int] = []
+        for second in 0..<3600 {
+            let before = transport.requests
+            _ = try? await driver.token("a", TokenAsk())
+            if transport.requests > before { asked.append(second) }
+            clock.advance(1)
+        }
+        #expect(asked == [0, 60, 180, 420, 900, 1800, 2700])
+    }
+
+    @Test func `a wrong password is remembered like a refused client`() async throws {
+        let store = MemoryStore(["a": try someCredential { $0.configuration.settings.grant = .password }])
+        let transport = ScriptedTransport(refused)
+        let driver = driver(store, transport, ManualClock())
+        for _ in 0..<44 { _ = try? await driver.token("a", TokenAsk()) }
+        #expect(transport.requests == 1)
+    }
+
+    /// GitLab ends a login's older access tokens with each refresh.
+    @Test(arguments: [true, false])
+    func `a refresh for other scopes ends the older token unless the settings know better`(_ live: Bool) async throws {
+        let store = try rotating(left: 3000) { $0.configuration.settings.olderTokensLive = live }
+        let driver = driver(store, ScriptedTransport(.token("scoped", refresh: "second")), ManualClock())
+        _ = try await driver.token("a", TokenAsk(access: RequestedAccess(scopes: ["b"])))
+        #expect(store.peek("a").state.tokens.map { $0.token.revealed() } == (live ? ["old", "scoped"] : ["scoped"]))
+    }
+
+    @Test func `a replaced token is kept for a revocation until it ends`() async throws {
+        let store = MemoryStore(["a": try someCredential(someToken("first"))])
+        let clock = ManualClock()
+        let driver = driver(store, ScriptedTransport(.token("second"), .token("third")), clock)
+        _ = try await driver.token("a", TokenAsk(mode: .fresh))
+        #expect(store.peek("a").state.replaced.map { $0.token.revealed() } == ["first"])
+        clock.advance(3601)
+        _ = try await driver.token("a", TokenAsk(mode: .fresh))
+        #expect(store.peek("a").state.replaced.isEmpty)
+    }
+}
+
+@Suite struct TokenHashTests {
+    @Test(arguments: ["", "00", String(repeating: "g", count: 32), "+1" + String(repeating: "0", count: 30)])
+    func `what is no hash is refused`(_ text: String) {
+        #expect(TokenHash(hex: text) == nil)
+    }
+
+    /// The first half of what sha256sum(1) prints.
+    @Test func `a hash is the first half of SHA-256`() throws {
+        let hash = TokenHash(of: try Secret(utf8: "abc"))
+        #expect(hash.hex == "ba7816bf8f01cfea414140de5dae2223")
+        #expect(TokenHash(hex: hash.hex.uppercased()) == hash)
+    }
+}
