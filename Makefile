@@ -22,7 +22,7 @@ build: setup
 
 # The only things that a Swift toolchain does not bring along.
 setup:
-	@scripts/setup libsodium-dev:sodium.h libqrencode-dev:qrencode.h pkg-config:pkg-config
+	@scripts/setup libsodium-dev:sodium.h libqrencode-dev:qrencode.h zlib1g-dev:zlib.h pkg-config:pkg-config
 
 venv: .build/venv/ready
 

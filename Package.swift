@@ -45,7 +45,7 @@ let package = Package(
         .executable(name: "claviger-core", targets: ["ClavigerCore"]),
         .executable(name: "claviger-sandbox", targets: ["ClavigerSandbox"]),
         .library(name: "ClavigerOAuth", targets: ["OAuth"]),
-        .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth", "TokenEngine", "Agent"]),
+        .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth", "TokenEngine", "HTTP", "Access", "Agent"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -60,6 +60,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CQRencode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: marked),
         .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: exact),
@@ -76,37 +77,34 @@ let package = Package(
             name: "TokenEngine",
             dependencies: [
                 "OAuth", "Sodium",
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "JWTKit", package: "jwt-kit"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: house),
         .target(name: "AgentProtocol", dependencies: ["CLinux"], swiftSettings: house),
+        // The network, out and in. Only Proxy names types of these libraries besides, for bodies that it passes on.
         .target(
-            name: "LocalServer",
+            name: "HTTP",
             dependencies: [
-                "CLinux",
+                "TokenEngine", "OAuth", "Sodium", "CLinux", "CZlib",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
-            ], swiftSettings: house),
+            ], swiftSettings: marked),
+        .target(name: "Access", dependencies: ["TokenEngine", "Sodium", "Linux"], swiftSettings: house),
         .target(
             name: "Agent",
-            dependencies: [
-                "Vault", "TokenEngine", "OAuth", "Sodium", "AgentProtocol", "LocalServer", "Linux",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ], swiftSettings: house),
+            dependencies: ["Vault", "TokenEngine", "OAuth", "Sodium", "AgentProtocol", "HTTP", "Access", "Linux"],
+            swiftSettings: house),
         .target(
             name: "Proxy",
             dependencies: [
-                "Agent", "TokenEngine", "OAuth", "Sodium", "LocalServer",
+                "Agent", "TokenEngine", "OAuth", "Sodium", "HTTP",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -114,10 +112,9 @@ let package = Package(
         .executableTarget(
             name: "ClavigerCore",
             dependencies: [
-                "Agent", "AgentProtocol", "Linux", "LocalServer", "Proxy", "CQRencode",
+                "Agent", "AgentProtocol", "Access", "HTTP", "Proxy", "Vault", "TokenEngine", "OAuth", "Sodium", "Linux",
+                "CQRencode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "HummingbirdCore", package: "hummingbird"),
-                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: house,
@@ -152,13 +149,27 @@ let package = Package(
             swiftSettings: house),
         .testTarget(
             name: "TokenEngineTests",
-            dependencies: ["TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox"], swiftSettings: house),
+            dependencies: [
+                "TokenEngine", "OAuth", "Sodium", "TestSupport",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ], swiftSettings: house),
         .testTarget(
             name: "AgentProtocolTests", dependencies: ["AgentProtocol", "CLinux", "Sodium", "TestSupport"], swiftSettings: house),
         .testTarget(
+            name: "HTTPTests",
+            dependencies: [
+                "HTTP", "TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox", "CZlib",
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ],
+            exclude: ["endpoint_server.py"], swiftSettings: house),
+        .testTarget(
+            name: "AccessTests", dependencies: ["Access", "TokenEngine", "OAuth", "Sodium", "TestSupport"], swiftSettings: house),
+        .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Agent", "AgentProtocol", "LocalServer", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport",
+                "Agent", "AgentProtocol", "Access", "HTTP", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport",
             ],
             swiftSettings: house),
         .testTarget(

@@ -1,6 +1,6 @@
 public import AgentProtocol
+import Dispatch
 import FoundationEssentials
-import NIOPosix
 import OAuth
 import Sodium
 public import TokenEngine
@@ -66,7 +66,11 @@ public struct AgentClient: TokenAgent {
     /// Where it may block: an agent that acquires a token takes its time.
     private func send(_ request: AgentRequest) async throws -> [UInt8] {
         let request = request.with(vault: vault, reason: reason, accept: .json)
-        let answer = try await NIOThreadPool.singleton.runIfActive { try socket.send(request) }
+        let answer = try await withCheckedThrowingContinuation { continuation in
+            // A serial queue has a thread of its own for as long as it needs one. The global queues share theirs, one for each
+            // core, with every task of this process, which would stand still meanwhile.
+            DispatchQueue(label: "claviger.agent").async { continuation.resume(with: Result { try socket.send(request) }) }
+        }
         guard (200..<300).contains(answer.status) else {
             let document = try? AgentJSON.decoder().decode(ProblemDocument.self, from: Data(answer.body))
             throw document?.problem ?? AgentSocket.Failure.broken

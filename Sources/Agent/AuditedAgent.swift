@@ -1,9 +1,7 @@
-import FoundationEssentials
-public import LocalServer
+public import Access
 public import OAuth
 import Sodium
 public import TokenEngine
-import Vault
 
 /// An agent in this process whose every deed is in the log before its result is known to anybody.
 public struct AuditedAgent: CredentialAgent {
@@ -65,32 +63,6 @@ public struct AuditedAgent: CredentialAgent {
     private func logged<R>(
         _ kind: AuditEvent.Kind, _ name: String, token: (R) -> [UInt8]? = { _ in nil }, _ body: () async throws -> R
     ) async throws -> R {
-        var event = AuditEvent(
-            time: clock.now(), event: kind, credential: name, outcome: "done", uid: caller.uid, pid: caller.pid, exe: caller.exe)
-        event.reason = reason
-        do {
-            let result = try await body()
-            event.time = clock.now()
-            event.token = token(result).map(log.fingerprint)
-            try log.append([event])
-            return result
-        } catch let error as VaultError where error.isOfLog(log.path) {
-            throw error
-        } catch {
-            event.outcome = "failed"
-            try log.append([event])
-            throw error
-        }
-    }
-}
-
-extension VaultError {
-    /// Whether it speaks of the log: what can't be logged is not logged as having failed.
-    func isOfLog(_ log: String) -> Bool {
-        switch self {
-        case .diskFull(let path), .system(_, let path, _), .logBusy(let path): path == log
-        case .damaged(.log, _): true
-        default: false
-        }
+        try await log.record(kind, of: name, caller: caller, reason: reason, clock: clock, token: token, body)
     }
 }

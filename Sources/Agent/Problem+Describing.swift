@@ -1,3 +1,4 @@
+public import Access
 public import AgentProtocol
 import FoundationEssentials
 import OAuth
@@ -13,6 +14,7 @@ extension Problem {
         switch error {
         case let problem as Problem: self = problem
         case let error as VaultError: self.init(vault: error)
+        case let error as AuditError: self.init(audit: error)
         case let error as KeySlotError: self.init(keySlot: error)
         case let error as TokenFailure: self.init(token: error, name)
         case let refusal as AuthorizationRefusal: self.init(authorization: refusal, name)
@@ -71,10 +73,6 @@ extension Problem {
             self.init(
                 "another process has held the vault's lock for too long", hint: "see who with lslocks, then try again",
                 .tryAgain)
-        case .logBusy(let path):
-            self.init(
-                "another process has been writing \(path) for too long", hint: "see who with lslocks, then try again",
-                .tryAgain)
         case .conflict:
             self.init("the vault was changed by another process meanwhile", hint: "try again", .tryAgain)
         case .noSuchCredential(let name, let near):
@@ -121,6 +119,32 @@ extension Problem {
         case .labelTooLong(let limit): self.init("a label may be no longer than \(limit) bytes", .usage)
         }
     }
+}
+
+// MARK: - The log
+
+extension Problem {
+    private init(audit error: AuditError) {
+        switch error {
+        case .busy(let path):
+            self.init(
+                "another process has been writing \(Self.plain(path)) for too long",
+                hint: "see who with lslocks, then try again", .tryAgain)
+        case .diskFull(let path):
+            self.init("the disk is full: \(Self.plain(path)) cannot be written", hint: "free space", .diskFull)
+        case .torn(let path):
+            self.init(
+                "the log \(Self.plain(path)) ends in the middle of a line", hint: "claviger log --verify says more", .damaged)
+        case .system(let operation, let path, let code):
+            self.init(
+                "cannot \(operation) \(Self.plain(path)): \(PlainText.reason(errno: code))", Self.code(ofOperation: operation))
+        }
+    }
+}
+
+extension Problem: AuditedError {
+    /// What a rule or the caller's user keeps from it. That a server refuses something is a failure.
+    public var isDenial: Bool { code == .denied || code == .ownerOnly }
 }
 
 // MARK: - The token engine

@@ -1,12 +1,12 @@
 public import Agent
 import FoundationEssentials
+public import HTTP
 import HTTPTypes
 import HummingbirdCore
-import LocalServer
 import NIOCore
-public import OAuth
+import OAuth
 import Sodium
-public import TokenEngine
+import TokenEngine
 
 /// An API on a loopback port, with the token added here: whoever calls it never holds one.
 ///
@@ -23,7 +23,7 @@ public final class CredentialProxy: Sendable {
     }
 
     private let targets: [Target]
-    private let upstream: NetworkTransport
+    private let upstream: StreamingClient
     private let describe: @Sendable (any Error) -> String
 
     /// A body up to this size in bytes is kept until its answer is there, so that it can be sent again.
@@ -35,7 +35,7 @@ public final class CredentialProxy: Sendable {
     ///   - describe: puts an error in words.
     /// - Throws: `SodiumError` if there is no memory.
     public init(
-        _ credentials: [CredentialSummary], minimumLifetime: Int?, agent: any TokenAgent, upstream: NetworkTransport,
+        _ credentials: [CredentialSummary], minimumLifetime: Int?, agent: any TokenAgent, upstream: StreamingClient,
         describe: @escaping @Sendable (any Error) -> String
     ) throws {
         targets = try credentials.compactMap { credential -> Target? in
@@ -54,10 +54,10 @@ public final class CredentialProxy: Sendable {
     /// - Throws: what the agent throws if there is no token for one of them, and what NIO throws if it can't listen.
     public func run(onReady: @Sendable ([String: String]) throws -> Void) async throws {
         for target in targets { _ = try await target.token.current() }
-        var limits = LocalServer.Limits()
+        var limits = HTTPServer.Limits()
         limits.header = 64 << 10
         let (ports, continuation) = AsyncStream<Int>.makeStream()
-        let server = LocalServer(limits: limits) { request, writer, channel in
+        let server = HTTPServer(limits: limits) { request, writer, channel in
             try await self.respond(to: request, writer, at: channel.localAddress?.port ?? 0)
         }
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -2,7 +2,7 @@ public import Linux
 
 /// The parts of a vault file, as far as damage can be placed.
 public enum VaultPart: String, Codable, Sendable {
-    case header, root, records, log
+    case header, root, records
     case keyFile = "key file"
 }
 
@@ -24,8 +24,6 @@ public enum VaultError: Error, Codable, Equatable, Sendable {
     case system(operation: String, path: String, errno: Int32)
     /// Another process kept the lock for longer than we wait.
     case lockTimeout
-    /// Another process has been writing the log for longer than we wait.
-    case logBusy(path: String)
     /// The vault changed between reading and committing; reading again and trying again is right.
     case conflict
     case noSuchCredential(name: String, near: String?)

@@ -1,5 +1,7 @@
+import Access
+import AgentProtocol
 import Foundation
-import LocalServer
+import HTTP
 import OAuth
 import Sodium
 import Synchronization
@@ -61,7 +63,7 @@ final class AgentFixture: Sendable {
     private let running: Task<Void, any Error>
 
     init(
-        server: GrantingServer = GrantingServer(), limits: LocalServer.Limits = .init(), unlocked: Bool = true,
+        server: GrantingServer = GrantingServer(), limits: HTTPServer.Limits = .init(), unlocked: Bool = true,
         refresh: RefreshSettings = RefreshSettings()
     ) async throws {
         self.server = server
@@ -560,7 +562,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(try await token.status == 200)
         #expect(try await other.status == 404)
         #expect(try AuditFiles.lines(path).count == lines + 2)
-        #expect(try AuditLog(vault: fixture.vault, path: path).verify().lines == lines + 2)
+        #expect(try AuditLog(vault: fixture.vault, path: path).verify(against: fixture.vault).lines == lines + 2)
     }
 
     /// Nobody who holds the log keeps the keys in memory.
@@ -581,7 +583,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     }
 
     @Test func moreConnectionsThanThereMayBe() async throws {
-        var limits = LocalServer.Limits()
+        var limits = HTTPServer.Limits()
         limits.connections = 20
         limits.idle = 600
         let fixture = try await AgentFixture(limits: limits)
@@ -600,7 +602,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     }
 
     @Test func whoSaysNothingIsSentAway() async throws {
-        var limits = LocalServer.Limits()
+        var limits = HTTPServer.Limits()
         limits.idle = 1
         let fixture = try await AgentFixture(limits: limits)
         // Each ends by itself; else the time limit of this test ends it.
@@ -652,18 +654,19 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
             refresh: RefreshSettings())
         vault.open(try LockedVault(path: vault.path, memory: nil).unlock(with: .keyFile(fixture.key)), ttl: nil, idle: nil)
         let requests = AgentRequests(vault: vault, clock: fixture.clock, shutDown: {})
-        let stranger = Caller(uid: geteuid() + 70_000, gid: 1, pid: 1)
-        func ask(_ caller: Caller) async -> Int {
-            switch requests.replies(to: [ShortRequest(method: .GET, target: "/v1/tokens/a", caller: caller)])[0] {
-            case .now(let answer): answer.status
-            case .later(let work): await work().status
+        let stranger = geteuid() + 70_000
+        func ask(_ uid: UInt32) async -> Int {
+            let peer = ConnectionPeer.process(PeerProcess(uid: uid, gid: 1, pid: 1))
+            switch requests.replies(to: [ServerRequest(method: "GET", target: "/v1/tokens/a", peer: peer)])[0] {
+            case .now(let answer): return answer.status
+            case .later(let work): return await work().status
             }
         }
         for _ in 0..<2000 { #expect(await ask(stranger) == 403) }
         for _ in 0..<50 { #expect(await ask(stranger) == 429) }
         // Others are not held up, nor is the owner.
-        #expect(await ask(Caller(uid: stranger.uid + 1, gid: 1, pid: 1)) == 403)
-        #expect(await ask(Caller(uid: geteuid(), gid: 1, pid: 1)) == 200)
+        #expect(await ask(stranger + 1) == 403)
+        #expect(await ask(geteuid()) == 200)
         fixture.clock.advance(0.5)
         for _ in 0..<50 { #expect(await ask(stranger) == 403) }
         #expect(await ask(stranger) == 429)

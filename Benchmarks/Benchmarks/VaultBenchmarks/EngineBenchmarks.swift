@@ -2,6 +2,7 @@ import Agent
 import Benchmark
 import Foundation
 import FoundationNetworking
+import HTTP
 import OAuth
 import Sodium
 import TokenEngine
@@ -75,7 +76,7 @@ private struct SandboxVault {
     let sandbox: Sandbox
     let folder: String
     let vault: UnlockedVault
-    let transport = NetworkTransport(proxies: ProxySettings(environment: [:]))
+    let transport = HTTPClientTransport(proxies: ProxySettings(environment: [:]))
 
     init(count: Int, latency: Int) async throws {
         sandbox = try Sandbox(latency: latency)

@@ -1,5 +1,5 @@
 import AgentProtocol
-public import LocalServer
+public import Access
 public import Linux
 public import OAuth
 import Synchronization
@@ -34,9 +34,7 @@ public final class DetachedAgent: CredentialAgent {
 
         /// As the log names it.
         public var caller: Caller {
-            var caller = Caller(uid: uid, gid: 0, pid: pid)
-            caller.exe = program
-            return caller
+            Caller(uid: uid, gid: 0, pid: pid, exe: program)
         }
     }
 

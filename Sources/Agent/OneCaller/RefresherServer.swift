@@ -1,4 +1,4 @@
-import LocalServer
+import Access
 import AgentProtocol
 import Dispatch
 import FoundationEssentials
@@ -55,8 +55,7 @@ public final class RefresherServer: Sendable {
             let memory = wanted.acceptsOlder ? nil : wanted.stateFolder.map { SeenGenerations(folder: $0) }
             let vault = try LockedVault(path: wanted.path, memory: memory)
                 .unlock(with: HandedOverKeys(wanted.keys.secret), seen: wanted.seen)
-            var caller = Caller(uid: wanted.uid, gid: 0, pid: wanted.pid)
-            caller.exe = wanted.program
+            let caller = Caller(uid: wanted.uid, gid: 0, pid: wanted.pid, exe: wanted.program)
             let host = Host.current(stateFolder: wanted.stateFolder, environment: environment)
             let service = AuditedAgent(
                 CredentialService(vault: vault, transport: transport, host: host),

@@ -1,11 +1,10 @@
+import Access
 import AgentProtocol
 import FoundationEssentials
-import LocalServer
-import NIOHTTP1
+import HTTP
 import OAuth
 import Sodium
 import TokenEngine
-import Vault
 
 /// What an agent answers. There is no request that returns a client secret, a refresh token or a password, and none that
 /// changes a credential: whoever has the vault's key changes the vault itself.
@@ -14,7 +13,7 @@ struct AgentRequests: Sendable {
     let clock: any WallClock
     /// Ends the agent.
     let shutDown: @Sendable () -> Void
-    private let rates = CallerRates()
+    private let rates = RateLimit()
 
     init(
         vault: AgentVault, clock: any WallClock, shutDown: @escaping @Sendable () -> Void
@@ -27,18 +26,32 @@ struct AgentRequests: Sendable {
     /// No request is longer.
     static let bodyLimit = 64 << 10
 
+    /// A request, and who makes it.
+    private struct Request {
+        let caller: Caller
+        let http: ServerRequest
+
+        private var questionMark: String.Index { http.target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? http.target.endIndex }
+        var path: Substring { http.target[..<questionMark] }
+        /// What stands behind the question mark.
+        var query: String { String(http.target[questionMark...].dropFirst()) }
+
+        /// The value of a header field that is percent-encoded.
+        func decoded(_ header: String) -> String? { http.header(header).map { $0[...] }.flatMap(AgentRequests.decoded) }
+    }
+
     /// What a request comes to.
     private enum Outcome {
-        case now(ShortAnswer)
+        case now(ServerResponse)
         /// As soon as a line of the log is written, and never without it.
-        case logged(AuditEvent, AuditLog, @Sendable () throws -> ShortAnswer)
+        case logged(AuditEvent, AuditLog, @Sendable () throws -> ServerResponse)
         case later(@Sendable () async throws -> Outcome)
     }
 
     /// Answers requests that have come together; their lines of the log are written in one piece. Blocks for nothing but
     /// the disk: other callers wait on the same thread.
-    func replies(to requests: [ShortRequest]) -> [ShortReply] {
-        let outcomes = requests.map { request in Result { try limited(request.caller) ?? route(request) } }
+    func replies(to requests: [ServerRequest]) -> [ServerReply] {
+        let outcomes = requests.map { request in Result { try outcome(of: request) } }
         let isWritten = Result { try write(outcomes) }
         return zip(requests, outcomes).map { request, outcome in
             do {
@@ -51,6 +64,11 @@ struct AgentRequests: Sendable {
                 return .now(problem(error, request))
             }
         }
+    }
+
+    private func outcome(of request: ServerRequest) throws -> Outcome {
+        guard let caller = Authenticator.caller(of: request.peer) else { throw Problem.ownerOnly }
+        return try limited(caller) ?? route(Request(caller: caller, http: request))
     }
 
     /// - Returns: false if another process is writing at this moment; then none of the lines is written.
@@ -66,7 +84,7 @@ struct AgentRequests: Sendable {
         return try log?.tryAppend(events) ?? true
     }
 
-    private func settled(_ outcome: Result<Outcome, any Error>, _ request: ShortRequest) async -> ShortAnswer {
+    private func settled(_ outcome: Result<Outcome, any Error>, _ request: ServerRequest) async -> ServerResponse {
         do {
             var outcome = try outcome.get()
             while true {
@@ -84,11 +102,13 @@ struct AgentRequests: Sendable {
     }
 
     private func limited(_ caller: Caller) throws -> Outcome? {
-        switch caller.isOwner ? .allowed : rates.ask(caller.uid, at: clock.now()) {
+        switch rates.charge(caller, at: clock.now()) {
         case .allowed: return nil
         case .firstRefusal:
             guard let open = try? vault.opened(isUse: false) else { throw Problem.tooManyRequests }
-            return .logged(event(.token, nil, "too often", caller), open.log) { throw Problem.tooManyRequests }
+            return .logged(AuditEvent(.token, by: caller, outcome: "too often", at: clock.now()), open.log) {
+                throw Problem.tooManyRequests
+            }
         case .refused: throw Problem.tooManyRequests
         }
     }
@@ -98,49 +118,46 @@ struct AgentRequests: Sendable {
         try await Task.detached(operation: body).value
     }
 
-    private func problem(_ error: any Error, _ request: ShortRequest) -> ShortAnswer {
+    private func problem(_ error: any Error, _ request: ServerRequest) -> ServerResponse {
         let problem = Problem(describing: error)
-        if request.headers.first(name: "Accept") == "text/plain" {
-            return ShortAnswer(status: problem.code.status, type: "text/plain", body: Array(problem.plainText.utf8))
+        if request.header("Accept") == "text/plain" {
+            return ServerResponse(status: problem.code.status, type: "text/plain", body: Array(problem.plainText.utf8))
         }
         let body = (try? AgentJSON.encoder().encode(ProblemDocument(problem))).map { Array($0) } ?? []
-        return ShortAnswer(status: problem.code.status, type: "application/problem+json", body: body)
+        return ServerResponse(status: problem.code.status, type: "application/problem+json", body: body)
     }
 
     // MARK: Routes
 
-    private func route(_ request: ShortRequest) throws -> Outcome {
+    private func route(_ request: Request) throws -> Outcome {
         let caller = request.caller
-        if let wanted = request.headers.first(name: "Claviger-Vault").map({ $0[...] }).flatMap(Self.decoded), wanted != vault.path
-        {
-            throw Problem.otherVault
-        }
+        if let wanted = request.decoded("Claviger-Vault"), wanted != vault.path { throw Problem.otherVault }
         let path = request.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
-        switch (request.method, path.first, path.dropFirst().first, path.count) {
-        case (.GET, "v1", "tokens", 3):
+        switch (request.http.method, path.first, path.dropFirst().first, path.count) {
+        case ("GET", "v1", "tokens", 3):
             return try token(try Self.name(path.last), request)
-        case (.GET, "v1", "credentials", 2):
+        case ("GET", "v1", "credentials", 2):
             let open = try vault.opened()
             return .later { .now(try await Self.offTheLoop { try list(open, caller) }) }
-        case (.GET, "v1", "credentials", 3):
+        case ("GET", "v1", "credentials", 3):
             let (open, name) = (try vault.opened(), try Self.name(path.last))
             // Whether there is such a credential is not told, either.
-            guard try caller.isOwner || !open.policy().rules(for: name, caller).isEmpty else { throw Problem.denied(name) }
+            guard try Authorizer(caller, under: open.policy()).mayShow(name) else { throw Problem.denied(name) }
             return .now(try json(try open.agent.show(name)))
-        case (.GET, "v1", "status", 2):
+        case ("GET", "v1", "status", 2):
             var status = vault.status
-            if caller.isOwner { status.failures = (try? vault.opened(isUse: false))?.refresher.failures }
+            if Authorizer.mayManage(caller) { status.failures = (try? vault.opened(isUse: false))?.refresher.failures }
             return .now(try json(status))
-        case (.POST, "v1", "lock", 2):
+        case ("POST", "v1", "lock", 2):
             return try lock(caller) {}
-        case (.POST, "v1", "unlock", 2):
+        case ("POST", "v1", "unlock", 2):
             try owner(caller)
             return .later {
                 try await Self.offTheLoop { try unlock(request) }
-                try await vault.opened().log.appendInTurn(event(.unlock, nil, "done", caller))
-                return .now(ShortAnswer(status: 204))
+                try await vault.opened().log.appendInTurn(AuditEvent(.unlock, by: caller, at: clock.now()))
+                return .now(ServerResponse(status: 204))
             }
-        case (.POST, "v1", "shutdown", 2):
+        case ("POST", "v1", "shutdown", 2):
             return try lock(caller, then: shutDown)
         default:
             throw Problem.noSuchRequest
@@ -148,10 +165,10 @@ struct AgentRequests: Sendable {
     }
 
     /// Those of which the caller may have tokens.
-    private func list(_ open: AgentVault.Open, _ caller: Caller) throws -> ShortAnswer {
+    private func list(_ open: AgentVault.Open, _ caller: Caller) throws -> ServerResponse {
         let all = try open.agent.list()
-        let policy = caller.isOwner ? Policy() : try open.policy()
-        return try json(caller.isOwner ? all : all.filter { !policy.rules(for: $0.name, caller).isEmpty })
+        let authorizer = try Authorizer(caller, under: open.policy())
+        return try json(all.filter { authorizer.mayShow($0.name) })
     }
 
     private func lock(_ caller: Caller, then next: @escaping @Sendable () -> Void) throws -> Outcome {
@@ -159,16 +176,16 @@ struct AgentRequests: Sendable {
         return .later {
             try await Self.offTheLoop { vault.lock(caller) }
             next()
-            return .now(ShortAnswer(status: 204))
+            return .now(ServerResponse(status: 204))
         }
     }
 
     private func owner(_ caller: Caller) throws {
-        guard caller.isOwner else { throw Problem.ownerOnly }
+        guard Authorizer.mayManage(caller) else { throw Problem.ownerOnly }
     }
 
-    private func unlock(_ request: ShortRequest) throws {
-        var bytes = Array(request.body.readableBytesView)
+    private func unlock(_ request: Request) throws {
+        var bytes = request.http.body
         defer { bytes.wipe() }
         guard let wanted = try? AgentJSON.decoder().decode(UnlockRequest.self, from: Data(bytes)) else {
             throw Problem("this is no request to unlock", .usage)
@@ -178,28 +195,23 @@ struct AgentRequests: Sendable {
 
     // MARK: Tokens
 
-    private func event(_ kind: AuditEvent.Kind, _ name: String?, _ outcome: String, _ caller: Caller) -> AuditEvent {
-        AuditEvent(
-            time: clock.now(), event: kind, credential: name, outcome: outcome, uid: caller.uid, pid: caller.pid, exe: caller.exe)
-    }
-
     /// Somebody's wish for a token, from an open vault.
     private struct Wish {
         let name: String
-        let request: ShortRequest
+        let request: Request
         let open: AgentVault.Open
     }
 
-    private func token(_ name: String, _ request: ShortRequest) throws -> Outcome {
+    private func token(_ name: String, _ request: Request) throws -> Outcome {
         let wish = Wish(name: name, request: request, open: try vault.opened())
         do {
-            let (ask, longestLife) = try permitted(wish)
+            let (ask, grant) = try permitted(wish)
             if let cached = try wish.open.cache.handout(name, ask, at: clock.now()) {
-                return try handOut(cached, wish, longestLife)
+                return try handOut(cached, wish, grant)
             }
             return .later {
                 do {
-                    return try handOut(try await wish.open.acquire(name, ask, at: clock.now()), wish, longestLife)
+                    return try handOut(try await wish.open.acquire(name, ask, at: clock.now()), wish, grant)
                 } catch {
                     return try refuse(error, wish)
                 }
@@ -209,20 +221,19 @@ struct AgentRequests: Sendable {
         }
     }
 
-    private func permitted(_ wish: Wish) throws -> (ask: TokenAsk, longestLife: Int?) {
-        let ask = try Self.ask(wish.request.query)
-        guard !wish.request.caller.isOwner else { return (ask, nil) }
-        guard let permitted = try wish.open.policy().permitted(ask, of: wish.name, to: wish.request.caller) else {
-            throw Problem.denied(wish.name)
-        }
-        return permitted
+    /// What is asked, with the scopes that are allowed.
+    private func permitted(_ wish: Wish) throws -> (ask: TokenAsk, grant: Grant) {
+        var ask = try Self.ask(wish.request.query)
+        let authorizer = try Authorizer(wish.request.caller, under: wish.open.policy())
+        guard case .allowed(let grant) = authorizer.decision(on: ask, for: wish.name) else { throw Problem.denied(wish.name) }
+        ask.access.scopes = grant.scopes
+        return (ask, grant)
     }
 
     /// A token is handed out after the line that says so is written; so is every refusal.
-    private func handOut(_ handout: Handout, _ wish: Wish, _ longestLife: Int?) throws -> Outcome {
-        if let longestLife {
-            let life = handout.expires.map { $0.timeIntervalSince(handout.sent) } ?? .infinity
-            guard life <= Double(longestLife) else { throw Problem.livesTooLong(longest: longestLife) }
+    private func handOut(_ handout: Handout, _ wish: Wish, _ grant: Grant) throws -> Outcome {
+        guard grant.covers(lifetime: handout.expires.map { $0.timeIntervalSince(handout.sent) }) else {
+            throw Problem.livesTooLong(longest: grant.maxTTL ?? 0)
         }
         var event = event(wish, "done")
         event.token = wish.open.log.fingerprint(handout.token)
@@ -230,23 +241,21 @@ struct AgentRequests: Sendable {
     }
 
     private func refuse(_ error: any Error, _ wish: Wish) throws -> Outcome {
-        if let error = error as? VaultError, error.isOfLog(wish.open.log.path) { throw error }
+        if error is AuditError { throw error }
         let problem = Problem(describing: error, of: wish.name)
-        return .logged(event(wish, problem.code == .denied ? "denied" : "failed"), wish.open.log) { throw problem }
+        return .logged(event(wish, AuditEvent.outcome(of: problem)), wish.open.log) { throw problem }
     }
 
     private func event(_ wish: Wish, _ outcome: String) -> AuditEvent {
-        var event = event(.token, wish.name, outcome, wish.request.caller)
-        event.reason = wish.request.headers.first(name: "Claviger-Reason").map { $0[...] }.flatMap(Self.decoded).map {
-            String($0.prefix(200))
-        }
+        var event = AuditEvent(.token, of: wish.name, by: wish.request.caller, outcome: outcome, at: clock.now())
+        event.reason = wish.request.decoded("Claviger-Reason").map { String($0.prefix(200)) }
         return event
     }
 
-    private func answer(_ handout: Handout, _ wish: Wish) throws -> ShortAnswer {
-        guard wish.request.headers.first(name: "Accept") != "text/plain" else {
+    private func answer(_ handout: Handout, _ wish: Wish) throws -> ServerResponse {
+        guard wish.request.http.header("Accept") != "text/plain" else {
             let format = wish.request.query.isEmpty ? .raw : Self.format(wish.request.query)
-            return ShortAnswer(status: 200, type: "text/plain", body: handout.body(format, of: wish.name, at: clock.now()))
+            return ServerResponse(status: 200, type: "text/plain", body: handout.body(format, of: wish.name, at: clock.now()))
         }
         return try json(
             TokenDocument(
@@ -293,8 +302,8 @@ struct AgentRequests: Sendable {
 
     // MARK: Small parts
 
-    private func json(_ value: some Encodable) throws -> ShortAnswer {
-        ShortAnswer(status: 200, body: Array(try AgentJSON.encoder().encode(value)))
+    private func json(_ value: some Encodable) throws -> ServerResponse {
+        ServerResponse(status: 200, body: Array(try AgentJSON.encoder().encode(value)))
     }
 
     private static func name(_ segment: Substring?) throws -> String {
@@ -321,15 +330,8 @@ struct AgentRequests: Sendable {
     }
 }
 
-extension ShortRequest {
-    private var questionMark: String.Index { target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex }
-    fileprivate var path: Substring { target[..<questionMark] }
-    /// What stands behind the question mark.
-    fileprivate var query: String { String(target[questionMark...].dropFirst()) }
-}
-
-extension ShortAnswer {
+extension ServerResponse {
     fileprivate init(status: Int, type: String = "application/json", body: [UInt8] = []) {
-        self.init(status: status, headers: ["Content-Type": type, "Cache-Control": "no-store"], body: body)
+        self.init(status: status, headers: [("Content-Type", type), ("Cache-Control", "no-store")], body: body)
     }
 }

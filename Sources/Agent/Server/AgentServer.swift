@@ -1,26 +1,25 @@
 import FoundationEssentials
-public import LocalServer
-import NIOHTTP1
+public import HTTP
 public import TokenEngine
 public import Vault
 
 /// The daemon that holds an unlocked vault: HTTP/1.1 with JSON over a Unix socket.
 public final class AgentServer: Sendable {
     private let vault: AgentVault
-    private let server: LocalServer
+    private let server: HTTPServer
     private let stop = StopSignal()
     private let clock: any WallClock
 
     /// - Parameter path: the vault's absolute path.
     public init(
         vault path: String, memory: SeenGenerations?, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
-        limits: LocalServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings()
+        limits: HTTPServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings()
     ) {
         self.clock = clock
         vault = AgentVault(path: path, memory: memory, transport: transport, clock: clock, refresh: refresh)
         let stop = stop
         let requests = AgentRequests(vault: vault, clock: clock) { stop.signal() }
-        server = LocalServer(limits: limits, stop: stop, bodyLimit: AgentRequests.bodyLimit) { requests.replies(to: $0) }
+        server = HTTPServer(limits: limits, stop: stop, bodyLimit: AgentRequests.bodyLimit) { requests.replies(to: $0) }
     }
 
     /// Opens the vault from the start.
@@ -36,7 +35,7 @@ public final class AgentServer: Sendable {
 
     /// Serves until it is shut down; the vault is locked then, and its keys are gone.
     /// - Parameter onReady: called when callers can connect.
-    public func run(on socket: LocalServer.Address, onReady: @Sendable () -> Void = {}) async throws {
+    public func run(on socket: HTTPServer.Address, onReady: @Sendable () -> Void = {}) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.lockWhenDue() }
             group.addTask { await self.sealTheLog() }
@@ -51,7 +50,8 @@ public final class AgentServer: Sendable {
     private func sealTheLog() async {
         while !Task.isCancelled {
             try? await clock.sleep(seconds: 60)
-            try? vault.opened(isUse: false).log.seal()
+            guard let open = try? vault.opened(isUse: false) else { continue }
+            try? open.log.seal(in: open.vault)
         }
     }
 

@@ -1,7 +1,7 @@
+import Access
 import AgentProtocol
 import FoundationEssentials
 import Glibc
-import LocalServer
 import Sodium
 import Synchronization
 import TokenEngine
@@ -152,13 +152,11 @@ final class AgentVault: Sendable {
         guard let old else { return }
         old.cache.wipe()
         try? old.log.append([event(.lock, caller)], patience: 1)
-        try? old.log.seal()
+        try? old.log.seal(in: old.vault)
     }
 
     func event(_ kind: AuditEvent.Kind, _ caller: Caller?) -> AuditEvent {
-        AuditEvent(
-            time: clock.now(), event: kind, credential: nil, outcome: "done", uid: caller?.uid ?? getuid(),
-            pid: caller?.pid ?? getpid(), exe: caller?.exe)
+        AuditEvent(kind, by: caller ?? .own, at: clock.now())
     }
 
     /// Locks if the time is up, by the clock on the wall: a machine that slept has not stopped it.

@@ -1,3 +1,4 @@
+import Access
 import Agent
 import AgentProtocol
 import ArgumentParser
@@ -28,9 +29,9 @@ struct Allow: AsyncParsableCommand {
 
     func run() throws {
         let scopes = try scope.flatMap(SettingInput.scopes)
-        let rule = Policy.Rule(
+        let rule = Rule(
             credential: name, subject: try subject.subject(), scopes: scopes.isEmpty ? nil : scopes,
-            longestLife: longestLife.map { Int($0.seconds) })
+            maxTTL: longestLife.map { Int($0.seconds) })
         try Session(vaultOptions).withPolicy(.allow, name) { try $0.update(credential: name) { $0.allow(rule) } }
         Terminal.note("allowed: \(rule.words)")
     }

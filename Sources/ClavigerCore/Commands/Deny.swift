@@ -1,3 +1,4 @@
+import Access
 import Agent
 import AgentProtocol
 import ArgumentParser

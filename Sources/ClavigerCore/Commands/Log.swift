@@ -1,3 +1,4 @@
+import Access
 import AgentProtocol
 import Agent
 import ArgumentParser
@@ -33,16 +34,16 @@ struct Log: AsyncParsableCommand {
     }
 
     private func check(_ path: String) throws {
-        let log = AuditLog(vault: try Session(vaultOptions).unlock(), path: path)
+        let vault = try Session(vaultOptions).unlock()
         do {
-            let found = try log.verify()
+            let found = try AuditLog(vault: vault, path: path).verify(against: vault)
             Terminal.note(
                 "the log is whole: \(found.lines) lines, of which the first \(found.sealed) are vouched for by the vault")
-        } catch AuditLog.Flaw.brokenChain(let file, let line) {
+        } catch AuditChainError.brokenChain(let file, let line) {
             throw Problem(
                 "line \(line) of \(Terminal.plain(file)) is not what was written, or one before it is missing",
                 hint: "somebody, or a disk, has changed the log", .damaged)
-        } catch AuditLog.Flaw.truncated(let has, let sealed) {
+        } catch AuditChainError.truncated(let has, let sealed) {
             throw Problem(
                 "the log ends at line \(has), and the vault knows of \(sealed)", hint: "somebody has taken its last lines away",
                 .damaged)

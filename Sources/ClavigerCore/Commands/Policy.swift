@@ -1,3 +1,4 @@
+import Access
 import Agent
 import AgentProtocol
 import ArgumentParser
@@ -42,10 +43,10 @@ private struct RuleDocument: Encodable {
         case maxTTL = "max_ttl"
     }
 
-    init(_ rule: Policy.Rule) {
+    init(_ rule: Rule) {
         credential = rule.credential
         scopes = rule.scopes
-        maxTTL = rule.longestLife
+        maxTTL = rule.maxTTL
         switch rule.subject {
         case .user(let number, let name): (uid, user) = (number, name)
         case .group(let number, let name): (gid, group) = (number, name)

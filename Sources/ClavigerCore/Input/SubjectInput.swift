@@ -1,10 +1,11 @@
+import Access
 import Agent
 import AgentProtocol
 import Glibc
 
 extension SubjectOptions {
     /// - Throws: a problem if there is no such user or group.
-    func subject() throws -> Policy.Rule.Subject {
+    func subject() throws -> Subject {
         if let user {
             if let number = UInt32(user) { return .user(id: number, name: user) }
             guard let entry = getpwnam(user) else { throw Problem("there is no user \(Problem.quoted(user))", .noSuchFile) }

@@ -1,11 +1,8 @@
 import AgentProtocol
 import Agent
 import FoundationEssentials
+import HTTP
 import Linux
-import HTTPTypes
-import HummingbirdCore
-import LocalServer
-import NIOCore
 import OAuth
 import Sodium
 import Synchronization
@@ -57,9 +54,8 @@ struct BrowserLogin {
         var port = redirect.port
         for address in redirect.addresses {
             let (ports, continuation) = AsyncStream<Int>.makeStream()
-            let server = LocalServer { request, writer, _ in
-                let (head, page) = await respond(to: request, visit)
-                try await writer.write(response: head, body: ResponseBody(byteBuffer: ByteBuffer(string: page.html)))
+            let server = HTTPServer(bodyLimit: 0) { requests in
+                requests.map { request in .later { await respond(to: request, visit) } }
             }
             let isFirst = address == redirect.addresses.first
             let wanted = port
@@ -89,19 +85,21 @@ struct BrowserLogin {
         return port
     }
 
-    private func respond(to request: Request, _ visit: Visit) async -> (HTTPResponse, LandingPage) {
-        guard request.method == .get, request.uri.path == redirect.path else { return response(.notHere, .notFound) }
-        guard let expected = visit.take(request.uri.query ?? "") else { return response(.again, .gone) }
-        return await answer(expected, query: request.uri.query ?? "", visit)
+    private func respond(to request: ServerRequest, _ visit: Visit) async -> ServerResponse {
+        let path = request.target.prefix { $0 != "?" }
+        let query = String(request.target.dropFirst(path.count + 1))
+        guard request.method == "GET", path == redirect.path else { return response(.notHere, 404) }
+        guard let expected = visit.take(query) else { return response(.again, 410) }
+        return await answer(expected, query: query, visit)
     }
 
     /// The exchange happens before the page is written, so that the page tells the truth.
-    private func answer(_ request: AuthorizationRequest, query: String, _ visit: Visit) async -> (HTTPResponse, LandingPage) {
+    private func answer(_ request: AuthorizationRequest, query: String, _ visit: Visit) async -> ServerResponse {
         do {
             let code = try request.code(fromQuery: query)
             let result = try await agent.logIn(credential.name, with: request.grant(code: code))
             defer { visit.finish(.success(result)) }
-            return response(.loggedIn(credential.name), .ok)
+            return response(.loggedIn(credential.name), 200)
         } catch {
             let problem = Problem(describing: error, of: credential.name)
             // Somebody else's answer ends nothing.
@@ -110,18 +108,19 @@ struct BrowserLogin {
                     visit.finish(.failure(error is AuthorizationRefusal ? problem : error))
                 }
             }
-            return response(.failed(problem), .ok)
+            return response(.failed(problem), 200)
         }
     }
 
-    private func response(_ page: LandingPage, _ status: HTTPResponse.Status) -> (HTTPResponse, LandingPage) {
-        var headers: HTTPFields = [.contentType: "text/html; charset=utf-8", .cacheControl: "no-store", .connection: "close"]
-        headers[HTTPField.Name("Content-Security-Policy")!] =
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-        headers[HTTPField.Name("Referrer-Policy")!] = "no-referrer"
-        headers[HTTPField.Name("X-Content-Type-Options")!] = "nosniff"
-        headers[.contentLength] = "\(page.html.utf8.count)"
-        return (HTTPResponse(status: status, headerFields: headers), page)
+    private func response(_ page: LandingPage, _ status: Int) -> ServerResponse {
+        ServerResponse(
+            status: status,
+            headers: [
+                ("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"),
+                ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+                ("Referrer-Policy", "no-referrer"), ("X-Content-Type-Options", "nosniff"),
+            ],
+            body: Array(page.html.utf8))
     }
 
     private func show(_ request: AuthorizationRequest) {

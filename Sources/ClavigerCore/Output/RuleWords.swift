@@ -1,7 +1,8 @@
+import Access
 import Agent
 import FoundationEssentials
 
-extension Policy.Rule.Subject {
+extension Subject {
     var words: String {
         switch self {
         case .user(let number, let name): "user \(name)" + (name == "\(number)" ? "" : " (\(number))")
@@ -10,8 +11,8 @@ extension Policy.Rule.Subject {
     }
 }
 
-extension Policy.Rule {
-    var lifeWords: String { longestLife.map { Report.duration(Double($0)) } ?? "" }
+extension Rule {
+    var lifeWords: String { maxTTL.map { Report.duration(Double($0)) } ?? "" }
 
     var words: String {
         let scopes = scopes.map { ", scopes \($0.joined(separator: " "))" } ?? ""

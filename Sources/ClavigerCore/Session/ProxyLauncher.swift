@@ -4,6 +4,7 @@ import ArgumentParser
 import Dispatch
 import FoundationEssentials
 import Glibc
+import HTTP
 import Linux
 import Proxy
 import TokenEngine
@@ -102,7 +103,7 @@ struct ProxyLauncher {
     private func serve(
         _ credentials: [CredentialSummary], _ variables: [String: String], _ minimumLifetime: Int?, _ agent: any TokenAgent
     ) async throws {
-        let upstream = NetworkTransport(limits: .patient, proxies: ProxySettings(environment: Session.environment))
+        let upstream = StreamingClient(proxies: ProxySettings(environment: Session.environment))
         let proxy = try CredentialProxy(
             credentials, minimumLifetime: minimumLifetime, agent: agent, upstream: upstream,
             describe: { Problem(describing: $0).title })

@@ -1,3 +1,4 @@
+import Access
 import Agent
 import AgentProtocol
 
@@ -5,7 +6,8 @@ extension Session {
     /// Changes the policy, with a line in the log.
     func withPolicy(_ kind: AuditEvent.Kind, _ name: String, _ body: (VaultPolicy) throws -> Void) throws {
         let vault = try unlock()
-        try body(VaultPolicy(vault: vault))
-        try record(kind, name, in: vault)
+        try AuditLog(vault: vault, path: auditLogPath()).record(kind, of: name, caller: .own) {
+            try body(VaultPolicy(vault: vault))
+        }
     }
 }

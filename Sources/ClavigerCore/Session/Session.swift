@@ -1,7 +1,9 @@
+import Access
 import Agent
 import AgentProtocol
 import FoundationEssentials
 import Glibc
+import HTTP
 import OAuth
 import TokenEngine
 import Vault
@@ -75,7 +77,7 @@ struct Session {
 
     /// Runs `body` with the network.
     static func withTransport<R>(_ body: (any HTTPTransport) async throws -> R) async throws -> R {
-        let transport = NetworkTransport(proxies: ProxySettings(environment: environment))
+        let transport = HTTPClientTransport(proxies: ProxySettings(environment: environment))
         do {
             let result = try await body(transport)
             await transport.close()
@@ -86,10 +88,9 @@ struct Session {
         }
     }
 
-    /// Writes into the log what was done with the vault itself, or with the rules for a credential.
+    /// Writes into the log what was done with the vault itself.
     func record(_ kind: AuditEvent.Kind, _ credential: String? = nil, in vault: UnlockedVault) throws {
-        let event = AuditEvent(
-            time: Date(), event: kind, credential: credential, outcome: "done", uid: getuid(), pid: getpid(), exe: nil)
+        let event = AuditEvent(kind, of: credential, by: .own, at: Date())
         try AuditLog(vault: vault, path: auditLogPath()).append([event])
     }
 

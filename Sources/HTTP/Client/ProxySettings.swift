@@ -1,5 +1,6 @@
 import FoundationEssentials
 public import OAuth
+public import TokenEngine
 
 /// The proxy variables: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in lower case (which wins) or upper case.
 ///

@@ -1,13 +1,11 @@
 import Glibc
 public import HummingbirdCore
-import Logging
 public import NIOCore
 import NIOHTTP1
 import NIOPosix
-import Synchronization
 
-/// HTTP/1.1 for callers on this machine, on a Unix socket or a loopback port, with a limit to everything.
-public final class LocalServer: Sendable {
+/// HTTP/1.1 for the agent, the proxy and the page that a login lands on, with a limit to everything.
+public final class HTTPServer: Sendable {
     public struct Limits: Sendable {
         /// Connections at once; one more is closed at once.
         public var connections = 8192
@@ -15,6 +13,8 @@ public final class LocalServer: Sendable {
         public var idle: Int64 = 30
         /// Bytes of all header fields of one request.
         public var header = 16 << 10
+        /// Header fields of one request.
+        static let headerFields = 64
         public init() {}
     }
 
@@ -28,38 +28,35 @@ public final class LocalServer: Sendable {
         case loopback(String, port: Int)
     }
 
-    /// Answers the requests of one connection.
-    public typealias Responder = @Sendable (Request, consuming ResponseWriter, any Channel) async throws -> Void
+    /// Answers requests that have come together, each in its place, on a thread on which others wait: it must not block.
+    public typealias Answer = @Sendable ([ServerRequest]) -> [ServerReply]
 
-    /// Answers short requests that have come together, each in its place, on a thread on which others wait: it must not
-    /// block.
-    public typealias Exchange = @Sendable ([ShortRequest]) -> [ShortReply]
+    /// Answers one request whose body, and whose answer's body, may be long, and are read and written as they come.
+    public typealias StreamingAnswer = @Sendable (Request, consuming ResponseWriter, any Channel) async throws -> Void
 
     private enum Service: Sendable {
-        case streams(Responder)
-        case exchanges(bodyLimit: Int, Exchange)
+        case whole(bodyLimit: Int, Answer)
+        case streaming(StreamingAnswer)
     }
 
     private let limits: Limits
     private let service: Service
     private let stopSignal: StopSignal
     private let connections = Connections()
-    private static let silent = Logger(label: "claviger") { _ in SwiftLogNoOpLogHandler() }
 
-    /// A server whose requests and answers may be long, and are read and written as they come.
-    /// - Parameter responder: answers one request.
-    public convenience init(limits: Limits = Limits(), responder: @escaping Responder) {
-        self.init(limits, StopSignal(), .streams(responder))
-    }
-
-    /// A server of short requests with short answers, which are fast.
+    /// A server of short requests with short answers.
     /// - Parameters:
     ///   - stop: ends `run`.
     ///   - bodyLimit: bytes of a request's body; a longer one is answered with 413.
     public convenience init(
-        limits: Limits = Limits(), stop: StopSignal, bodyLimit: Int, exchange: @escaping Exchange
+        limits: Limits = Limits(), stop: StopSignal = StopSignal(), bodyLimit: Int, answer: @escaping Answer
     ) {
-        self.init(limits, stop, .exchanges(bodyLimit: bodyLimit, exchange))
+        self.init(limits, stop, .whole(bodyLimit: bodyLimit, answer))
+    }
+
+    /// A server that streams.
+    public convenience init(limits: Limits = Limits(), answer: @escaping StreamingAnswer) {
+        self.init(limits, StopSignal(), .streaming(answer))
     }
 
     private init(_ limits: Limits, _ stop: StopSignal, _ service: Service) {
@@ -71,7 +68,7 @@ public final class LocalServer: Sendable {
     }
 
     /// Serves until it is stopped or cancelled; no connection is left then.
-    /// - Parameter onReady: called when callers can connect, with the port if it is one.
+    /// - Parameter onReady: called when clients can connect, with the port if it is one.
     /// - Throws: what NIO throws if it can't listen there.
     public func run(on address: Address, onReady: @Sendable (Int?) -> Void) async throws {
         let channel = try await bind(address)
@@ -90,8 +87,10 @@ public final class LocalServer: Sendable {
         await connections.end()
     }
 
+    // MARK: Listening
+
     private func bind(_ address: Address) async throws -> any Channel {
-        let bootstrap = bootstrap.serverChannelOption(.backlog, value: 1024)
+        let bootstrap = bootstrap(for: address).serverChannelOption(.backlog, value: 1024)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
         switch address {
         case .path(let path):
@@ -104,69 +103,64 @@ public final class LocalServer: Sendable {
         }
     }
 
-    private var bootstrap: ServerBootstrap {
+    private func bootstrap(for address: Address) -> ServerBootstrap {
         let all = MultiThreadedEventLoopGroup.singleton
         switch service {
-        case .streams(let responder):
+        case .streaming(let answer):
+            let streaming = StreamingService(answer, limits, connections)
             return ServerBootstrap(group: all).childChannelInitializer { channel in
-                // Hummingbird looks after these itself.
-                let patience = Patience(.seconds(self.limits.idle))
-                patience.suspend()
-                guard self.connections.admit(channel, patience, atMost: self.limits.connections) else { return channel.close() }
-                return self.prepare(channel, responder)
+                let deadline = IdleDeadline(.seconds(self.limits.idle))
+                // Hummingbird closes idle connections itself.
+                deadline.suspend()
+                guard self.admit(channel, deadline) else { return channel.close() }
+                return streaming.begin(on: channel)
             }
-        case .exchanges(let bodyLimit, let exchange):
-            // A short exchange takes less than waking another thread for it would.
+        case .whole(let bodyLimit, let answer):
+            // One thread: a short answer takes less than waking another thread for it would.
             let loop = all.next()
-            let gathering = Gathering(loop, exchange)
+            let batcher = RequestBatcher(loop, answer)
             let bootstrap = ServerBootstrap(group: loop).serverChannelOption(.maxMessagesPerRead, value: 16)
             return bootstrap.childChannelInitializer { channel in
-                let patience = Patience(.seconds(self.limits.idle))
-                guard self.connections.admit(channel, patience, atMost: self.limits.connections) else { return channel.close() }
-                return Caller.of(channel).flatMapThrowing { caller in
-                    let handler = ExchangeHandler(caller, gathering, self.connections, patience, bodyLimit: bodyLimit)
+                let deadline = IdleDeadline(.seconds(self.limits.idle))
+                guard self.admit(channel, deadline) else { return channel.close() }
+                return Self.peer(of: channel, at: address).flatMapThrowing { peer in
+                    let handler = ConnectionHandler(peer, batcher, self.connections, deadline, bodyLimit: bodyLimit)
                     try self.prepare(channel.pipeline.syncOperations, handler)
                 }
             }
         }
     }
 
-    private func prepare(_ pipeline: ChannelPipeline.SynchronousOperations, _ handler: ExchangeHandler) throws {
+    private func admit(_ channel: any Channel, _ deadline: IdleDeadline) -> Bool {
+        connections.admit(channel, deadline, atMost: limits.connections)
+    }
+
+    private static func peer(of channel: any Channel, at address: Address) -> EventLoopFuture<ConnectionPeer> {
+        switch address {
+        case .path, .inherited: ConnectionPeer.ofUnixSocket(channel)
+        case .loopback: channel.eventLoop.makeSucceededFuture(.unproven)
+        }
+    }
+
+    private func prepare(_ pipeline: ChannelPipeline.SynchronousOperations, _ handler: ConnectionHandler) throws {
         var decoder = NIOHTTPDecoderLimitConfiguration()
         decoder.maxHeaderFieldSize = limits.header
         decoder.maxHeaderListSize = limits.header
-        decoder.maxHeaderFieldCount = 64
+        decoder.maxHeaderFieldCount = Limits.headerFields
         try pipeline.configureHTTPServerPipeline(
             withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
             withEncoderConfiguration: .init(), withDecoderLimitConfiguration: decoder)
         try pipeline.addHandler(handler)
     }
 
-    private func prepare(_ channel: any Channel, _ responder: @escaping Responder) -> EventLoopFuture<Void> {
-        var configuration = HTTP1Channel.Configuration(idleTimeout: .seconds(limits.idle))
-        configuration.httpDecoder.maxHeaderFieldSize = limits.header
-        configuration.httpDecoder.maxHeaderListSize = limits.header
-        configuration.httpDecoder.maxHeaderFieldCount = 64
-        let http = HTTP1Channel(responder: responder, configuration: configuration)
-        let connections = connections
-        return Activation.of(channel).flatMap { activation in
-            http.setup(channel: channel, logger: Self.silent).map { value in
-                connections.serve(on: LoopExecutor(channel.eventLoop), always: true) {
-                    try? await activation.get()
-                    await http.handle(value: value, logger: Self.silent)
-                }
-            }
-        }
-    }
-
-    /// The usual limit of 1,024 open files is less than the callers that there may be; and there must always be some left
+    /// The usual limit of 1,024 open files is less than the clients that there may be; and there must always be some left
     /// for everything else.
     private static func connections(atMost wanted: Int) -> Int {
         var limit = rlimit()
         let files = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-        guard getrlimit(files, &limit) == 0 else { return wanted }
+        guard unsafe getrlimit(files, &limit) == 0 else { return wanted }
         limit.rlim_cur = min(limit.rlim_max, max(limit.rlim_cur, 65_536))
-        setrlimit(files, &limit)
+        unsafe setrlimit(files, &limit)
         return max(1, min(wanted, Int(clamping: limit.rlim_cur) - 128))
     }
 }

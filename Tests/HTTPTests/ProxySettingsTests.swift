@@ -1,7 +1,8 @@
 import OAuth
+import TokenEngine
 import Testing
 
-@testable import TokenEngine
+@testable import HTTP
 
 @Suite struct ProxySettingsTests {
     private func proxy(_ environment: [String: String], _ url: String = "https://auth.example.com/token") throws -> ProxySettings

@@ -1,0 +1,63 @@
+public import TokenEngine
+
+/// Decides what one caller may do. Every decision of the agent's about a caller is made here: caller, query and rules in,
+/// decision out.
+public struct Authorizer: Sendable {
+    private let caller: Caller
+    /// Nil for an owner, whom no rule limits.
+    private let policy: Policy?
+
+    /// - Parameter policy: is read only if the decision depends on it.
+    public init(_ caller: Caller, under policy: @autoclosure () throws -> Policy) rethrows {
+        self.caller = caller
+        self.policy = caller.isOwner ? nil : try policy()
+    }
+
+    /// Whether the caller may lock, unlock and stop the agent, and see what is wrong with it.
+    public static func mayManage(_ caller: Caller) -> Bool { caller.isOwner }
+
+    /// Whether the caller may see that there is such a credential, and its settings.
+    public func mayShow(_ credential: String) -> Bool {
+        guard let policy else { return true }
+        return policy.rules(for: credential, caller).contains { _ in true }
+    }
+
+    /// What the caller may have of a credential. The first rule that allows the query decides.
+    public func decision(on query: TokenAsk, for credential: String) -> Decision {
+        guard let policy else { return .allowed(Grant(scopes: query.access.scopes, maxTTL: nil)) }
+        // Which audience a token is for, and whose login is spent or put at risk, is for the owner to say.
+        guard query.access.audiences.isEmpty, !query.takesOver, !query.resends else { return .denied }
+        for rule in policy.rules(for: credential, caller) {
+            guard let scopes = Self.scopes(query.access.scopes, under: rule) else { continue }
+            return .allowed(Grant(scopes: scopes, maxTTL: rule.maxTTL))
+        }
+        return .denied
+    }
+
+    /// - Returns: the scopes to request, or nil if the rule doesn't allow these.
+    private static func scopes(_ wanted: [String], under rule: Rule) -> [String]? {
+        guard let allowed = rule.scopes else { return wanted.isEmpty ? [] : nil }
+        if wanted.isEmpty { return allowed }
+        return wanted.allSatisfy(allowed.contains) ? wanted : nil
+    }
+}
+
+public enum Decision: Equatable, Sendable {
+    case denied
+    case allowed(Grant)
+}
+
+/// What a caller is allowed in answer to one query.
+public struct Grant: Equatable, Sendable {
+    /// The scopes to request; empty for those of the credential's settings.
+    public let scopes: [String]
+    /// The longest lifetime of a token in seconds; nil for no limit.
+    public let maxTTL: Int?
+
+    /// Whether a token may leave, now that its lifetime is known.
+    /// - Parameter lifetime: in seconds; nil for a token whose end nobody knows.
+    public func covers(lifetime: Double?) -> Bool {
+        guard let maxTTL else { return true }
+        return (lifetime ?? .infinity) <= Double(maxTTL)
+    }
+}

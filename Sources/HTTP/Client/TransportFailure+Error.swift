@@ -1,0 +1,61 @@
+import AsyncHTTPClient
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import NIOSSL
+import TokenEngine
+
+/// Errors in our own words: those of the libraries may quote what was sent or received.
+extension TransportFailure {
+    /// - Parameters:
+    ///   - error: what AsyncHTTPClient threw.
+    ///   - host: whom the request was for.
+    ///   - hasBegun: whether the request's first byte may be on its way. Whatever goes wrong then, the server may have
+    ///     acted on the request: a refresh token may be spent.
+    init(_ error: any Error, host: String, hasBegun: Bool) {
+        self = hasBegun ? .answerLost(host: host, reason: Self.loss(error)) : Self.beforeSending(error, host: host)
+    }
+
+    private static func loss(_ error: any Error) -> String {
+        switch error {
+        case let error as HTTPClientError where [.readTimeout, .writeTimeout, .deadlineExceeded].contains(error):
+            "no answer within the time limit"
+        case NIOSSLError.uncleanShutdown: "the connection was cut before the answer's end"
+        case is HTTPParserError: "the answer is no HTTP"
+        default: "the connection broke"
+        }
+    }
+
+    private static func beforeSending(_ error: any Error, host: String) -> TransportFailure {
+        switch error {
+        case let error as HTTPClientError:
+            return beforeSending(error, host: host)
+        case let error as NIOConnectionError:
+            let dns = error.connectionErrors.isEmpty && (error.dnsAError != nil || error.dnsAAAAError != nil)
+            return .noConnection(host: host, reason: dns ? "no such host is known" : "the connection was refused")
+        case is IOError:
+            return .noConnection(host: host, reason: "the connection was refused")
+        case NIOSSLError.handshakeFailed(.sslError(let stack)) where stack.description.contains("CERTIFICATE_VERIFY_FAILED"):
+            return .certificate(host: host, reason: "it has expired, or its authority is not trusted here")
+        case is NIOSSLExtraError:
+            return .certificate(host: host, reason: "it belongs to another host")
+        case is NIOSSLError:
+            return .noConnection(host: host, reason: "no secure connection could be agreed")
+        default:
+            return .noConnection(host: host, reason: "the connection broke before anything was sent")
+        }
+    }
+
+    private static func beforeSending(_ error: HTTPClientError, host: String) -> TransportFailure {
+        switch error {
+        case .connectTimeout, .deadlineExceeded, .getConnectionFromPoolTimeout:
+            .noConnection(host: host, reason: "no connection within the time limit")
+        case .tlsHandshakeTimeout: .noConnection(host: host, reason: "no secure connection within the time limit")
+        case .httpProxyHandshakeTimeout, .socksHandshakeTimeout, .proxyAuthenticationRequired, .invalidProxyResponse:
+            .noConnection(host: host, reason: "the proxy does not let us through")
+        // It may be a thread's turn to send at this very moment.
+        case .cancelled: .answerLost(host: host, reason: "the request was given up")
+        default: .noConnection(host: host, reason: "the connection broke before anything was sent")
+        }
+    }
+}

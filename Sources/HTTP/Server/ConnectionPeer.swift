@@ -1,0 +1,67 @@
+import CLinux
+import Glibc
+import NIOCore
+
+/// What a connection itself proves about its other side. Nothing of it is said by the other side. Who that is, and what it
+/// may do, is decided elsewhere.
+public enum ConnectionPeer: Sendable, Equatable {
+    /// A Unix socket: the process that connected, as the kernel tells.
+    case process(PeerProcess)
+    /// TCP proves nothing.
+    case unproven
+}
+
+/// A process at the other end of a Unix socket (`SO_PEERCRED` and `SO_PEERGROUPS`, unix(7)), as it was when it connected.
+public struct PeerProcess: Sendable, Equatable {
+    public var uid: UInt32
+    public var gid: UInt32
+    public var pid: Int32
+    /// The supplementary groups, without number 0. Empty for this process's own user and for root, who need none.
+    public var groups: Set<UInt32>
+    /// The path of the program, where the kernel lets us see it: it shows another user's to root alone.
+    public var exe: String?
+
+    public init(uid: UInt32, gid: UInt32, pid: Int32, groups: Set<UInt32> = [], exe: String? = nil) {
+        (self.uid, self.gid, self.pid, self.groups, self.exe) = (uid, gid, pid, groups, exe)
+    }
+}
+
+extension ConnectionPeer {
+    /// The other side of a Unix socket; on the channel's event loop.
+    static func ofUnixSocket(_ channel: any Channel) -> EventLoopFuture<ConnectionPeer> {
+        guard let options = channel as? any SocketOptionProvider else {
+            return channel.eventLoop.makeFailedFuture(ChannelError.operationUnsupported)
+        }
+        let peer: EventLoopFuture<claviger_peer> = option(CLAVIGER_SO_PEERCRED, options)
+        return peer.flatMap { peer in
+            let process = PeerProcess(uid: peer.uid, gid: peer.gid, pid: peer.pid, exe: program(peer.pid))
+            guard peer.uid != geteuid(), peer.uid != 0 else {
+                return channel.eventLoop.makeSucceededFuture(.process(process))
+            }
+            return withGroups(process, options)
+        }
+    }
+
+    /// What is left of the array behind the last group is zeros: number 0 can't be told from nothing. A process with more
+    /// groups than fit counts as one without any.
+    private static func withGroups(_ process: PeerProcess, _ options: any SocketOptionProvider) -> EventLoopFuture<ConnectionPeer>
+    {
+        let groups: EventLoopFuture<claviger_groups> = option(CLAVIGER_SO_PEERGROUPS, options)
+        return groups.map { groups in
+            var process = process
+            process.groups = unsafe withUnsafeBytes(of: groups) { unsafe Set($0.bindMemory(to: UInt32.self)) }.subtracting([0])
+            return .process(process)
+        }.flatMapErrorThrowing { _ in .process(process) }
+    }
+
+    private static func program(_ pid: Int32) -> String? {
+        unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1024) { buffer in
+            let length = unsafe readlink("/proc/\(pid)/exe", buffer.baseAddress!, buffer.count)
+            return length > 0 ? unsafe String(decoding: buffer[..<length], as: UTF8.self) : nil
+        }
+    }
+
+    private static func option<Value: Sendable>(_ number: Int, _ options: any SocketOptionProvider) -> EventLoopFuture<Value> {
+        options.unsafeGetSocketOption(level: .socket, name: NIOBSDSocket.Option(rawValue: CInt(number)))
+    }
+}
