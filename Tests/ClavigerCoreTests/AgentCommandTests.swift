@@ -288,8 +288,7 @@ struct AgentHome {
     /// Killed while it refreshes a login: whoever comes next finds it alive.
     @Test func killedWhileItRefreshes() async throws {
         let home = try await AgentHome()
-        try await home.fixture.loggedIn(home.server)
-        try await home.server.request("POST", "/admin/grace/60000")
+        try await home.fixture.loggedIn(home.server, grace: 60)
         try await home.unlock()
         let pid = try home.pid
         let before = try await home.server.counts().requests

@@ -69,6 +69,12 @@ public final class PracticeServer: Sendable {
         try await request("POST", "/admin/faults", body: "[\(faults.joined(separator: ","))]")
     }
 
+    /// The next tokens end with the moment in which they are granted.
+    public func expireAtOnce(_ count: Int) async throws {
+        let faults = Array(repeating: #"{"expires_in":0}"#, count: count).joined(separator: ",")
+        try await request("POST", "/admin/faults", body: "[\(faults)]")
+    }
+
     public func isAccepted(_ token: String) async throws -> Bool {
         try await request("GET", "/api", headers: ["Authorization": "Bearer \(token)"]).status == 200
     }

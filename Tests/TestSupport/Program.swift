@@ -6,6 +6,10 @@ public struct ProgramResult: Sendable {
     public let status: Int32
     public let output: String
     public let errors: String
+
+    public init(status: Int32, output: String, errors: String) {
+        (self.status, self.output, self.errors) = (status, output, errors)
+    }
 }
 
 extension ProgramResult {
