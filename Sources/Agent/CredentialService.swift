@@ -15,7 +15,7 @@ public struct CredentialService: CredentialAgent {
 
     public init(
         vault: UnlockedVault, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
-        host: Host = .current(stateFolder: nil, environment: [:])
+        host: Host = .unnamed
     ) {
         self.vault = vault
         self.clock = clock

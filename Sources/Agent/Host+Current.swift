@@ -2,6 +2,9 @@ import Linux
 public import TokenEngine
 
 extension Host {
+    /// This machine by its machine-id, where nobody says more.
+    public static var unnamed: Host { .current(stateFolder: nil, environment: [:]) }
+
     /// This machine, as logins name their owner.
     /// - Parameters:
     ///   - stateFolder: where the id is kept, beside the generations that were seen; nil where there is no home.

@@ -650,7 +650,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     @Test func anotherUserWhoAsksTooOften() async throws {
         let fixture = try await AgentFixture()
         let vault = AgentVault(
-            path: fixture.folder.file("vault"), memory: nil, transport: fixture.server, clock: fixture.clock,
+            path: fixture.folder.file("vault"), memory: nil, transport: fixture.server, host: .unnamed, clock: fixture.clock,
             refresh: RefreshSettings())
         vault.open(try LockedVault(path: vault.path, memory: nil).unlock(with: .keyFile(fixture.key)), ttl: nil, idle: nil)
         let requests = AgentRequests(vault: vault, clock: fixture.clock, shutDown: {})

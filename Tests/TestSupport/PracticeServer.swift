@@ -70,8 +70,10 @@ public final class PracticeServer: Sendable {
     }
 
     /// The next tokens end with the moment in which they are granted.
-    public func expireAtOnce(_ count: Int) async throws {
-        let faults = Array(repeating: #"{"expires_in":0}"#, count: count).joined(separator: ",")
+    /// - Parameter delay: milliseconds until each is granted.
+    public func expireAtOnce(_ count: Int, delay: Int = 0) async throws {
+        let fault = delay == 0 ? #"{"expires_in":0}"# : #"{"expires_in":0,"delay":\#(delay)}"#
+        let faults = Array(repeating: fault, count: count).joined(separator: ",")
         try await request("POST", "/admin/faults", body: "[\(faults)]")
     }
 

@@ -12,11 +12,13 @@ public final class AgentServer: Sendable {
 
     /// - Parameter path: the vault's absolute path.
     public init(
-        vault path: String, memory: SeenGenerations?, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
+        vault path: String, memory: SeenGenerations?, transport: any HTTPTransport, host: Host = .unnamed,
+        clock: any WallClock = SystemClock(),
         limits: HTTPServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings()
     ) {
         self.clock = clock
-        vault = AgentVault(path: path, memory: memory, transport: transport, clock: clock, refresh: refresh)
+        vault = AgentVault(
+            path: path, memory: memory, transport: transport, host: host, clock: clock, refresh: refresh)
         let stop = stop
         let requests = AgentRequests(vault: vault, clock: clock) { stop.signal() }
         server = HTTPServer(limits: limits, stop: stop, bodyLimit: AgentRequests.bodyLimit) { requests.replies(to: $0) }

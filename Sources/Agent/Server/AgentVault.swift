@@ -19,10 +19,11 @@ final class AgentVault: Sendable {
         let refresher: Refresher
 
         init(
-            vault: UnlockedVault, logPath: String, transport: any HTTPTransport, clock: any WallClock, refresh: RefreshSettings
+            vault: UnlockedVault, logPath: String, transport: any HTTPTransport, host: Host, clock: any WallClock,
+            refresh: RefreshSettings
         ) {
             self.vault = vault
-            agent = CredentialService(vault: vault, transport: transport, clock: clock)
+            agent = CredentialService(vault: vault, transport: transport, clock: clock, host: host)
             cache = TokenCache(vault: vault)
             policies = Mutex((0, Policy()))
             log = AuditLog(vault: vault, path: logPath)
@@ -80,17 +81,20 @@ final class AgentVault: Sendable {
     let since: Date
     private let memory: SeenGenerations?
     private let transport: any HTTPTransport
+    private let host: Host
     private let clock: any WallClock
     private let refresh: RefreshSettings
     private let state = Mutex(State())
 
     init(
-        path: String, memory: SeenGenerations?, transport: any HTTPTransport, clock: any WallClock, refresh: RefreshSettings
+        path: String, memory: SeenGenerations?, transport: any HTTPTransport, host: Host, clock: any WallClock,
+        refresh: RefreshSettings
     ) {
         self.path = path
         self.refresh = refresh
         self.memory = memory
         self.transport = transport
+        self.host = host
         self.clock = clock
         since = clock.now()
     }
@@ -127,7 +131,7 @@ final class AgentVault: Sendable {
     /// - Parameters: seconds, both.
     func open(_ vault: UnlockedVault, ttl: Double?, idle: Double?) {
         let now = clock.now()
-        let next = Open(vault: vault, logPath: path + ".log", transport: transport, clock: clock, refresh: refresh)
+        let next = Open(vault: vault, logPath: path + ".log", transport: transport, host: host, clock: clock, refresh: refresh)
         let old = state.withLock { state in
             defer {
                 state.open = next

@@ -84,7 +84,7 @@ struct AgentLauncher {
         let settings = refresh
         try await Session.withTransport { transport in
             let server = AgentServer(
-                vault: path, memory: Session.memory(), transport: transport, refresh: settings
+                vault: path, memory: Session.memory(), transport: transport, host: Session.host, refresh: settings
             )
             if let unlocked { try server.open(unlocked, ttl: times.ttl?.seconds, idle: times.idle?.seconds) }
             let signals = watchSignals(server)
