@@ -45,7 +45,8 @@ let package = Package(
         .executable(name: "claviger-core", targets: ["ClavigerCore"]),
         .executable(name: "claviger-sandbox", targets: ["ClavigerSandbox"]),
         .library(name: "ClavigerOAuth", targets: ["OAuth"]),
-        .library(name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth", "TokenEngine", "HTTP", "Access", "Agent"]),
+        .library(
+            name: "ClavigerKit", targets: ["Sodium", "Vault", "OAuth", "TokenEngine", "HTTP", "Access", "Credentials", "Agent"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -98,13 +99,19 @@ let package = Package(
             ], swiftSettings: marked),
         .target(name: "Access", dependencies: ["TokenEngine", "Sodium", "Linux"], swiftSettings: house),
         .target(
+            name: "Credentials",
+            dependencies: ["Vault", "TokenEngine", "OAuth", "Access", "AgentProtocol", "Linux", "Sodium"],
+            swiftSettings: exact),
+        .target(
             name: "Agent",
-            dependencies: ["Vault", "TokenEngine", "OAuth", "Sodium", "AgentProtocol", "HTTP", "Access", "Linux"],
+            dependencies: [
+                "Credentials", "Vault", "TokenEngine", "OAuth", "Sodium", "AgentProtocol", "HTTP", "Access", "Linux",
+            ],
             swiftSettings: house),
         .target(
             name: "Proxy",
             dependencies: [
-                "Agent", "TokenEngine", "OAuth", "Sodium", "HTTP",
+                "Credentials", "TokenEngine", "OAuth", "Sodium", "HTTP",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -112,8 +119,8 @@ let package = Package(
         .executableTarget(
             name: "ClavigerCore",
             dependencies: [
-                "Agent", "AgentProtocol", "Access", "HTTP", "Proxy", "Vault", "TokenEngine", "OAuth", "Sodium", "Linux",
-                "CQRencode",
+                "Agent", "Credentials", "AgentProtocol", "Access", "HTTP", "Proxy", "Vault", "TokenEngine", "OAuth", "Sodium",
+                "Linux", "CQRencode",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
@@ -167,9 +174,14 @@ let package = Package(
         .testTarget(
             name: "AccessTests", dependencies: ["Access", "TokenEngine", "OAuth", "Sodium", "TestSupport"], swiftSettings: house),
         .testTarget(
+            name: "CredentialsTests",
+            dependencies: ["Credentials", "Access", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport"],
+            swiftSettings: house),
+        .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Agent", "AgentProtocol", "Access", "HTTP", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport",
+                "Agent", "Credentials", "AgentProtocol", "Access", "HTTP", "Vault", "TokenEngine", "OAuth", "Sodium",
+                "TestSupport",
             ],
             swiftSettings: house),
         .testTarget(

@@ -1,4 +1,5 @@
 public import AgentProtocol
+public import Credentials
 import Dispatch
 import FoundationEssentials
 import OAuth
@@ -6,7 +7,7 @@ import Sodium
 public import TokenEngine
 
 /// Asks a running agent. What it answers is believed because the kernel says who it is; see `AgentSocket`.
-public struct AgentClient: TokenAgent {
+public struct AgentClient: TokenSource {
     private let socket: AgentSocket
     private let vault: String?
     private let reason: String?
@@ -34,12 +35,12 @@ public struct AgentClient: TokenAgent {
         return try await fetch(TokenDocument.self, .token(name, parameters)).token(access: ask.access)
     }
 
-    public func list() async throws -> [CredentialSummary] {
-        try await fetch([CredentialSummary].self, .list())
+    public func list() async throws -> [CredentialView] {
+        try await fetch([CredentialView].self, .list())
     }
 
-    public func show(_ name: String) async throws -> CredentialSummary {
-        try await fetch(CredentialSummary.self, .show(name))
+    public func show(_ name: String) async throws -> CredentialView {
+        try await fetch(CredentialView.self, .show(name))
     }
 
     // MARK: The agent itself

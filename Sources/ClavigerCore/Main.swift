@@ -1,4 +1,4 @@
-import Agent
+import Credentials
 import AgentProtocol
 import ArgumentParser
 import Glibc

@@ -1,4 +1,4 @@
-public import Agent
+public import Credentials
 import FoundationEssentials
 public import HTTP
 import HTTPTypes
@@ -35,7 +35,7 @@ public final class CredentialProxy: Sendable {
     ///   - describe: puts an error in words.
     /// - Throws: `SodiumError` if there is no memory.
     public init(
-        _ credentials: [CredentialSummary], minimumLifetime: Int?, agent: any TokenAgent, upstream: StreamingClient,
+        _ credentials: [CredentialView], minimumLifetime: Int?, agent: any TokenSource, upstream: StreamingClient,
         describe: @escaping @Sendable (any Error) -> String
     ) throws {
         targets = try credentials.compactMap { credential -> Target? in

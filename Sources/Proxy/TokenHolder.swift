@@ -1,4 +1,4 @@
-import Agent
+import Credentials
 import FoundationEssentials
 import Sodium
 import TokenEngine
@@ -17,13 +17,13 @@ actor TokenHolder {
 
     private let name: String
     private let minimumLifetime: Int?
-    private let agent: any TokenAgent
+    private let agent: any TokenSource
     private var held: Held?
     /// A token that was refused although it had just taken the place of a refused one: another would fare no better.
     private var hopelessUntil = Date.distantPast
     private let flights = SingleFlight<TokenHash?, Held>()
 
-    init(_ name: String, minimumLifetime: Int?, agent: any TokenAgent) {
+    init(_ name: String, minimumLifetime: Int?, agent: any TokenSource) {
         self.name = name
         self.minimumLifetime = minimumLifetime
         self.agent = agent

@@ -11,6 +11,7 @@ import TokenEngine
 import Vault
 
 @testable import Agent
+@testable import Credentials
 @testable import AgentProtocol
 
 /// A clock that moves when told; nothing that sleeps by it wakes but by being cancelled.
@@ -151,7 +152,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
 @Suite(.timeLimit(.minutes(3))) struct TokenAgentTests {
     enum Kind: CaseIterable { case local, client }
 
-    private func agent(_ kind: Kind) async throws -> (any TokenAgent, AgentFixture) {
+    private func agent(_ kind: Kind) async throws -> (any TokenSource, AgentFixture) {
         let fixture = try await AgentFixture()
         switch kind {
         case .local: return (CredentialService(vault: fixture.vault, transport: fixture.server), fixture)

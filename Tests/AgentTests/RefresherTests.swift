@@ -8,6 +8,7 @@ import TokenEngine
 import Vault
 
 @testable import Agent
+@testable import Credentials
 
 @Suite(.timeLimit(.minutes(2))) struct RefresherTests {
     /// What an agent told of, one after the other.

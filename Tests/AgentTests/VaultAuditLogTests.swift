@@ -7,6 +7,7 @@ import TokenEngine
 import Vault
 
 @testable import Agent
+@testable import Credentials
 
 @Suite(.timeLimit(.minutes(2))) struct VaultAuditLogTests {
     private struct Fixture {
@@ -67,7 +68,7 @@ import Vault
     @Test func `every commit seals the head`() async throws {
         let fixture = try Fixture()
         let log = fixture.log()
-        let agent = AuditedAgent(CredentialService(vault: fixture.vault, transport: GrantingServer()), log: log, caller: .own)
+        let agent = AuditedService(CredentialService(vault: fixture.vault, transport: GrantingServer()), log: log, caller: .own)
         for name in ["a", "b", "c"] { _ = try await agent.add(name, AgentFixture.credential(), verify: false) }
         #expect(try log.verify(against: fixture.vault) == (3, 2))
     }

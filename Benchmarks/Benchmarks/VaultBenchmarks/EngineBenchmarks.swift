@@ -1,4 +1,4 @@
-import Agent
+import Credentials
 import Benchmark
 import Foundation
 import FoundationNetworking

@@ -1,4 +1,4 @@
-import Agent
+import Credentials
 import Benchmark
 import Foundation
 import OAuth
@@ -36,7 +36,7 @@ private struct SizedVault {
     }
 
     private static func record() throws -> Record {
-        // As CredentialCoding writes it.
+        // As CredentialRecord writes it.
         let description = """
             {"key_pair":{"client_id":"0123456789012345678901234567890123456789","since":1700000000000},"provider":"qa",\
             "settings":{"audiences":[],"client_authentication":"post","grant":"client_credentials","headers":[],"parameters":[],\

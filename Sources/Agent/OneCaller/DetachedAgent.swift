@@ -1,5 +1,6 @@
 import AgentProtocol
 public import Access
+public import Credentials
 public import Linux
 public import OAuth
 import Synchronization
@@ -8,7 +9,7 @@ public import Vault
 
 /// The vault's credentials for one command: what may spend a refresh token or a code is done by a refresher, everything else
 /// in this process.
-public final class DetachedAgent: CredentialAgent {
+public final class DetachedAgent: CredentialManager {
     /// What a refresher is told of the command.
     public struct Command: Sendable {
         public var vault: UnlockedVault
@@ -38,7 +39,7 @@ public final class DetachedAgent: CredentialAgent {
         }
     }
 
-    private let local: AuditedAgent
+    private let local: AuditedService
     private let service: CredentialService
     private let command: Command
     /// Starts a refresher.
@@ -49,7 +50,7 @@ public final class DetachedAgent: CredentialAgent {
     ///   - local: does what spends nothing.
     ///   - start: starts a refresher, and returns this end of the socket pair.
     public init(
-        _ local: AuditedAgent, _ service: CredentialService, command: Command, start: @escaping @Sendable () throws -> File
+        _ local: AuditedService, _ service: CredentialService, command: Command, start: @escaping @Sendable () throws -> File
     ) {
         self.local = local
         self.service = service
@@ -65,22 +66,22 @@ public final class DetachedAgent: CredentialAgent {
         return token.cached
     }
 
-    public func list() async throws -> [CredentialSummary] { try await local.list() }
-    public func show(_ name: String) async throws -> CredentialSummary { try await local.show(name) }
+    public func list() async throws -> [CredentialView] { try await local.list() }
+    public func show(_ name: String) async throws -> CredentialView { try await local.show(name) }
 
-    public func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialSummary {
+    public func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialView {
         guard verify, credential.refreshToken != nil || credential.settings.grant == .tokenExchange else {
             return try await local.add(name, credential, verify: verify)
         }
         return try await summary(.add(name: name, NewCredentialDocument(credential), verify: verify))
     }
 
-    public func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialSummary {
+    public func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialView {
         guard verify, try service.mayBeRefreshed(name) else { return try await local.rotate(name, rotation, verify: verify) }
         return try await summary(.rotate(name: name, RotationDocument(rotation), verify: verify))
     }
 
-    public func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialSummary {
+    public func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialView {
         guard verify, try service.mayBeRefreshed(name) || edit.after.settings.grant == .tokenExchange else {
             return try await local.edit(name, edit, verify: verify)
         }
@@ -93,7 +94,7 @@ public final class DetachedAgent: CredentialAgent {
         return result
     }
 
-    public func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialSummary {
+    public func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialView {
         guard let document = GrantDocument(grant) else { return try await local.logIn(name, with: grant) }
         return try await summary(.logIn(name: name, document))
     }
@@ -103,7 +104,7 @@ public final class DetachedAgent: CredentialAgent {
     public func rename(_ name: String, to newName: String) async throws { try await local.rename(name, to: newName) }
     public func remove(_ name: String) async throws { try await local.remove(name) }
 
-    private func summary(_ operation: ServiceRequest.Operation) async throws -> CredentialSummary {
+    private func summary(_ operation: ServiceRequest.Operation) async throws -> CredentialView {
         guard case .summary(let summary) = try await perform(operation) else { throw Problem.refresherEnded }
         return summary
     }

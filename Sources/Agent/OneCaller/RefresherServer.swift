@@ -1,5 +1,6 @@
 import Access
 import AgentProtocol
+import Credentials
 import Dispatch
 import FoundationEssentials
 public import Linux
@@ -36,7 +37,7 @@ public final class RefresherServer: Sendable {
             while let request = self.socket.receive(ServiceRequest.self) { continuation.yield(request) }
             continuation.finish()
         }
-        var service: AuditedAgent?
+        var service: AuditedService?
         await withDiscardingTaskGroup { group in
             for await request in requests {
                 if case .open(let wanted) = request.operation {
@@ -50,14 +51,14 @@ public final class RefresherServer: Sendable {
         }
     }
 
-    private func open(_ wanted: OpenVault, _ number: UInt32) -> AuditedAgent? {
+    private func open(_ wanted: OpenVault, _ number: UInt32) -> AuditedService? {
         do {
             let memory = wanted.acceptsOlder ? nil : wanted.stateFolder.map { SeenGenerations(folder: $0) }
             let vault = try LockedVault(path: wanted.path, memory: memory)
                 .unlock(with: HandedOverKeys(wanted.keys.secret), seen: wanted.seen)
             let caller = Caller(uid: wanted.uid, gid: 0, pid: wanted.pid, exe: wanted.program)
             let host = Host.current(stateFolder: wanted.stateFolder, environment: environment)
-            let service = AuditedAgent(
+            let service = AuditedService(
                 CredentialService(vault: vault, transport: transport, host: host),
                 log: AuditLog(vault: vault, path: wanted.path + ".log"), caller: caller, reason: wanted.reason)
             answer(number, .opened)
@@ -73,7 +74,7 @@ public final class RefresherServer: Sendable {
         try? socket.send(ServiceResponse(number: number, result: result))
     }
 
-    private func answer(_ request: ServiceRequest, by service: AuditedAgent) async {
+    private func answer(_ request: ServiceRequest, by service: AuditedService) async {
         let (name, work) = Self.work(request.operation, service)
         do {
             if isEnding.withLock({ $0 }) { throw Problem.refresherIsEnding }
@@ -85,7 +86,7 @@ public final class RefresherServer: Sendable {
 
     private typealias Work = @Sendable () async throws -> ServiceResponse.Result
 
-    private static func work(_ operation: ServiceRequest.Operation, _ service: AuditedAgent) -> (name: String?, Work) {
+    private static func work(_ operation: ServiceRequest.Operation, _ service: AuditedService) -> (name: String?, Work) {
         switch operation {
         case .open:
             (nil, { .opened })

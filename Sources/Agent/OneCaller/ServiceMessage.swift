@@ -1,4 +1,5 @@
 import AgentProtocol
+import Credentials
 import FoundationEssentials
 import OAuth
 import Sodium
@@ -30,7 +31,7 @@ struct ServiceResponse: Codable {
         case ready
         case opened
         case token(CachedTokenDocument)
-        case summary(CredentialSummary)
+        case summary(CredentialView)
         case check(CheckResult)
         case failure(ServiceFailure)
     }
@@ -43,14 +44,14 @@ struct ServiceResponse: Codable {
 enum ServiceFailure: Codable {
     case token(TokenFailure)
     case vault(VaultError)
-    case agent(AgentError)
+    case agent(CredentialError)
     case problem(word: String, status: Int, exit: Int32, title: String, hint: String?)
 
     init(_ error: any Error, of name: String?) {
         switch error {
         case let error as TokenFailure: self = .token(error)
         case let error as VaultError: self = .vault(error)
-        case let error as AgentError: self = .agent(error)
+        case let error as CredentialError: self = .agent(error)
         default:
             let problem = Problem(describing: error, of: name)
             self = .problem(

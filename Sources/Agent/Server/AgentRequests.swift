@@ -1,5 +1,6 @@
 import Access
 import AgentProtocol
+import Credentials
 import FoundationEssentials
 import HTTP
 import OAuth

@@ -1,3 +1,4 @@
+import Credentials
 import FoundationEssentials
 public import HTTP
 public import TokenEngine

@@ -1,5 +1,6 @@
 import Access
 import AgentProtocol
+import Credentials
 import FoundationEssentials
 import Glibc
 import Sodium
@@ -62,7 +63,7 @@ final class AgentVault: Sendable {
             let generation = try vault.newestGeneration()
             let known = policies.withLock { $0 }
             if known.generation == generation { return known.policy }
-            let policy = try VaultPolicy(vault: vault).read()
+            let policy = try RuleStore(vault: vault).read()
             policies.withLock { $0 = (generation, policy) }
             return policy
         }

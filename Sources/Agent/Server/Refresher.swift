@@ -1,5 +1,6 @@
 import Access
 import AgentProtocol
+import Credentials
 import FoundationEssentials
 import Glibc
 import OAuth

@@ -1,3 +1,4 @@
+import Credentials
 import FoundationEssentials
 import OAuth
 import Sodium
@@ -114,7 +115,7 @@ final class TokenCache: Sendable {
     }
 
     private func isStored(_ token: CachedToken, _ name: String) throws -> Bool {
-        let credential = try CredentialCoding.credential(try vault.record(name), name: name)
+        let credential = try CredentialRecord.credential(try vault.record(name), name: name)
         return credential.state.token(for: token.access)?.token.equals(token.token) ?? false
     }
 

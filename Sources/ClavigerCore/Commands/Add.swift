@@ -1,5 +1,5 @@
 import AgentProtocol
-import Agent
+import Credentials
 import ArgumentParser
 import FoundationEssentials
 import OAuth
@@ -147,7 +147,7 @@ struct Add: AsyncParsableCommand {
         }
     }
 
-    private func report(_ stored: CredentialSummary) throws {
+    private func report(_ stored: CredentialView) throws {
         let now = Date()
         let proof =
             stored.settings.grant.needsLogin && stored.loggedInSince == nil

@@ -1,5 +1,5 @@
 import AgentProtocol
-import Agent
+import Credentials
 import ArgumentParser
 
 struct Check: AsyncParsableCommand {

@@ -1,5 +1,4 @@
 import Access
-import Agent
 import AgentProtocol
 import ArgumentParser
 import FoundationEssentials

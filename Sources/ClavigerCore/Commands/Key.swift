@@ -1,5 +1,4 @@
 import AgentProtocol
-import Agent
 import ArgumentParser
 import FoundationEssentials
 import Glibc

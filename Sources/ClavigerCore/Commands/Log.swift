@@ -1,6 +1,6 @@
 import Access
 import AgentProtocol
-import Agent
+import Credentials
 import ArgumentParser
 import FoundationEssentials
 import OAuth

@@ -1,5 +1,5 @@
 import AgentProtocol
-import Agent
+import Credentials
 import ArgumentParser
 import FoundationEssentials
 import OAuth
@@ -58,7 +58,7 @@ struct Login: AsyncParsableCommand {
     }
 
     /// Where a server gives a refresh token only with the first consent, that must be ended before it gives another.
-    private func namingPermissions<R>(of credential: CredentialSummary, _ body: () async throws -> R) async throws -> R {
+    private func namingPermissions<R>(of credential: CredentialView, _ body: () async throws -> R) async throws -> R {
         do {
             return try await body()
         } catch TokenFailure.noRefreshToken {
@@ -70,7 +70,7 @@ struct Login: AsyncParsableCommand {
         }
     }
 
-    private func logIn(_ agent: any CredentialAgent, _ credential: CredentialSummary) async throws -> CredentialSummary {
+    private func logIn(_ agent: any CredentialManager, _ credential: CredentialView) async throws -> CredentialView {
         let settings = credential.settings
         guard settings.grant.needsLogin else {
             throw Problem(
@@ -95,7 +95,7 @@ struct Login: AsyncParsableCommand {
     }
 
     /// A person carries the answer over by hand.
-    private func pasted(_ agent: any CredentialAgent, _ credential: CredentialSummary) async throws -> CredentialSummary {
+    private func pasted(_ agent: any CredentialManager, _ credential: CredentialView) async throws -> CredentialView {
         guard Terminal.isThere else { throw Problem.noTerminalForCode }
         let uri = credential.settings.redirectURI ?? "http://127.0.0.1"
         guard let request = try credential.settings.authorizationRequest(clientID: credential.clientID, redirectURI: uri) else {

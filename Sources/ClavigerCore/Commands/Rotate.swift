@@ -1,5 +1,5 @@
 import AgentProtocol
-import Agent
+import Credentials
 import ArgumentParser
 import FoundationEssentials
 
@@ -56,14 +56,14 @@ struct Rotate: AsyncParsableCommand {
         if json { try Terminal.output(Report.json(CredentialReport(result, now: now))) }
     }
 
-    private func oldPair(_ result: CredentialSummary) -> String {
+    private func oldPair(_ result: CredentialView) -> String {
         let provider = result.provider.flatMap { try? ProviderFiles.named($0) }
         return provider?.oldPairDiesAtOnce == true
             ? "at \(Terminal.plain(provider?.title ?? "")) the old pair ended when the new one was made"
             : "the old pair is kept for --rollback"
     }
 
-    private func rotation(_ agent: any CredentialAgent) async throws -> Rotation {
+    private func rotation(_ agent: any CredentialManager) async throws -> Rotation {
         if rollback { return .previous }
         if resume { return .staged }
         let current = try await agent.show(name)

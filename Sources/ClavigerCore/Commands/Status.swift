@@ -1,4 +1,5 @@
 import Agent
+import Credentials
 import AgentProtocol
 import ArgumentParser
 import FoundationEssentials
@@ -59,7 +60,7 @@ struct StatusCommand: AsyncParsableCommand {
     }
 
     /// What does not mend itself, or has not yet.
-    private static func needs(_ all: [CredentialSummary], _ now: Date, _ failures: [RefreshFailure]) -> [Need] {
+    private static func needs(_ all: [CredentialView], _ now: Date, _ failures: [RefreshFailure]) -> [Need] {
         var needs: [Need] = []
         for summary in all {
             let name = summary.name
@@ -111,7 +112,7 @@ struct StatusCommand: AsyncParsableCommand {
             case needs = "to_do"
         }
 
-        init(agent: AgentStatus?, credentials: [CredentialSummary], needs: [Need], now: Date) {
+        init(agent: AgentStatus?, credentials: [CredentialView], needs: [Need], now: Date) {
             self.agent = agent.map {
                 AgentMember(
                     locked: $0.locked, vault: $0.vault, pid: $0.pid, since: Report.time($0.since),

@@ -1,4 +1,4 @@
-import Agent
+import Credentials
 import AgentProtocol
 import Glibc
 import OAuth

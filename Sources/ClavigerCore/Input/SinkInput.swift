@@ -1,4 +1,5 @@
 import Agent
+import Credentials
 import AgentProtocol
 import Glibc
 import TokenEngine

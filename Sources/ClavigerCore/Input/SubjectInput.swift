@@ -1,5 +1,5 @@
 import Access
-import Agent
+import Credentials
 import AgentProtocol
 import Glibc
 

@@ -1,5 +1,5 @@
 import AgentProtocol
-import Agent
+import Credentials
 import FoundationEssentials
 import HTTP
 import Linux
@@ -11,16 +11,16 @@ import TokenEngine
 /// The login in a browser (RFC 8252): listen on loopback, send the browser to the server, take the code that it brings
 /// back, exchange it, and only then tell the browser how it went.
 struct BrowserLogin {
-    let agent: any CredentialAgent
-    let credential: CredentialSummary
+    let agent: any CredentialManager
+    let credential: CredentialView
     let redirect: LoopbackRedirect
     let opensBrowser: Bool
     /// Seconds.
     let timeout: Int
 
-    func run() async throws -> CredentialSummary {
+    func run() async throws -> CredentialView {
         let visit = Visit()
-        return try await withThrowingTaskGroup(of: CredentialSummary?.self) { group in
+        return try await withThrowingTaskGroup(of: CredentialView?.self) { group in
             defer { group.cancelAll() }
             let port = try await listen(visit, &group)
             let request = try begin(port)
@@ -50,7 +50,7 @@ struct BrowserLogin {
     }
 
     /// Starts a listener for each address, all on one port.
-    private func listen(_ visit: Visit, _ group: inout ThrowingTaskGroup<CredentialSummary?, any Error>) async throws -> Int {
+    private func listen(_ visit: Visit, _ group: inout ThrowingTaskGroup<CredentialView?, any Error>) async throws -> Int {
         var port = redirect.port
         for address in redirect.addresses {
             let (ports, continuation) = AsyncStream<Int>.makeStream()
@@ -137,8 +137,8 @@ struct BrowserLogin {
 private final class Visit: Sendable {
     private struct State {
         var request: AuthorizationRequest?
-        var result: Result<CredentialSummary, any Error>?
-        var waiter: CheckedContinuation<CredentialSummary, any Error>?
+        var result: Result<CredentialView, any Error>?
+        var waiter: CheckedContinuation<CredentialView, any Error>?
         var isCancelled = false
     }
     private let state = Mutex(State())
@@ -161,7 +161,7 @@ private final class Visit: Sendable {
     }
 
     /// Ends the wait shortly after, so that the page can still go out.
-    func finish(_ result: Result<CredentialSummary, any Error>) {
+    func finish(_ result: Result<CredentialView, any Error>) {
         Task {
             try? await Task.sleep(for: .milliseconds(200))
             let waiter = state.withLock { state in
@@ -173,10 +173,10 @@ private final class Visit: Sendable {
         }
     }
 
-    func result() async throws -> CredentialSummary {
+    func result() async throws -> CredentialView {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                let result = state.withLock { state -> Result<CredentialSummary, any Error>? in
+                let result = state.withLock { state -> Result<CredentialView, any Error>? in
                     // The cancellation may have come before there was anybody to tell.
                     if state.isCancelled { return .failure(CancellationError()) }
                     if state.result == nil { state.waiter = continuation }

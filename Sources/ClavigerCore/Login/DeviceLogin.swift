@@ -1,16 +1,16 @@
 import AgentProtocol
-import Agent
+import Credentials
 import FoundationEssentials
 import OAuth
 import TokenEngine
 
 /// The login on another device (RFC 8628): show a code, and ask the server until somebody has typed it there.
 struct DeviceLogin {
-    let agent: any CredentialAgent
+    let agent: any CredentialManager
     let name: String
     let drawsCode: Bool
 
-    func run() async throws -> CredentialSummary {
+    func run() async throws -> CredentialView {
         let codes = try await agent.deviceCodes(name)
         Terminal.note("open \(Terminal.plain(codes.verificationURI)) on any device, and type:")
         Terminal.note("  " + Terminal.plain(codes.userCode))

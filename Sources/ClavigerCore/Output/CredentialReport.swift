@@ -1,13 +1,13 @@
-import Agent
+import Credentials
 import FoundationEssentials
 import OAuth
 
 /// A credential as it is shown, as text and in the form of `--json`. Nothing here has a secret to show.
 struct CredentialReport {
-    let summary: CredentialSummary
+    let summary: CredentialView
     let now: Date
 
-    init(_ summary: CredentialSummary, now: Date) {
+    init(_ summary: CredentialView, now: Date) {
         self.summary = summary
         self.now = now
     }
@@ -96,7 +96,7 @@ extension CredentialReport: Encodable {
             case tokenType = "token_type"
         }
 
-        init(_ token: CredentialSummary.Token, now: Date) {
+        init(_ token: CredentialView.Token, now: Date) {
             (requestedScopes, requestedAudiences) = (token.requestedScopes, token.requestedAudiences)
             (tokenType, scopes) = (token.type, token.scopes)
             obtained = Report.time(token.obtained)

@@ -1,5 +1,4 @@
 import Access
-import Agent
 import FoundationEssentials
 
 extension Subject {

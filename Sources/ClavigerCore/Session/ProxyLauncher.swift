@@ -1,5 +1,5 @@
 import AgentProtocol
-import Agent
+import Credentials
 import ArgumentParser
 import Dispatch
 import FoundationEssentials
@@ -90,8 +90,8 @@ struct ProxyLauncher {
         }
     }
 
-    private func credentials(_ names: Set<String>, _ agent: any TokenAgent) async throws -> [CredentialSummary] {
-        var all: [CredentialSummary] = []
+    private func credentials(_ names: Set<String>, _ agent: any TokenSource) async throws -> [CredentialView] {
+        var all: [CredentialView] = []
         for name in names.sorted() {
             let credential = try await naming(name) { try await agent.show(name) }
             guard credential.settings.apiURL != nil else { throw Problem.noAPIAddress(name) }
@@ -101,7 +101,7 @@ struct ProxyLauncher {
     }
 
     private func serve(
-        _ credentials: [CredentialSummary], _ variables: [String: String], _ minimumLifetime: Int?, _ agent: any TokenAgent
+        _ credentials: [CredentialView], _ variables: [String: String], _ minimumLifetime: Int?, _ agent: any TokenSource
     ) async throws {
         let upstream = StreamingClient(proxies: ProxySettings(environment: Session.environment))
         let proxy = try CredentialProxy(

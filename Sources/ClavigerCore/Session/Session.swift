@@ -1,5 +1,6 @@
 import Access
 import Agent
+import Credentials
 import AgentProtocol
 import FoundationEssentials
 import Glibc
@@ -25,7 +26,7 @@ struct Session {
     /// Runs `body` with the running agent, where there is one that answers, is open and serves this vault, else on the vault
     /// itself.
     /// - Parameter reason: what the log says that it was for.
-    func withTokenAgent<R>(reason: String? = nil, _ body: (any TokenAgent) async throws -> R) async throws -> R {
+    func withTokenAgent<R>(reason: String? = nil, _ body: (any TokenSource) async throws -> R) async throws -> R {
         guard options.keyFile == nil, !options.acceptOlderVault, let socket = AgentSocket.toAsk() else {
             return try await withAgent(reason: reason, body)
         }
@@ -57,7 +58,7 @@ struct Session {
     // MARK: The vault
 
     /// Runs `body` with an agent on the opened vault.
-    func withAgent<R>(reason: String? = nil, _ body: (any CredentialAgent) async throws -> R) async throws -> R {
+    func withAgent<R>(reason: String? = nil, _ body: (any CredentialManager) async throws -> R) async throws -> R {
         let vault = try unlock()
         let (path, logPath) = (try absoluteVaultPath(), try auditLogPath())
         let log = AuditLog(vault: vault, path: logPath)
@@ -67,7 +68,7 @@ struct Session {
             let command = DetachedAgent.Command(
                 vault: vault, path: path, stateFolder: Locations.state, acceptsOlder: options.acceptOlderVault, uid: getuid(),
                 pid: getpid(), program: program, reason: reason, waitsForEnd: getpid() == 1)
-            let local = AuditedAgent(service, log: log, caller: command.caller, reason: reason)
+            let local = AuditedService(service, log: log, caller: command.caller, reason: reason)
             return try await body(DetachedAgent(local, service, command: command) { try RefresherProcess.start() })
         }
     }

@@ -1,7 +1,40 @@
-import FoundationEssentials
+public import FoundationEssentials
 import OAuth
 import Sodium
-import TokenEngine
+public import TokenEngine
+
+/// What became of the tokens of a credential that was revoked.
+public struct RevocationReport: Sendable, Equatable {
+    public struct Counts: Sendable, Equatable {
+        /// How many the server has revoked.
+        public var revoked = 0
+        /// How many were only forgotten, since the server can't revoke them.
+        public var forgotten = 0
+        /// How many the server has not revoked although it can; they stay stored for another try.
+        public var kept = 0
+
+        public init() {}
+    }
+
+    /// Those that were handed out until now.
+    public var tokens = Counts()
+    /// Those that had been replaced before they ended.
+    public var replaced = Counts()
+    /// Whether the server has ended the login with them.
+    public var endedLogin = false
+    /// Whether the login was only forgotten, since the server has no revocation endpoint.
+    public var forgotLogin = false
+    /// Whether the server has not ended the login although it can; it stays stored for another try.
+    public var keptLogin = false
+    /// Until when the last of those that live on stays valid, as far as they say.
+    public var validUntil: Date?
+    /// Whether one of those that live on never says when it ends.
+    public var neverEnds = false
+    /// Why the first of the kept ones was not revoked.
+    public var failure: TokenFailure?
+
+    public init() {}
+}
 
 extension CredentialService {
     /// Tries every token, whatever becomes of the others, and forgets those that are dead. What the server would not revoke

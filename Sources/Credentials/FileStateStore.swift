@@ -2,24 +2,24 @@ import FoundationEssentials
 import OAuth
 import Sodium
 import Synchronization
-import TokenEngine
-import Vault
+package import TokenEngine
+package import Vault
 
 /// The engine's store, in an unlocked vault file. Its claim is a lock of the kernel on one byte.
-struct FileStateStore: TokenStateStore {
+package struct FileStateStore: TokenStateStore {
     let vault: UnlockedVault
     private let commits: CommitQueue
 
-    init(vault: UnlockedVault) {
+    package init(vault: UnlockedVault) {
         self.vault = vault
         commits = CommitQueue(vault: vault)
     }
 
-    func credential(_ name: String) throws -> Credential {
-        try CredentialCoding.credential(vault.record(name), name: name)
+    package func credential(_ name: String) throws -> Credential {
+        try CredentialRecord.credential(vault.record(name), name: name)
     }
 
-    func tryClaim(_ name: String) throws -> (any TokenClaim)? {
+    package func tryClaim(_ name: String) throws -> (any TokenClaim)? {
         guard let lock = try vault.tryLock(credential: name) else { return nil }
         return FileClaim(name: name, credential: try credential(name), store: self, commits: commits, lock: lock)
     }
@@ -29,10 +29,10 @@ struct FileStateStore: TokenStateStore {
         _ name: String, now: Date, _ change: (inout CredentialConfiguration) throws -> [TokenState.Consequence]
     ) throws {
         try vault.update { transaction in
-            var credential = try CredentialCoding.credential(transaction.record(name), name: name)
+            var credential = try CredentialRecord.credential(transaction.record(name), name: name)
             let consequences = try change(&credential.configuration)
             credential.state.apply(consequences, of: credential.configuration.settings, now: now)
-            try transaction.replace(name, with: CredentialCoding.record(credential))
+            try transaction.replace(name, with: CredentialRecord.record(credential))
         }
     }
 }
@@ -88,66 +88,5 @@ private final class FileClaim: TokenClaim {
             change(&state)
             return true
         }
-    }
-}
-
-/// Changes of token states that come while a commit is under way share the next one: each commit writes the whole file.
-private final class CommitQueue: Sendable {
-    private struct Entry {
-        let name: String
-        let room: ReservedRoom?
-        let change: @Sendable (inout TokenState) -> Bool
-        let continuation: CheckedContinuation<Bool, any Error>
-    }
-
-    private let vault: UnlockedVault
-    private let waiting = Mutex<(entries: [Entry], isRunning: Bool)>(([], false))
-
-    init(vault: UnlockedVault) { self.vault = vault }
-
-    /// - Parameter change: returns false to leave the credential as it is.
-    /// - Returns: what `change` has returned, when it is on the disk.
-    /// - Throws: what the vault throws; nothing has changed then.
-    func commit(
-        _ name: String, in room: ReservedRoom? = nil, _ change: @escaping @Sendable (inout TokenState) -> Bool
-    ) async throws -> Bool {
-        try await withCheckedThrowingContinuation { continuation in
-            let begins = waiting.withLock { waiting in
-                waiting.entries.append(Entry(name: name, room: room, change: change, continuation: continuation))
-                defer { waiting.isRunning = true }
-                return !waiting.isRunning
-            }
-            // Not the caller's task: its end must not cut the commits of others.
-            if begins { Task.detached { self.run() } }
-        }
-    }
-
-    private func run() {
-        while true {
-            let entries = waiting.withLock { waiting in
-                defer { waiting = ([], !waiting.entries.isEmpty) }
-                return waiting.entries
-            }
-            if entries.isEmpty { return }
-            commit(entries)
-        }
-    }
-
-    private func commit(_ entries: [Entry]) {
-        do {
-            let results = try vault.update(in: entries.lazy.compactMap(\.room).first) { transaction in
-                entries.map { entry in Result { try Self.apply(entry, to: &transaction) } }
-            }
-            for (entry, result) in zip(entries, results) { entry.continuation.resume(with: result) }
-        } catch {
-            for entry in entries { entry.continuation.resume(throwing: error) }
-        }
-    }
-
-    private static func apply(_ entry: Entry, to transaction: inout VaultTransaction) throws -> Bool {
-        var credential = try CredentialCoding.credential(transaction.record(entry.name), name: entry.name)
-        guard entry.change(&credential.state) else { return false }
-        try transaction.replace(entry.name, with: CredentialCoding.record(credential))
-        return true
     }
 }

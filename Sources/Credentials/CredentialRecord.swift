@@ -1,14 +1,14 @@
 import FoundationEssentials
 import OAuth
 import Sodium
-import TokenEngine
-import Vault
+package import TokenEngine
+package import Vault
 
 /// A credential as the vault keeps it: a description in JSON, and its secrets by name.
 ///
 /// Times are whole milliseconds since 1970. Decoding is strict: a description that would not be written back as it
 /// stands is from a newer version, and changing it would lose what that version knows.
-enum CredentialCoding {
+package enum CredentialRecord {
     private struct Description: Codable {
         var provider: String?
         var settings: ClientSettings
@@ -89,7 +89,7 @@ enum CredentialCoding {
 
     // MARK: Encoding
 
-    static func record(_ credential: Credential) throws -> Record {
+    package static func record(_ credential: Credential) throws -> Record {
         let (configuration, state) = (credential.configuration, credential.state)
         let description = Description(
             provider: configuration.provider, settings: configuration.settings, keyPair: pair(configuration.keyPair),
@@ -168,12 +168,12 @@ enum CredentialCoding {
 
     // MARK: Decoding
 
-    /// - Throws: `AgentError.newerRecord`, or what the vault throws.
-    static func credential(_ record: Record, name: String) throws -> Credential {
+    /// - Throws: `CredentialError.newerRecord`, or what the vault throws.
+    package static func credential(_ record: Record, name: String) throws -> Credential {
         let bytes = record.description
         guard let description = try? JSONDecoder().decode(Description.self, from: Data(bytes)),
             try encode(description) == bytes
-        else { throw AgentError.newerRecord(name: name) }
+        else { throw CredentialError.newerRecord(name: name) }
         var configuration = CredentialConfiguration(
             provider: description.provider, settings: description.settings,
             keyPair: try pair(description.keyPair, suffix: "", in: record))
@@ -181,7 +181,7 @@ enum CredentialCoding {
         configuration.stagedKeyPair = try description.stagedKeyPair.map { try pair($0, suffix: ".staged", in: record) }
         let credential = Credential(configuration, try state(description, in: record, name: name))
         // A secret without a place in the description would be lost with the next change.
-        guard Set(record.secretNames) == Set(secrets(credential).keys) else { throw AgentError.newerRecord(name: name) }
+        guard Set(record.secretNames) == Set(secrets(credential).keys) else { throw CredentialError.newerRecord(name: name) }
         return credential
     }
 
@@ -218,7 +218,7 @@ enum CredentialCoding {
     }
 
     private static func login(_ state: LoginState, in record: Record, name: String) throws -> Login {
-        guard let token = try record.secret("refresh_token") else { throw AgentError.newerRecord(name: name) }
+        guard let token = try record.secret("refresh_token") else { throw CredentialError.newerRecord(name: name) }
         var login = Login(
             refreshToken: token, since: date(state.since), renewed: date(state.renewed),
             rotation: state.rotates ? .rotates : state.keeps == true ? .keeps : .unknown, owner: state.owner)
@@ -232,7 +232,7 @@ enum CredentialCoding {
 
     private static func token(_ token: Token, secret: String, in record: Record, name: String) throws -> CachedToken {
         let extras = try record.secret(secret + ".extras")
-        guard let secret = try record.secret(secret) else { throw AgentError.newerRecord(name: name) }
+        guard let secret = try record.secret(secret) else { throw CredentialError.newerRecord(name: name) }
         var cached = CachedToken(
             access: RequestedAccess(scopes: token.requestedScopes, audiences: token.requestedAudiences ?? []), token: secret,
             type: token.type,

@@ -1,3 +1,4 @@
+import Access
 import FoundationEssentials
 public import OAuth
 import Sodium
@@ -5,10 +6,10 @@ public import TokenEngine
 public import Vault
 
 /// Everything that can be done with the credentials of an unlocked vault.
-public struct CredentialService: CredentialAgent {
+public struct CredentialService: CredentialManager {
     let vault: UnlockedVault
-    let store: FileStateStore
-    let driver: TokenDriver
+    package let store: FileStateStore
+    package let driver: TokenDriver
     let endpoints: EndpointClient
     let clock: any WallClock
     let host: Host
@@ -30,21 +31,21 @@ public struct CredentialService: CredentialAgent {
         try await driver.token(name, ask)
     }
 
-    public func list() throws -> [CredentialSummary] {
-        var all: [CredentialSummary] = []
+    public func list() throws -> [CredentialView] {
+        var all: [CredentialView] = []
         try vault.forEachRecord { name, record in
-            all.append(CredentialSummary(name: name, try CredentialCoding.credential(record, name: name)))
+            all.append(CredentialView(name: name, try CredentialRecord.credential(record, name: name)))
         }
         return all
     }
 
-    public func show(_ name: String) throws -> CredentialSummary {
-        CredentialSummary(name: name, try store.credential(name))
+    public func show(_ name: String) throws -> CredentialView {
+        CredentialView(name: name, try store.credential(name))
     }
 
     // MARK: Adding
 
-    public func add(_ name: String, _ new: NewCredential, verify: Bool) async throws -> CredentialSummary {
+    public func add(_ name: String, _ new: NewCredential, verify: Bool) async throws -> CredentialView {
         // Refused before anything is sent; the commit checks again.
         try CredentialName.validate(name)
         if vault.names().contains(name) { throw VaultError.nameTaken(name) }
@@ -74,13 +75,13 @@ public struct CredentialService: CredentialAgent {
     }
 
     private func store(_ name: String, _ credential: Credential) throws {
-        let record = try CredentialCoding.record(credential)
+        let record = try CredentialRecord.record(credential)
         try vault.update { try $0.add(name, record) }
     }
 
     // MARK: Logging in
 
-    public func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialSummary {
+    public func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialView {
         try await driver.withClaim(name) { claim in
             try await driver.logIn(with: grant, under: claim)
             return try show(name)
@@ -93,10 +94,10 @@ public struct CredentialService: CredentialAgent {
 
     // MARK: Changing
 
-    public func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialSummary {
+    public func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialView {
         try await driver.withClaim(name) { claim in
             let stored = claim.credential
-            guard edit.isBased(on: stored.configuration) else { throw AgentError.changedMeanwhile }
+            guard edit.isBased(on: stored.configuration) else { throw CredentialError.changedMeanwhile }
             var edited = stored.configuration
             edit.apply(to: &edited)
             var consequences: [TokenState.Consequence] = []
@@ -108,7 +109,7 @@ public struct CredentialService: CredentialAgent {
             }
             let result = consequences
             try store.configure(name, now: clock.now()) { configuration in
-                guard edit.isBased(on: configuration) else { throw AgentError.changedMeanwhile }
+                guard edit.isBased(on: configuration) else { throw CredentialError.changedMeanwhile }
                 edit.apply(to: &configuration)
                 return result
             }
@@ -121,14 +122,14 @@ public struct CredentialService: CredentialAgent {
             let exchanges = try list().filter { $0.settings.exchangesToken(of: name) }.map(\.name)
             try vault.update { transaction in
                 for other in exchanges {
-                    var credential = try CredentialCoding.credential(transaction.record(other), name: other)
+                    var credential = try CredentialRecord.credential(transaction.record(other), name: other)
                     credential.configuration.settings.renameExchanged(name, to: newName)
-                    try transaction.replace(other, with: CredentialCoding.record(credential))
+                    try transaction.replace(other, with: CredentialRecord.record(credential))
                 }
                 try transaction.rename(name, to: newName)
             }
             // What was allowed of the old name is allowed of the new one, and of nothing that takes the old name later.
-            let policy = VaultPolicy(vault: vault)
+            let policy = RuleStore(vault: vault)
             if try policy.read().rules.contains(where: { $0.credential == name }) {
                 try policy.update { policy in
                     for rule in policy.rules where rule.credential == name {
@@ -146,7 +147,7 @@ public struct CredentialService: CredentialAgent {
         try await driver.withClaim(name) { _ in
             try vault.update { try $0.remove(name) }
             // A credential that gets this name later is another: nobody is allowed anything of it.
-            let policy = VaultPolicy(vault: vault)
+            let policy = RuleStore(vault: vault)
             if try policy.read().rules.contains(where: { $0.credential == name }) {
                 try policy.update { $0.rules.removeAll { $0.credential == name } }
             }

@@ -3,19 +3,19 @@ import FoundationEssentials
 public import Vault
 
 /// The policy in a vault.
-public struct VaultPolicy: Sendable {
+public struct RuleStore: Sendable {
     private let vault: UnlockedVault
 
     public init(vault: UnlockedVault) {
         self.vault = vault
     }
 
-    /// - Throws: `AgentError.newerRecord` if it holds what this version does not know, or what the vault throws.
+    /// - Throws: `CredentialError.newerRecord` if it holds what this version does not know, or what the vault throws.
     public func read() throws -> Policy {
         guard let record = try vault.record(only: .policy) else { return Policy() }
         let bytes = record.description
         guard let policy = try? JSONDecoder().decode(Policy.self, from: Data(bytes)), try Self.encode(policy) == bytes else {
-            throw AgentError.newerRecord(name: "policy")
+            throw CredentialError.newerRecord(name: "policy")
         }
         return policy
     }

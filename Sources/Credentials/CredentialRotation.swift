@@ -1,11 +1,20 @@
 import FoundationEssentials
-import OAuth
+public import OAuth
 import Sodium
 import TokenEngine
 
+/// Which key pair a rotation goes to.
+public enum Rotation: Sendable {
+    case to(ClientIdentity)
+    /// The pair that an unfinished rotation left in the vault.
+    case staged
+    /// The pair before the last rotation.
+    case previous
+}
+
 extension CredentialService {
     /// Replaces the key pair: stage, prove, promote, in that order; the old pair is in use until the new one is proven.
-    public func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialSummary {
+    public func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialView {
         try await driver.withClaim(name) { claim in
             let old = claim.credential
             let pair = try newPair(rotation, of: old.configuration)
@@ -31,13 +40,13 @@ extension CredentialService {
     private func newPair(_ rotation: Rotation, of old: CredentialConfiguration) throws -> KeyPair {
         switch rotation {
         case .to(let client):
-            if client.isSame(as: old.keyPair.client) { throw AgentError.samePair }
+            if client.isSame(as: old.keyPair.client) { throw CredentialError.samePair }
             return KeyPair(client: client, since: clock.now())
         case .staged:
-            guard let pair = old.stagedKeyPair else { throw AgentError.nothingStaged }
+            guard let pair = old.stagedKeyPair else { throw CredentialError.nothingStaged }
             return pair
         case .previous:
-            guard let pair = old.previousKeyPair else { throw AgentError.nothingToRollBack }
+            guard let pair = old.previousKeyPair else { throw CredentialError.nothingToRollBack }
             return pair
         }
     }
@@ -66,7 +75,7 @@ extension CredentialService {
                 }
                 throw failure
             default:
-                throw AgentError.rotationUnfinished(cause: failure)
+                throw CredentialError.rotationUnfinished(cause: failure)
             }
         }
     }

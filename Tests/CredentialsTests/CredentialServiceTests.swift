@@ -7,7 +7,7 @@ import Testing
 import TokenEngine
 import Vault
 
-@testable import Agent
+@testable import Credentials
 
 /// A server that knows which pairs it accepts, and can be made to fail.
 private final class PairServer: HTTPTransport {
@@ -86,9 +86,9 @@ private struct Fixture {
     /// As another program could have written it.
     func change(_ change: (inout Credential) -> Void) async throws {
         try vault.update { transaction in
-            var credential = try CredentialCoding.credential(transaction.record("a"), name: "a")
+            var credential = try CredentialRecord.credential(transaction.record("a"), name: "a")
             change(&credential)
-            try transaction.replace("a", with: CredentialCoding.record(credential))
+            try transaction.replace("a", with: CredentialRecord.record(credential))
         }
     }
 
@@ -172,7 +172,7 @@ private struct Fixture {
         #expect {
             try fixture.agent.show("a")
         } throws: { error in
-            if case AgentError.newerRecord = error { true } else { false }
+            if case CredentialError.newerRecord = error { true } else { false }
         }
     }
 }
@@ -211,7 +211,7 @@ private struct Fixture {
         await #expect {
             try await agent.rotate("a", .to(Fixture.client("new")), verify: true)
         } throws: { error in
-            if case AgentError.rotationUnfinished(.unreachable) = error { true } else { false }
+            if case CredentialError.rotationUnfinished(.unreachable) = error { true } else { false }
         }
         #expect(try fixture.stored().configuration.keyPair.client.id == "old")
         #expect(try fixture.stored().configuration.stagedKeyPair?.client.secret?.revealed() == "made-up-new")
@@ -276,7 +276,7 @@ private struct Fixture {
         await #expect {
             try await agent.rotate("a", .to(Fixture.client("new")), verify: true)
         } throws: { error in
-            if case AgentError.rotationUnfinished(.ownedElsewhere) = error { true } else { false }
+            if case CredentialError.rotationUnfinished(.ownedElsewhere) = error { true } else { false }
         }
         var settings = try agent.show("a").settings
         settings.scopes = ["x"]

@@ -2,6 +2,16 @@ import FoundationEssentials
 import OAuth
 import TokenEngine
 
+/// How a credential was proven.
+public enum CheckResult: String, Codable, Sendable {
+    /// The server granted a token.
+    case granted
+    /// The server says that the stored token is active (RFC 7662).
+    case active
+    /// A token is stored that can neither be renewed nor asked about: only its API can tell.
+    case kept
+}
+
 extension CredentialService {
     /// A key pair is proven by a new token, which is not stored. A login is not refreshed for nothing: its stored token
     /// is shown to the server where that can be asked, and renewed where not.
@@ -42,7 +52,7 @@ extension CredentialService {
     }
 
     private func checkActive(_ token: CachedToken, of configuration: CredentialConfiguration) async throws -> CheckResult {
-        guard try await endpoints.isActive(token.token, of: configuration) else { throw AgentError.inactive }
+        guard try await endpoints.isActive(token.token, of: configuration) else { throw CredentialError.inactive }
         return .active
     }
 }

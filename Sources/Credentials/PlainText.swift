@@ -12,5 +12,5 @@ public enum PlainText {
     public static func quoted(_ text: String) -> String { "“\(of(text))”" }
 
     /// What the system says of an error number, lower case.
-    public static func reason(errno code: Int32) -> String { String(cString: strerror(code)).lowercased() }
+    public static func reason(errno code: Int32) -> String { unsafe String(cString: strerror(code)).lowercased() }
 }

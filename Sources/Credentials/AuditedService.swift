@@ -4,14 +4,16 @@ import Sodium
 public import TokenEngine
 
 /// An agent in this process whose every deed is in the log before its result is known to anybody.
-public struct AuditedAgent: CredentialAgent {
+public struct AuditedService: CredentialManager {
     private let agent: CredentialService
     private let log: AuditLog
     private let clock: any WallClock
     private let reason: String?
     private let caller: Caller
 
-    public init(_ agent: CredentialService, log: AuditLog, clock: any WallClock = SystemClock(), caller: Caller, reason: String? = nil) {
+    public init(
+        _ agent: CredentialService, log: AuditLog, clock: any WallClock = SystemClock(), caller: Caller, reason: String? = nil
+    ) {
         self.caller = caller
         self.agent = agent
         self.log = log
@@ -23,18 +25,18 @@ public struct AuditedAgent: CredentialAgent {
         try await logged(.token, name, token: { $0.token.withBytes { $0.array() } }) { try await agent.token(name, ask) }
     }
 
-    public func list() async throws -> [CredentialSummary] { try agent.list() }
-    public func show(_ name: String) async throws -> CredentialSummary { try agent.show(name) }
+    public func list() async throws -> [CredentialView] { try agent.list() }
+    public func show(_ name: String) async throws -> CredentialView { try agent.show(name) }
 
-    public func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialSummary {
+    public func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialView {
         try await logged(.add, name) { try await agent.add(name, credential, verify: verify) }
     }
 
-    public func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialSummary {
+    public func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialView {
         try await logged(.rotate, name) { try await agent.rotate(name, rotation, verify: verify) }
     }
 
-    public func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialSummary {
+    public func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialView {
         try await logged(.login, name) { try await agent.logIn(name, with: grant) }
     }
 
@@ -48,7 +50,7 @@ public struct AuditedAgent: CredentialAgent {
         try await logged(.check, name) { try await agent.check(name) }
     }
 
-    public func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialSummary {
+    public func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialView {
         try await logged(.edit, name) { try await agent.edit(name, edit, verify: verify) }
     }
 

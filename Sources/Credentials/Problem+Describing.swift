@@ -18,7 +18,7 @@ extension Problem {
         case let error as KeySlotError: self.init(keySlot: error)
         case let error as TokenFailure: self.init(token: error, name)
         case let refusal as AuthorizationRefusal: self.init(authorization: refusal, name)
-        case let error as AgentError: self.init(agent: error, name)
+        case let error as CredentialError: self.init(agent: error, name)
         case let failure as AgentSocket.Failure: self.init(socket: failure)
         case is SodiumError: self = .outOfMemory
         case is CancellationError: self = .interrupted
@@ -318,7 +318,7 @@ extension Problem {
 // MARK: - Credentials and the agent
 
 extension Problem {
-    private init(agent error: AgentError, _ name: String?) {
+    private init(agent error: CredentialError, _ name: String?) {
         switch error {
         case .newerRecord(let name):
             self.init(
@@ -355,26 +355,5 @@ extension Problem {
                 "the agent did not answer as it should", hint: "is it of another version? claviger agent stop",
                 .unavailable)
         }
-    }
-
-    // What the agent refuses by itself.
-
-    static let agentLocked = Problem("the agent is locked", hint: .unlock, .agentLocked)
-    static let noSuchRequest = Problem("the agent knows no such request", .noSuchRequest)
-    static let badName = Problem("the name is not valid UTF-8 or not a name", .usage)
-    static let ownerOnly = Problem(
-        "only the agent's own user and root may do this", hint: "run it as that user", .ownerOnly)
-    static func denied(_ name: String) -> Problem {
-        Problem("no rule allows you to use \(quoted(name))", hint: .askForRule(plain(name)), .denied)
-    }
-    static func livesTooLong(longest: Int) -> Problem {
-        Problem("tokens of this credential live longer than the \(longest) s that you are allowed", .denied)
-    }
-    static let tooManyRequests = Problem(
-        "your processes ask too often", hint: "keep a token for as long as it is valid", .tooManyRequests)
-    static let otherVault = Problem(
-        "the agent serves another vault", hint: "leave --vault out, or name a key of that vault", .otherVault)
-    static func tooManyGuesses(seconds: Int) -> Problem {
-        Problem("the passphrase or key was wrong too often", hint: .tryAgain(after: seconds), .tooManyGuesses)
     }
 }

@@ -3,7 +3,7 @@ public import OAuth
 import TokenEngine
 
 /// A credential without its secrets: what may be shown, and sent to any caller that may know of it.
-public struct CredentialSummary: Sendable, Equatable, Codable {
+public struct CredentialView: Sendable, Equatable, Codable {
     public struct Token: Sendable, Equatable, Codable {
         /// Empty for the credential's own scopes.
         public var requestedScopes: [String]

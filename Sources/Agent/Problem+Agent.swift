@@ -1,0 +1,24 @@
+import AgentProtocol
+import Credentials
+
+/// What the agent refuses by itself.
+extension Problem {
+    static let agentLocked = Problem("the agent is locked", hint: .unlock, .agentLocked)
+    static let noSuchRequest = Problem("the agent knows no such request", .noSuchRequest)
+    static let badName = Problem("the name is not valid UTF-8 or not a name", .usage)
+    static let ownerOnly = Problem(
+        "only the agent's own user and root may do this", hint: "run it as that user", .ownerOnly)
+    static func denied(_ name: String) -> Problem {
+        Problem("no rule allows you to use \(PlainText.quoted(name))", hint: .askForRule(PlainText.of(name)), .denied)
+    }
+    static func livesTooLong(longest: Int) -> Problem {
+        Problem("tokens of this credential live longer than the \(longest) s that you are allowed", .denied)
+    }
+    static let tooManyRequests = Problem(
+        "your processes ask too often", hint: "keep a token for as long as it is valid", .tooManyRequests)
+    static let otherVault = Problem(
+        "the agent serves another vault", hint: "leave --vault out, or name a key of that vault", .otherVault)
+    static func tooManyGuesses(seconds: Int) -> Problem {
+        Problem("the passphrase or key was wrong too often", hint: .tryAgain(after: seconds), .tooManyGuesses)
+    }
+}

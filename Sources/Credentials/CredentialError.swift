@@ -1,0 +1,17 @@
+public import TokenEngine
+
+/// Why a credential stays as it is. The vault and the engine have errors of their own.
+public enum CredentialError: Error, Codable, Sendable {
+    /// The record holds what this version does not know.
+    case newerRecord(name: String)
+    /// The pair to rotate to is the one in use.
+    case samePair
+    /// Another process has changed the settings that an edit was based on.
+    case changedMeanwhile
+    case nothingStaged
+    case nothingToRollBack
+    /// The server says that a token which should be good is not active.
+    case inactive
+    /// The proof could not be made; the new pair is staged in the vault, the old one still in use.
+    case rotationUnfinished(cause: TokenFailure)
+}

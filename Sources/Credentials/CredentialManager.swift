@@ -1,0 +1,38 @@
+public import OAuth
+public import Sodium
+
+/// A credential to be stored.
+public struct NewCredential: Sendable {
+    public var provider: String?
+    public var settings: ClientSettings
+    public var client: ClientIdentity
+    /// A refresh token that a person already holds.
+    public var refreshToken: Secret?
+
+    public init(provider: String?, settings: ClientSettings, client: ClientIdentity, refreshToken: Secret? = nil) {
+        self.provider = provider
+        self.settings = settings
+        self.client = client
+        self.refreshToken = refreshToken
+    }
+}
+
+/// Everything that can be done with credentials, by whoever has the vault's key. Nothing here returns a client secret, a
+/// refresh token or a password, either.
+public protocol CredentialManager: TokenSource {
+    /// Stores a credential, after it has been proven by a token.
+    func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialView
+    /// Replaces the key pair: stage, prove, promote, in that order; the old pair is in use until the new one is proven.
+    func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialView
+    /// Stores what a person's login has brought, a code, exchanged for tokens.
+    func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialView
+    /// Asks for codes for a login on another device (RFC 8628 section 3.1).
+    func deviceCodes(_ name: String) async throws -> DeviceCodes
+    func revoke(_ name: String) async throws -> RevocationReport
+    /// Proves that a credential still works.
+    func check(_ name: String) async throws -> CheckResult
+    /// Changes what is not secret. Where that changes what is sent for a token, it is proven first.
+    func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialView
+    func rename(_ name: String, to newName: String) async throws
+    func remove(_ name: String) async throws
+}

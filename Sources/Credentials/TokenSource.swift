@@ -1,0 +1,11 @@
+public import TokenEngine
+
+/// What may be asked without the vault's key. The commands work the same with an agent and without.
+/// Nothing here returns a client secret, a refresh token or a password.
+public protocol TokenSource: Sendable {
+    /// A valid access token, cached or new.
+    func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken
+    /// Every credential that the caller may know of, in the order of the names.
+    func list() async throws -> [CredentialView]
+    func show(_ name: String) async throws -> CredentialView
+}
