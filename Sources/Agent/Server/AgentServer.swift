@@ -1,4 +1,4 @@
-import Credentials
+public import Credentials
 import FoundationEssentials
 public import HTTP
 public import TokenEngine
