@@ -59,6 +59,8 @@ extension TokenFormat {
 extension Date {
     /// Seconds since 1970; a fraction is dropped.
     public var wholeSeconds: Int { Int(timeIntervalSince1970.rounded(.down)) }
+    /// The same rounded up: what is left until another time is not overstated by it.
+    var nextWholeSecond: Int { Int(timeIntervalSince1970.rounded(.up)) }
 }
 
 /// Why an agent did not do what it was asked for, as it travels (RFC 9457).

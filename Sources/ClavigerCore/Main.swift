@@ -7,9 +7,10 @@ import Glibc
 enum Main {
     static func main() async {
         ProcessState.harden()
-        if CommandLine.arguments.dropFirst().elementsEqual([RefresherProcess.argument]) { await RefresherProcess.serve() }
         do {
-            var command = try Claviger.parseAsRoot(hoistVaultOptions(Array(CommandLine.arguments.dropFirst())))
+            let words = CommandLine.arguments.dropFirst()
+            if words.elementsEqual([RefresherProcess.argument]) { try await RefresherProcess.serve() }
+            var command = try Claviger.parseAsRoot(hoistVaultOptions(Array(words)))
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

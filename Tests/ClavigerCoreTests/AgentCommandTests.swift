@@ -333,7 +333,7 @@ struct AgentHome {
         #expect(await locked.refuses(75, "the agent at \(home.socket) does not answer"))
         #expect(ContinuousClock.now - start < .seconds(18))
         kill(pid, SIGCONT)
-        // It does then what it was asked to.
+        #expect(try await eventually { await home.run("lock").status == 0 })
         #expect(try await eventually { await home.run("token", "torq").refuses(77, "the agent is locked") })
         try await home.unlock()
         #expect(await home.run("token", "torq").output == token)

@@ -136,7 +136,7 @@ private struct Caller {
 @Suite(
     .enabled(if: Python.isThere, "make test makes the virtual environment that this needs"), .timeLimit(.minutes(60)))
 struct InterruptionTests {
-    @Test(.enabled(if: Pending.isTested), arguments: SpendingCommand.allCases, Interruption.allCases)
+    @Test(arguments: SpendingCommand.allCases, Interruption.allCases)
     func `no login is lost`(_ command: SpendingCommand, _ interruption: Interruption) async throws {
         let rotating = try await RotatingServer()
         var lost = 0
@@ -189,7 +189,7 @@ struct InterruptionTests {
 
     /// What even the refresher can't survive, the journal and the server's grace period do; for the code of a login there is
     /// no such thing (RFC 6749 section 4.1.2).
-    @Test(.enabled(if: Pending.isTested), arguments: SpendingCommand.allCases.filter { $0 != .login }, Moment.allCases)
+    @Test(arguments: SpendingCommand.allCases.filter { $0 != .login }, Moment.allCases)
     func `with a grace period the refresher may be killed, too`(_ command: SpendingCommand, _ moment: Moment) async throws {
         let rotating = try await RotatingServer(grace: 30)
         var lost = 0
@@ -218,7 +218,7 @@ struct InterruptionTests {
     }
 
     /// However long the server takes, it is asked once: a second request while the first runs is what reuse detection is for.
-    @Test(.enabled(if: Pending.isTested), arguments: [1, 25, Torture.slowestAnswer])
+    @Test(arguments: [1, 25, Torture.slowestAnswer])
     func `waits for a slow answer`(_ seconds: Int) async throws {
         let rotating = try await RotatingServer()
         let before = try await rotating.state()
@@ -234,7 +234,7 @@ struct InterruptionTests {
     }
 
     /// Somebody else who wants a token meanwhile waits for the same answer.
-    @Test(.enabled(if: Pending.isTested)) func `one that was interrupted and one that waits share the answer`() async throws {
+    @Test func `one that was interrupted and one that waits share the answer`() async throws {
         let rotating = try await RotatingServer()
         let before = try await rotating.state()
         try await rotating.fail(#"{"hold": true}"#)

@@ -24,7 +24,7 @@ struct LoginWithoutRefreshTokenTests {
         #expect(after.status == 0 && after.output == token, "\(after.errors)")
     }
 
-    @Test(.enabled(if: Pending.isTested)) func `survives token --rejected, which says that only a person can help`() async throws
+    @Test func `survives token --rejected, which says that only a person can help`() async throws
     {
         let (rotating, token) = try await loggedIn()
         let rejected = await rotating.run("token", "a", "--rejected")
@@ -38,7 +38,7 @@ struct LoginWithoutRefreshTokenTests {
         try await survives(rotating, token)
     }
 
-    @Test(.enabled(if: Pending.isTested)) func `survives a 401 under exec --proxy`() async throws {
+    @Test func `survives a 401 under exec --proxy`() async throws {
         let (rotating, token) = try await loggedIn()
         let edited = await rotating.run("edit", "a", "--api-url", rotating.server.address)
         try #require(edited.status == 0, "\(edited.errors)")
@@ -50,7 +50,7 @@ struct LoginWithoutRefreshTokenTests {
     }
 
     /// RFC 8693 section 2.2.2: a subject token that the server does not take is an invalid request.
-    @Test(.enabled(if: Pending.isTested)) func `survives an exchange that is answered with invalid_request`() async throws {
+    @Test func `survives an exchange that is answered with invalid_request`() async throws {
         let (rotating, token) = try await loggedIn()
         let added = await rotating.run(
             "add", "x", "--grant", "token-exchange", "--subject", "a", "--token-url", rotating.server.address + "/token",
@@ -61,27 +61,27 @@ struct LoginWithoutRefreshTokenTests {
         try await survives(rotating, token)
     }
 
-    @Test(.enabled(if: Pending.isTested)) func `survives edit --redirect-uri`() async throws {
+    @Test func `survives edit --redirect-uri`() async throws {
         let (rotating, token) = try await loggedIn()
         let edited = await rotating.run("edit", "a", "--redirect-uri", "http://127.0.0.1:8123/callback")
         #expect(edited.status == 0, "\(edited.errors)")
         try await survives(rotating, token)
     }
 
-    @Test(.enabled(if: Pending.isTested)) func `survives rotate --no-verify`() async throws {
+    @Test func `survives rotate --no-verify`() async throws {
         let (rotating, token) = try await loggedIn()
         let rotated = await rotating.run("rotate", "a", "--no-verify", "--secret-file", try await rotating.newSecret())
         #expect(rotated.status == 0, "\(rotated.errors)")
         try await survives(rotating, token)
     }
 
-    @Test(.enabled(if: Pending.isTested)) func `survives rotate, which can't prove the pair`() async throws {
+    @Test func `survives rotate, which can't prove the pair`() async throws {
         let (rotating, token) = try await loggedIn()
         _ = await rotating.run("rotate", "a", "--secret-file", try await rotating.newSecret())
         try await survives(rotating, token)
     }
 
-    @Test(.enabled(if: Pending.isTested)) func `is said to work by check`() async throws {
+    @Test func `is said to work by check`() async throws {
         let (rotating, token) = try await loggedIn()
         let checked = await rotating.run("check", "a")
         #expect(checked.status == 0, "\(checked.output) \(checked.errors)")
@@ -98,7 +98,7 @@ struct LoginWithoutRefreshTokenTests {
         try await survives(rotating, token)
     }
 
-    @Test(.enabled(if: Pending.isTested)) func `is ready in list and show`() async throws {
+    @Test func `is ready in list and show`() async throws {
         let (rotating, _) = try await loggedIn()
         #expect(await rotating.run("list").output.contains("ready"))
     }
@@ -110,7 +110,7 @@ struct LoginWithoutRefreshTokenTests {
     .timeLimit(.minutes(3)))
 struct EndedLoginTests {
     /// A refresh token belongs to its client (RFC 6749 section 6), so another client's pair is refused with `invalid_grant`.
-    @Test(.enabled(if: Pending.isTested)) func `rotate --rollback brings back a login that another client's pair has ended`()
+    @Test func `rotate --rollback brings back a login that another client's pair has ended`()
         async throws
     {
         let rotating = try await RotatingServer()
@@ -129,7 +129,6 @@ struct EndedLoginTests {
 
     /// RFC 6749 section 5.2 in the body of a 200, with the member that some servers always write.
     @Test(
-        .enabled(if: Pending.isTested),
         arguments: [#"{\"access_token\": null, \"error\": \"invalid_grant\"}"#, #"{\"error\": \"invalid_grant\"}"#])
     func `invalid_grant beside an access token that is null ends the login`(_ body: String) async throws {
         let rotating = try await RotatingServer()
@@ -140,7 +139,7 @@ struct EndedLoginTests {
     }
 
     /// They say "later", with whatever status: nothing has been refused.
-    @Test(.enabled(if: Pending.isTested), arguments: ["temporarily_unavailable", "server_error", "slow_down"], [200, 400])
+    @Test(arguments: ["temporarily_unavailable", "server_error", "slow_down"], [200, 400])
     func `an error that is for a while is waited for`(_ code: String, _ status: Int) async throws {
         let rotating = try await RotatingServer()
         try await rotating.fail(#"{"when": "before", "status": \#(status), "body": "{\"error\": \"\#(code)\"}"}"#)
@@ -152,7 +151,7 @@ struct EndedLoginTests {
     }
 
     /// One that lasts is reported as what it is: a server that fails, and a login that lives.
-    @Test(.enabled(if: Pending.isTested), arguments: ["temporarily_unavailable", "server_error", "slow_down"])
+    @Test(arguments: ["temporarily_unavailable", "server_error", "slow_down"])
     func `an error that is for a while ends nothing`(_ code: String) async throws {
         let rotating = try await RotatingServer()
         let fault = #"{"when": "before", "status": 400, "body": "{\"error\": \"\#(code)\"}"}"#
@@ -174,7 +173,7 @@ struct RevocationAnswerTests {
     }
 
     /// `invalid_token` says that it is dead, which is what was wanted.
-    @Test(.enabled(if: Pending.isTested)) func `a refresh token that is dead does not keep the access token from being sent`()
+    @Test func `a refresh token that is dead does not keep the access token from being sent`()
         async throws
     {
         let rotating = try await RotatingServer()
@@ -188,7 +187,7 @@ struct RevocationAnswerTests {
         #expect(await rotating.run("token", "a").refuses(77, "nobody is logged in"))
     }
 
-    @Test(.enabled(if: Pending.isTested), arguments: ["invalid_token", "invalid_grant"])
+    @Test(arguments: ["invalid_token", "invalid_grant"])
     func `an access token that died with the refresh token is forgotten`(_ code: String) async throws {
         let rotating = try await RotatingServer()
         try await rotating.fail(refusal("access_token", status: 400, #"{\"error\": \"\#(code)\"}"#))
@@ -198,7 +197,7 @@ struct RevocationAnswerTests {
     }
 
     /// RFC 7009 section 2.2.1: the server can't revoke tokens of this kind.
-    @Test(.enabled(if: Pending.isTested))
+    @Test
     func `an access token that can't be revoked is reported with its end, and not handed out`() async throws {
         let rotating = try await RotatingServer()
         try await rotating.fail(refusal("access_token", status: 400, #"{\"error\": \"unsupported_token_type\"}"#))
@@ -210,7 +209,6 @@ struct RevocationAnswerTests {
 
     /// Slack and others refuse with the status 200.
     @Test(
-        .enabled(if: Pending.isTested),
         arguments: [#"{\"ok\": false}"#, #"{\"ok\": false, \"error\": \"made_up\"}"#, #"{\"error\": \"invalid_client\"}"#])
     func `a refusal with the status 200 is none the less one`(_ body: String) async throws {
         let rotating = try await RotatingServer()
@@ -238,7 +236,7 @@ struct RevocationAnswerTests {
     .enabled(if: Python.isThere, "make test makes the virtual environment that this needs"),
     .timeLimit(.minutes(3)))
 struct RefusedPairTests {
-    @Test(.enabled(if: Pending.isTested), arguments: [false, true])
+    @Test(arguments: [false, true])
     func `a refused pair is not sent on every call`(_ isLogin: Bool) async throws {
         let rotating = try await RotatingServer(isLoggedIn: isLogin, isLogin ? [] : ["--grant", "client-credentials"])
         let regenerated = try await rotating.newSecret(endsOthers: true)

@@ -8,7 +8,7 @@ extension Handout {
         let text = format.text(
             .init(
                 text: String(decoding: token, as: UTF8.self), type: type, scope: scopes?.joined(separator: " "),
-                expires: expires.map(\.wholeSeconds)), of: name, at: now.wholeSeconds)
+                expires: expires.map(\.wholeSeconds)), of: name, at: now.nextWholeSecond)
         return Array(text.utf8)
     }
 }

@@ -76,6 +76,11 @@ struct StatusCommand: AsyncParsableCommand {
                     Need(
                         credential: name,
                         what: "a new key pair is not proven yet; claviger rotate \(Hint.shellWord(name)) --resume"))
+            case .refreshRefused:
+                needs.append(
+                    Need(
+                        credential: name,
+                        what: "the server refuses to renew the login and does not say why; claviger login \(Hint.shellWord(name))"))
             case .loginNeeded:
                 needs.append(Need(credential: name, what: "somebody has to log in; claviger login \(Hint.shellWord(name))"))
             }

@@ -16,13 +16,21 @@ struct CredentialReport {
         case ready
         case keyPairRefused = "key pair refused"
         case rotationUnfinished = "rotation unfinished"
+        case refreshRefused = "refresh refused"
         case loginNeeded = "login needed"
     }
 
     var readiness: Readiness {
         if summary.refusedSince != nil { return .keyPairRefused }
-        if summary.settings.grant.needsLogin, summary.loggedInSince == nil || summary.loginEnded != nil { return .loginNeeded }
+        if summary.settings.grant.needsLogin, !isLoggedIn { return .loginNeeded }
+        if summary.refreshRefusedSince != nil { return .refreshRefused }
         return summary.stagedKeyPairSince == nil ? .ready : .rotationUnfinished
+    }
+
+    /// A login without a refresh token is one for as long as its access token lives.
+    private var isLoggedIn: Bool {
+        if summary.loggedInSince != nil { return summary.loginEnded == nil }
+        return summary.tokens.contains { $0.expires.map { $0 > now } ?? true }
     }
 
     /// How long the token for the credential's own scopes lives.
@@ -64,6 +72,8 @@ struct CredentialReport {
             rows.append(("logged in since", age(date) + kind))
         }
         if let date = summary.loginEnded { rows.append(("login ended", age(date))) }
+        if let date = summary.refreshRefusedSince { rows.append(("refresh refused since", age(date))) }
+        for token in summary.tokens { if let date = token.rejected { rows.append(("token rejected by its API", age(date))) } }
         if let date = summary.refreshUnanswered { rows.append(("unanswered refresh", age(date))) }
         return rows
     }
@@ -88,9 +98,10 @@ extension CredentialReport: Encodable {
         var obtained: String
         var expires: String?
         var valid: Bool
+        var rejected: String?
 
         enum CodingKeys: String, CodingKey {
-            case scopes, obtained, expires, valid
+            case scopes, obtained, expires, valid, rejected
             case requestedScopes = "requested_scopes"
             case requestedAudiences = "requested_audiences"
             case tokenType = "token_type"
@@ -102,6 +113,7 @@ extension CredentialReport: Encodable {
             obtained = Report.time(token.obtained)
             expires = token.expires.map(Report.time)
             valid = token.expires.map { $0 > now } ?? true
+            rejected = token.rejected.map(Report.time)
         }
     }
 
@@ -117,7 +129,7 @@ extension CredentialReport: Encodable {
             ("key_pair_since", summary.keyPairSince), ("previous_key_pair_since", summary.previousKeyPairSince),
             ("staged_key_pair_since", summary.stagedKeyPairSince), ("refused_since", summary.refusedSince),
             ("logged_in_since", summary.loggedInSince), ("login_ended", summary.loginEnded),
-            ("refresh_unanswered", summary.refreshUnanswered),
+            ("refresh_unanswered", summary.refreshUnanswered), ("refresh_refused_since", summary.refreshRefusedSince),
         ] {
             try container.encodeIfPresent(date.map(Report.time), forKey: Member(name))
         }

@@ -1,4 +1,5 @@
 import Agent
+import AgentProtocol
 import Dispatch
 import Glibc
 import Linux
@@ -40,9 +41,13 @@ enum RefresherProcess {
     // MARK: Its own side
 
     /// Serves the command at the other end until it is gone and all work is done.
-    static func serve() async -> Never {
+    /// - Throws: a problem if it was started by hand.
+    static func serve() async throws -> Never {
+        guard fcntl(descriptor, F_GETFD) != -1 else {
+            throw Problem("claviger starts this by itself, when a login is renewed", .usage)
+        }
         // Who traces a process reads its memory: no key is asked for then.
-        guard ProcessHardening.tracer == 0 else { exit(ExitStatusOfRefresher.traced) }
+        guard ProcessHardening.tracer == 0 else { exit(ProblemCode.refused.exit) }
         try? await Session.withTransport { transport in
             let server = RefresherServer(
                 File(owning: descriptor, path: "the command's socket"), transport: transport, environment: Session.environment)
@@ -63,10 +68,5 @@ enum RefresherProcess {
             source.resume()
             return source
         }
-    }
-
-    private enum ExitStatusOfRefresher {
-        /// EX_NOPERM of sysexits(3).
-        static let traced: Int32 = 77
     }
 }

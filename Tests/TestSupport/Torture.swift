@@ -1,18 +1,15 @@
 import Foundation
 
-/// Tests of what the program does not do yet. Each is turned on by taking its `.enabled` away, together with the change that
-/// makes it pass.
-public enum Pending {
-    public static let isTested = ProcessInfo.processInfo.environment["CLAVIGER_TEST_INTERRUPTIONS"] != nil
-}
-
 /// How much of a test is run.
 public enum Torture {
     /// How often each case is run: `make torture` runs it a hundred times.
     public static let rounds = number("CLAVIGER_TEST_ROUNDS", 5)
 
+    /// Whether this is `make torture`, which may take its time.
+    public static let isLong = ProcessInfo.processInfo.environment["CLAVIGER_TORTURE_RECORD"] != nil
+
     /// How many seconds the slowest server takes.
-    public static let slowestAnswer = number("CLAVIGER_TEST_SLOWEST", 40)
+    public static let slowestAnswer = number("CLAVIGER_TEST_SLOWEST", 30)
 
     private static func number(_ variable: String, _ usual: Int) -> Int {
         ProcessInfo.processInfo.environment[variable].flatMap(Int.init) ?? usual
