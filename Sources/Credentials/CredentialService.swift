@@ -1,4 +1,4 @@
-import Access
+public import Access
 import FoundationEssentials
 public import OAuth
 import Sodium
@@ -8,20 +8,23 @@ public import Vault
 /// Everything that can be done with the credentials of an unlocked vault.
 public struct CredentialService: CredentialManager {
     let vault: UnlockedVault
+    let log: AuditLog
     package let store: FileStateStore
     package let driver: TokenDriver
     let endpoints: EndpointClient
     let clock: any WallClock
     let host: Host
 
+    /// - Parameter log: the vault's, whose head is sealed with every commit. What is done is recorded by `AuditedService`.
     public init(
-        vault: UnlockedVault, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
+        vault: UnlockedVault, log: AuditLog, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
         host: Host = .unnamed
     ) {
         self.vault = vault
+        self.log = log
         self.clock = clock
         self.host = host
-        store = FileStateStore(vault: vault)
+        store = FileStateStore(vault: vault, log: log)
         let clocks = ServerClocks()
         driver = TokenDriver(store: store, transport: transport, clock: clock, host: host, clocks: clocks)
         endpoints = EndpointClient(transport: transport, clock: clock, clocks: clocks)
@@ -76,7 +79,7 @@ public struct CredentialService: CredentialManager {
 
     private func store(_ name: String, _ credential: Credential) throws {
         let record = try CredentialRecord.record(credential)
-        try vault.update { try $0.add(name, record) }
+        try vault.update(sealing: log) { try $0.add(name, record) }
     }
 
     // MARK: Logging in
@@ -117,40 +120,42 @@ public struct CredentialService: CredentialManager {
         }
     }
 
+    /// The name, the settings of those that exchange its token, and its rules change in one commit.
     public func rename(_ name: String, to newName: String) async throws {
         try await driver.withClaim(name) { _ in
-            let exchanges = try list().filter { $0.settings.exchangesToken(of: name) }.map(\.name)
-            try vault.update { transaction in
-                for other in exchanges {
-                    var credential = try CredentialRecord.credential(transaction.record(other), name: other)
-                    credential.configuration.settings.renameExchanged(name, to: newName)
-                    try transaction.replace(other, with: CredentialRecord.record(credential))
-                }
+            try vault.update(sealing: log) { transaction in
+                try transaction.renameExchanged(name, to: newName)
                 try transaction.rename(name, to: newName)
-            }
-            // What was allowed of the old name is allowed of the new one, and of nothing that takes the old name later.
-            let policy = RuleStore(vault: vault)
-            if try policy.read().rules.contains(where: { $0.credential == name }) {
-                try policy.update { policy in
-                    for rule in policy.rules where rule.credential == name {
-                        policy.deny(name, rule.subject)
-                        var renamed = rule
-                        renamed.credential = newName
-                        policy.allow(renamed)
-                    }
-                }
+                try transaction.renameRules(of: name, to: newName)
             }
         }
     }
 
+    /// The credential goes in one commit with its rules.
     public func remove(_ name: String) async throws {
         try await driver.withClaim(name) { _ in
-            try vault.update { try $0.remove(name) }
-            // A credential that gets this name later is another: nobody is allowed anything of it.
-            let policy = RuleStore(vault: vault)
-            if try policy.read().rules.contains(where: { $0.credential == name }) {
-                try policy.update { $0.rules.removeAll { $0.credential == name } }
+            try vault.update(sealing: log) { transaction in
+                try transaction.remove(name)
+                try transaction.removeRules(of: name)
             }
+        }
+    }
+}
+
+extension VaultTransaction {
+    /// Gives the credentials that exchange another one's token its new name. A record of a newer version stays as it is: what
+    /// it says of others can't be read.
+    fileprivate mutating func renameExchanged(_ name: String, to newName: String) throws {
+        for other in names() {
+            var credential: Credential
+            do {
+                credential = try CredentialRecord.credential(record(other), name: other)
+            } catch CredentialError.newerRecord {
+                continue
+            }
+            guard credential.configuration.settings.exchangesToken(of: name) else { continue }
+            credential.configuration.settings.renameExchanged(name, to: newName)
+            try replace(other, with: CredentialRecord.record(credential))
         }
     }
 }
