@@ -25,6 +25,7 @@ final class StillClock: WallClock {
 /// Grants a token for everything, and counts.
 final class GrantingServer: HTTPTransport {
     private let state = Mutex((requests: 0, refusal: EndpointAnswer?.none))
+    private let atOnce = Mutex((now: 0, most: 0))
     let lifetime: Int
     let delay: Duration
 
@@ -34,6 +35,8 @@ final class GrantingServer: HTTPTransport {
     }
 
     var requests: Int { state.withLock { $0.requests } }
+    /// How many requests it had to work on at the same time.
+    var mostAtOnce: Int { atOnce.withLock { $0.most } }
 
     /// What it says instead from now on; nil for tokens again.
     func refuse(_ status: Int?, _ body: String = "{}") {
@@ -46,6 +49,8 @@ final class GrantingServer: HTTPTransport {
             return (state.requests, state.refusal)
         }
         if let refusal { return refusal }
+        atOnce.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+        defer { atOnce.withLock { $0.now -= 1 } }
         if delay > .zero { try? await Task.sleep(for: delay) }
         let body = #"{"access_token":"made-up-token-\#(number)","expires_in":\#(lifetime),"scope":"read"}"#
         return EndpointAnswer(status: 200, body: Array(body.utf8))
@@ -92,6 +97,16 @@ final class AgentFixture: Sendable {
         let settings = ClientSettings(clientAuthentication: .post, tokenURL: try EndpointURL("https://example.com/token"))
         return NewCredential(
             provider: nil, settings: settings, client: ClientIdentity(id: "id", secret: try Secret(utf8: "made-up-secret")))
+    }
+
+    /// More credentials, in one commit.
+    func addAll(_ names: [String]) throws {
+        let new = try Self.credential()
+        let now = clock.now()
+        let configuration = CredentialConfiguration(
+            provider: nil, settings: new.settings, keyPair: KeyPair(client: new.client, since: now))
+        let record = try CredentialRecord.record(Credential(configuration, TokenState()))
+        try vault.update { for name in names { try $0.add(name, record) } }
     }
 
     var client: AgentClient { AgentClient(socket: socket) }

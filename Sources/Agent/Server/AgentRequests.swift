@@ -147,7 +147,7 @@ struct AgentRequests: Sendable {
             return .now(try json(try open.agent.show(name)))
         case ("GET", "v1", "status", 2):
             var status = vault.status
-            if Authorizer.mayManage(caller) { status.failures = (try? vault.opened(isUse: false))?.refresher.failures }
+            if Authorizer.mayManage(caller) { status.failures = (try? vault.opened(isUse: false))?.renewals.failures }
             return .now(try json(status))
         case ("POST", "v1", "lock", 2):
             return try lock(caller) {}
