@@ -59,7 +59,8 @@ struct AgentRequests: Sendable {
                 switch try outcome.get() {
                 case .now(let answer): return .now(answer)
                 case .logged(_, _, let answer) where try isWritten.get(): return .now(try answer())
-                case .logged, .later: return .later { await settled(outcome, request) }
+                case .logged, .later:
+                    return .later(reports: request.header("Claviger-Interim") == "102") { await settled(outcome, request) }
                 }
             } catch {
                 return .now(problem(error, request))
