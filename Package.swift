@@ -181,7 +181,7 @@ let package = Package(
             name: "AgentTests",
             dependencies: [
                 "Agent", "Credentials", "AgentProtocol", "Access", "HTTP", "Vault", "TokenEngine", "OAuth", "Sodium",
-                "TestSupport",
+                "Linux", "TestSupport",
             ],
             swiftSettings: house),
         .testTarget(

@@ -1,4 +1,4 @@
-import AgentProtocol
+public import AgentProtocol
 import Credentials
 
 /// What the agent refuses by itself.
@@ -21,4 +21,19 @@ extension Problem {
     static func tooManyGuesses(seconds: Int) -> Problem {
         Problem("the passphrase or key was wrong too often", hint: .tryAgain(after: seconds), .tooManyGuesses)
     }
+}
+
+/// What the refresher, and the command that it works for, refuse by themselves.
+extension Problem {
+    /// Nothing was sent: the same again is safe.
+    public static let refresherNotStarted = Problem(
+        "the process that finishes what was begun could not be started", hint: "nothing was sent; try again", .tryAgain)
+    static let refresherEnded = Problem(
+        "the process that finishes what was begun has ended before it answered",
+        hint: "try again; what it has stored is not lost", .tryAgain)
+    static let refresherIsEnding = Problem(
+        "the process that finishes what was begun was told to end, and begins nothing more", hint: "try again", .tryAgain)
+    static let lockedMeanwhile = Problem(
+        "claviger lock has been run meanwhile, and no token is handed out",
+        hint: "what was acquired is stored; run the command again", .agentLocked)
 }

@@ -86,12 +86,4 @@ public enum ProblemCode: CaseIterable, Sendable {
         self =
             named ?? all.first { $0.exit == exit && $0.status == status } ?? all.first { $0.exit == exit } ?? .internalError
     }
-
-    /// Whether trying again does not help until a person has done something.
-    public var needsPerson: Bool {
-        switch self {
-        case .clientRefused, .requestRefused, .loginRequired, .loginRefused, .ownedElsewhere: true
-        default: false
-        }
-    }
 }

@@ -25,6 +25,7 @@ final class StillClock: WallClock {
 /// Grants a token for everything, and counts.
 final class GrantingServer: HTTPTransport {
     private let state = Mutex((requests: 0, refusal: EndpointAnswer?.none))
+    private let atOnce = Mutex((now: 0, most: 0))
     let lifetime: Int
     let delay: Duration
 
@@ -34,6 +35,8 @@ final class GrantingServer: HTTPTransport {
     }
 
     var requests: Int { state.withLock { $0.requests } }
+    /// How many requests it had to work on at the same time.
+    var mostAtOnce: Int { atOnce.withLock { $0.most } }
 
     /// What it says instead from now on; nil for tokens again.
     func refuse(_ status: Int?, _ body: String = "{}") {
@@ -46,6 +49,8 @@ final class GrantingServer: HTTPTransport {
             return (state.requests, state.refusal)
         }
         if let refusal { return refusal }
+        atOnce.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+        defer { atOnce.withLock { $0.now -= 1 } }
         if delay > .zero { try? await Task.sleep(for: delay) }
         let body = #"{"access_token":"made-up-token-\#(number)","expires_in":\#(lifetime),"scope":"read"}"#
         return EndpointAnswer(status: 200, body: Array(body.utf8))
@@ -92,6 +97,16 @@ final class AgentFixture: Sendable {
         let settings = ClientSettings(clientAuthentication: .post, tokenURL: try EndpointURL("https://example.com/token"))
         return NewCredential(
             provider: nil, settings: settings, client: ClientIdentity(id: "id", secret: try Secret(utf8: "made-up-secret")))
+    }
+
+    /// More credentials, in one commit.
+    func addAll(_ names: [String]) throws {
+        let new = try Self.credential()
+        let now = clock.now()
+        let configuration = CredentialConfiguration(
+            provider: nil, settings: new.settings, keyPair: KeyPair(client: new.client, since: now))
+        let record = try CredentialRecord.record(Credential(configuration, TokenState()))
+        try vault.update { for name in names { try $0.add(name, record) } }
     }
 
     var client: AgentClient { AgentClient(socket: socket) }
@@ -221,6 +236,26 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
 }
 
 @Suite(.timeLimit(.minutes(3))) struct AgentServerTests {
+    /// While a server takes its time, the agent says so to whoever can read it: a client that gives up sooner waits on.
+    @Test func `a slow answer is announced to those who ask for it`() async throws {
+        let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(2500)))
+        let patient = AgentSocket(path: fixture.socket.path, patience: 2.2)
+        let answer = await offThePool { Result { try patient.send(.token("a")) } }
+        #expect(try answer.get().status == 200)
+        async let silent = fixture.raw(Array("GET /v1/tokens/a?fresh=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
+        let old = "GET /v1/tokens/b HTTP/1.0\r\nHost: a\r\nClaviger-Interim: 102\r\n\r\n"
+        #expect(await fixture.raw(Array(old.utf8)).hasPrefix("HTTP/1.1 200 "))
+        #expect(await silent.hasPrefix("HTTP/1.1 200 "))
+    }
+
+    @Test func `an answer that is there at once is announced by nothing`() async throws {
+        let fixture = try await AgentFixture()
+        let request = Array("GET /v1/tokens/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nClaviger-Interim: 102\r\n\r\n".utf8)
+        let first = await fixture.raw(request)
+        #expect(first.hasPrefix("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 "), "\(first)")
+        #expect(await fixture.raw(request).hasPrefix("HTTP/1.1 200 "))
+    }
+
     @Test func aTokenComesInTheFormThatIsAskedFor() async throws {
         let fixture = try await AgentFixture()
         #expect(try await fixture.ask("GET", "/v1/tokens/a", headers: ["Accept: text/plain"]) == (200, "made-up-token-1"))
@@ -671,7 +706,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
             let peer = ConnectionPeer.process(PeerProcess(uid: uid, gid: 1, pid: 1))
             switch requests.replies(to: [ServerRequest(method: "GET", target: "/v1/tokens/a", peer: peer)])[0] {
             case .now(let answer): return answer.status
-            case .later(let work): return await work().status
+            case .later(_, let work): return await work().status
             }
         }
         for _ in 0..<2000 { #expect(await ask(stranger) == 403) }

@@ -9,11 +9,12 @@ import Testing
 
     /// The states of the table, `answering` with what note 3 tells apart.
     enum Phase: CaseIterable {
-        case reading, readingUnread, answering, queued, delayed, last, draining, drainingHalfClosed, closed
+        case reading, readingUnread, answering, queued, delayed, delayedUnread, last, draining, drainingHalfClosed, closed
     }
 
     enum Event: CaseIterable {
-        case received, receivedLast, refused, inputClosed, delayed, answered, flushed, readRequested, writable, notWritable, ended
+        case received, receivedLast, refused, inputClosed, delayed, working, answered, flushed, readRequested, writable,
+            notWritable, ended
     }
 
     /// How a connection comes into a state.
@@ -26,6 +27,8 @@ import Testing
         case .answering: handle(.received(.request("1"), isLast: false))
         case .queued: handle(.received(.request("1"), isLast: false), .received(.request("2"), isLast: false), .readRequested)
         case .delayed: handle(.received(.request("1"), isLast: false), .delayed, .readRequested)
+        case .delayedUnread:
+            handle(.received(.request("1"), isLast: false), .delayed, .writable(false), .readRequested)
         case .last: handle(.received(.request("1"), isLast: true), .readRequested)
         case .draining: handle(.received(.request("1"), isLast: true), .answered, .readRequested)
         case .drainingHalfClosed: handle(.inputClosed)
@@ -41,6 +44,7 @@ import Testing
         case .refused: .received(.refused(.malformed), isLast: true)
         case .inputClosed: .inputClosed
         case .delayed: .delayed
+        case .working: .working
         case .answered: .answered
         case .flushed: .flushed
         case .readRequested: .readRequested
@@ -59,7 +63,10 @@ import Testing
         case (.reading, .inputClosed), (.readingUnread, .inputClosed): Actions(awaitFlush: true)
         case (.reading, .readRequested), (.answering, .readRequested): Actions(read: true)
         case (.readingUnread, .writable): Actions(read: true)
-        case (.answering, .delayed), (.queued, .delayed), (.delayed, .delayed), (.last, .delayed): Actions(deadline: .suspended)
+        case (.answering, .delayed), (.queued, .delayed), (.delayed, .delayed), (.delayedUnread, .delayed), (.last, .delayed):
+            Actions(deadline: .suspended)
+        case (.delayed, .working): Actions(write: .interim)
+        case (.delayedUnread, .answered): Actions(deadline: .idle, write: .reply)
         case (.answering, .answered): Actions(deadline: .idle, write: .reply)
         case (.queued, .answered): Actions(deadline: .idle, write: .reply, begin: .request("2"), read: true)
         case (.delayed, .answered): Actions(deadline: .idle, write: .reply, read: true)
@@ -121,7 +128,7 @@ import Testing
         #expect(state.handle(.flushed) == Actions(close: .all))
     }
 
-    @Test(arguments: [Phase.queued, .delayed, .last, .draining, .drainingHalfClosed, .closed, .readingUnread])
+    @Test(arguments: [Phase.queued, .delayed, .delayedUnread, .last, .draining, .drainingHalfClosed, .closed, .readingUnread])
     func `a read is held while its requests would only fill the memory`(_ phase: Phase) {
         var state = state(phase)
         #expect(!state.handle(.readRequested).read)

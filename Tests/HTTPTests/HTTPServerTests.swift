@@ -151,6 +151,30 @@ import Testing
         #expect(answer.components(separatedBy: "<").dropFirst().map { String($0.prefix(6)) } == ["/slow>", "/fast>"])
     }
 
+    @Test func `a reply that takes its time is announced at once and every two seconds`() async throws {
+        let server = HTTPServer(bodyLimit: 0) { requests in
+            requests.map { request in
+                .later(reports: request.target != "/silent") {
+                    try? await Task.sleep(for: .milliseconds(2200))
+                    return ServerResponse(status: 200, headers: [], body: Array("done".utf8))
+                }
+            }
+        }
+        @Sendable func request(_ target: String, _ version: String = "1.1") -> String {
+            "GET \(target) HTTP/\(version)\r\nHost: a\r\nConnection: close\r\n\r\n"
+        }
+        let answers = try await serving(server, on: .loopback("127.0.0.1", port: 0)) { port in
+            async let told = exchange(connectLoopback(port!), request("/told"))
+            async let silent = exchange(connectLoopback(port!), request("/silent"))
+            async let old = exchange(connectLoopback(port!), request("/told", "1.0"))
+            return await [told, silent, old]
+        }
+        let interim = "HTTP/1.1 102 Processing\r\n\r\n"
+        #expect(answers[0].hasPrefix(interim + interim + "HTTP/1.1 200 OK\r\n"), "\(answers[0])")
+        #expect(answers.dropFirst().allSatisfy { $0.hasPrefix("HTTP/1.1 200 OK\r\n") })
+        #expect(answers.allSatisfy { $0.hasSuffix("\r\n\r\ndone") })
+    }
+
     /// Cancelled in the middle of a request, and of a stream: nothing hangs, nothing traps.
     @Test(arguments: [false, true])
     func `ends with its connections, whatever they are doing`(_ isStreaming: Bool) async throws {

@@ -15,6 +15,8 @@ public final class DetachedAgent: CredentialManager {
         public var vault: UnlockedVault
         /// The vault's absolute path.
         public var path: String
+        /// Where refreshers register: the folder of this user's agent's socket.
+        public var runtimeFolder: String?
         public var stateFolder: String?
         public var acceptsOlder: Bool
         public var uid: UInt32
@@ -25,9 +27,10 @@ public final class DetachedAgent: CredentialManager {
         public var waitsForEnd: Bool
 
         public init(
-            vault: UnlockedVault, path: String, stateFolder: String?, acceptsOlder: Bool, uid: UInt32, pid: Int32,
-            program: String?, reason: String?, waitsForEnd: Bool
+            vault: UnlockedVault, path: String, runtimeFolder: String?, stateFolder: String?, acceptsOlder: Bool, uid: UInt32,
+            pid: Int32, program: String?, reason: String?, waitsForEnd: Bool
         ) {
+            self.runtimeFolder = runtimeFolder
             (self.vault, self.path, self.stateFolder, self.acceptsOlder) = (vault, path, stateFolder, acceptsOlder)
             (self.uid, self.pid, self.program, self.reason) = (uid, pid, program, reason)
             self.waitsForEnd = waitsForEnd
@@ -146,8 +149,8 @@ public final class DetachedAgent: CredentialManager {
         try await connection.waitUntilReady()
         let open = OpenVault(
             path: command.path, keys: SecretDocument(try command.vault.handOver().bytes), seen: command.vault.generation,
-            stateFolder: command.stateFolder, acceptsOlder: command.acceptsOlder, uid: command.uid, pid: command.pid,
-            program: command.program, reason: command.reason)
+            runtimeFolder: command.runtimeFolder, stateFolder: command.stateFolder, acceptsOlder: command.acceptsOlder,
+            uid: command.uid, pid: command.pid, program: command.program, reason: command.reason)
         _ = try await connection.ask(.open(open))
         return connection
     }

@@ -1,4 +1,4 @@
-public import AgentProtocol
+import AgentProtocol
 import Dispatch
 import Glibc
 public import Linux
@@ -88,13 +88,4 @@ final class RefresherConnection: Sendable {
         socket.finish()
         while waits, !state.withLock({ $0.hasEnded }) { usleep(1000) }
     }
-}
-
-extension Problem {
-    /// Nothing was sent: the same again is safe.
-    public static let refresherNotStarted = Problem(
-        "the process that finishes what was begun could not be started", hint: "nothing was sent; try again", .tryAgain)
-    static let refresherEnded = Problem(
-        "the process that finishes what was begun has ended before it answered",
-        hint: "try again; what it has stored is not lost", .tryAgain)
 }

@@ -77,6 +77,8 @@ struct OpenVault: Codable {
     var keys: SecretDocument
     /// The generation that the command has read.
     var seen: UInt64
+    /// Where refreshers register; nil where there is no home.
+    var runtimeFolder: String?
     /// Where generations and the machine's id are kept; nil where there is no home.
     var stateFolder: String?
     /// Whether the generations in there may be newer: the person has said so.

@@ -59,7 +59,8 @@ struct AgentRequests: Sendable {
                 switch try outcome.get() {
                 case .now(let answer): return .now(answer)
                 case .logged(_, _, let answer) where try isWritten.get(): return .now(try answer())
-                case .logged, .later: return .later { await settled(outcome, request) }
+                case .logged, .later:
+                    return .later(reports: request.header("Claviger-Interim") == "102") { await settled(outcome, request) }
                 }
             } catch {
                 return .now(problem(error, request))
@@ -147,7 +148,7 @@ struct AgentRequests: Sendable {
             return .now(try json(try open.agent.show(name)))
         case ("GET", "v1", "status", 2):
             var status = vault.status
-            if Authorizer.mayManage(caller) { status.failures = (try? vault.opened(isUse: false))?.refresher.failures }
+            if Authorizer.mayManage(caller) { status.failures = (try? vault.opened(isUse: false))?.renewals.failures }
             return .now(try json(status))
         case ("POST", "v1", "lock", 2):
             return try lock(caller) {}

@@ -62,15 +62,15 @@ public final class AgentServer: Sendable {
     private func keepFresh() async {
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
-                try? await clock.sleep(seconds: 1)
+                try? await clock.sleep(seconds: (try? vault.opened(isUse: false))?.renewals.pause ?? 1)
                 group.addTask { await self.refresh() }
             }
         }
     }
 
-    /// Renews what is due now, and returns when that is done.
+    /// Renews what is due, and returns when that is done.
     func refresh() async {
-        await (try? vault.opened(isUse: false))?.refresher.run()
+        await (try? vault.opened(isUse: false))?.renewals.run()
     }
 
     private func lockWhenDue() async {

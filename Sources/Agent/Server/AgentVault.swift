@@ -17,7 +17,7 @@ final class AgentVault: Sendable {
         let agent: CredentialService
         let cache: TokenCache
         let log: AuditLog
-        let refresher: Refresher
+        let renewals: RenewalSchedule
 
         init(
             vault: UnlockedVault, logPath: String, transport: any HTTPTransport, host: Host, clock: any WallClock,
@@ -28,7 +28,7 @@ final class AgentVault: Sendable {
             policies = Mutex((0, Policy()))
             log = AuditLog(vault: vault, path: logPath)
             agent = CredentialService(vault: vault, log: log, transport: transport, clock: clock, host: host)
-            refresher = Refresher(
+            renewals = RenewalSchedule(
                 agent: agent, cache: cache, vault: vault, log: log, clock: clock, settings: refresh)
         }
 

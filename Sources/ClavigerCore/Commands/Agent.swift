@@ -58,9 +58,13 @@ struct AgentCommand: AsyncParsableCommand {
     struct Stop: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Lock the agent's vault and end the agent.")
 
+        @OptionGroup var finishing: FinishingOptions
+
         func run() async throws {
-            try await Session.agent().shutDown()
-            Terminal.note("the agent has ended")
+            try await FinishingRefreshers.lock(waits: finishing.wait) {
+                try await Session.agent().shutDown()
+                Terminal.note("the agent has ended")
+            }
         }
     }
 }

@@ -2,10 +2,17 @@ import Agent
 import ArgumentParser
 
 struct Lock: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Lock the agent's vault: its keys are wiped from memory.")
+    static let configuration = CommandConfiguration(
+        abstract: "Lock the agent's vault: its keys are wiped from memory.",
+        discussion:
+            "A refresh that a command has begun without the agent is finished and stored, and its token is not handed out.")
+
+    @OptionGroup var finishing: FinishingOptions
 
     func run() async throws {
-        try await Session.agent().lock()
-        Terminal.note("locked")
+        try await FinishingRefreshers.lock(waits: finishing.wait) {
+            try await Session.agent().lock()
+            Terminal.note("locked")
+        }
     }
 }

@@ -5,6 +5,7 @@ import AgentProtocol
 import FoundationEssentials
 import Glibc
 import HTTP
+import Linux
 import OAuth
 import TokenEngine
 import Vault
@@ -66,8 +67,9 @@ struct Session {
             let service = CredentialService(vault: vault, log: log, transport: transport, host: Self.host)
             let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
             let command = DetachedAgent.Command(
-                vault: vault, path: path, stateFolder: Locations.state, acceptsOlder: options.acceptOlderVault, uid: getuid(),
-                pid: getpid(), program: program, reason: reason, waitsForEnd: getpid() == 1)
+                vault: vault, path: path, runtimeFolder: Locations.socket.map(Path.folder), stateFolder: Locations.state,
+                acceptsOlder: options.acceptOlderVault, uid: getuid(), pid: getpid(), program: program, reason: reason,
+                waitsForEnd: getpid() == 1)
             let local = AuditedService(service, log: log, caller: command.caller, reason: reason)
             return try await body(DetachedAgent(local, service, command: command) { try RefresherProcess.start() })
         }

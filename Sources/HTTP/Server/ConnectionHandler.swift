@@ -13,6 +13,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// How long a client may take to close a connection that is over.
     private static let closeTimeout = TimeAmount.seconds(1)
+    /// How often a client learns that its reply is being worked on.
+    private static let reportInterval = TimeAmount.seconds(2)
 
     private let peer: ConnectionPeer
     private let batcher: RequestBatcher
@@ -25,6 +27,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var incoming: (request: ServerRequest, isLast: Bool)?
     /// Whether the present reply is to a HEAD and has no body (RFC 9110 section 9.3.2).
     private var omitsBody = false
+    /// Whether it may have interim replies before it.
+    private var takesInterimReplies = false
+    /// The next report that it is being worked on.
+    private var nextReport: Scheduled<Void>?
     private var lastWrite: EventLoopFuture<Void>?
 
     init(_ peer: ConnectionPeer, _ batcher: RequestBatcher, _ connections: Connections, _ deadline: IdleDeadline, bodyLimit: Int)
@@ -40,6 +46,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         _ = state.handle(.ended)
+        nextReport?.cancel()
         self.context = nil
     }
 
@@ -93,12 +100,21 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func take(_ reply: ServerReply) {
         switch reply {
         case .now(let response): perform(.answered, response)
-        case .later(let work): wait(for: work)
+        case .later(let reports, let work):
+            perform(.delayed)
+            if reports, takesInterimReplies { report() }
+            wait(for: work)
         }
     }
 
+    /// Tells the client that its reply is being worked on, now and again until it is there.
+    private func report() {
+        perform(.working)
+        guard let context, !state.isClosed else { return }
+        nextReport = context.eventLoop.assumeIsolated().scheduleTask(in: Self.reportInterval) { self.report() }
+    }
+
     private func wait(for work: @escaping @Sendable () async -> ServerResponse) {
-        perform(.delayed)
         guard let context, !state.isClosed else { return }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let isServed = connections.serve {
@@ -121,7 +137,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .closeTimeout: deadline.restart(Self.closeTimeout)
         case nil: break
         }
-        if let kind = actions.write, let response { write(response, isLast: kind == .lastReply, context) }
+        switch actions.write {
+        case .interim: writeInterim(context)
+        case .reply: if let response { write(response, isLast: false, context) }
+        case .lastReply: if let response { write(response, isLast: true, context) }
+        case nil: break
+        }
         if let incoming = actions.begin { begin(incoming) }
         if actions.read { context.read() }
         if actions.awaitFlush { reportFlush() }
@@ -136,6 +157,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch incoming {
         case .request(let request):
             omitsBody = request.method == "HEAD"
+            takesInterimReplies = request.takesInterimReplies
             batcher.add(request, of: self)
         case .refused(let refusal):
             omitsBody = false
@@ -143,7 +165,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
+    private func writeInterim(_ context: ChannelHandlerContext) {
+        context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .processing))), promise: nil)
+    }
+
     private func write(_ response: ServerResponse, isLast: Bool, _ context: ChannelHandlerContext) {
+        nextReport?.cancel()
+        nextReport = nil
         var headers = HTTPHeaders()
         headers.reserveCapacity(response.headers.count + 2)
         for (name, value) in response.headers { headers.add(name: name, value: value) }

@@ -11,6 +11,7 @@ import NIOCore
 /// | `received`      | begin; → `answering`        | queue, unless the last one has come  | ignore                  | ignore   |
 /// | `inputClosed`   | await flush; → `draining`   | note that the last one has come      | note                    | ignore   |
 /// | `delayed`       | ignore                      | suspend the idle deadline            | ignore                  | ignore   |
+/// | `working`       | ignore                      | write an interim reply, if (4)       | ignore                  | ignore   |
 /// | `answered`      | ignore                      | write, restart the deadline, then (1)| ignore                  | ignore   |
 /// | `flushed`       | ignore                      | ignore                               | close (2)               | ignore   |
 /// | `readRequested` | read if writable, else hold | the same, if (3)                     | hold                    | hold     |
@@ -23,6 +24,7 @@ import NIOCore
 ///    nothing more comes and closes first, which costs it no wait for this thread. Else all of it.
 /// 3. Nothing is read while a reply is delayed, requests wait in the queue, or the last one has come: a client must not
 ///    be able to fill the server's memory with requests.
+/// 4. The reply is delayed, and the client reads what it is sent.
 struct ConnectionState<Request> {
     /// What has come whole.
     enum Incoming {
@@ -41,6 +43,8 @@ struct ConnectionState<Request> {
         case inputClosed
         /// The reply to the present request takes its time.
         case delayed
+        /// The client is to be told that its reply is being worked on.
+        case working
         /// The reply to the present request is there.
         case answered
         /// All that was written has gone to the kernel.
@@ -56,7 +60,7 @@ struct ConnectionState<Request> {
     /// What to do, in this order. A fixed set of members, not an array: this is made several times for each request.
     struct Actions {
         var deadline: Deadline?
-        /// Write the reply that is there.
+        /// Write an interim reply, or the reply that is there.
         var write: Write?
         /// Have this request answered.
         var begin: Incoming?
@@ -67,8 +71,9 @@ struct ConnectionState<Request> {
     }
 
     enum Deadline: Equatable { case idle, suspended, closeTimeout }
-    /// The last reply of a connection says `Connection: close`.
-    enum Write: Equatable { case reply, lastReply }
+    /// The last reply of a connection says `Connection: close`. An interim one (RFC 9110 section 15.2) says nothing but that
+    /// another comes.
+    enum Write: Equatable { case interim, reply, lastReply }
     enum Close: Equatable { case output, all }
 
     private enum Phase {
@@ -93,6 +98,7 @@ struct ConnectionState<Request> {
         case .received(let incoming, let isLast): received(incoming, isLast)
         case .inputClosed: inputClosed()
         case .delayed: delayed()
+        case .working: working()
         case .answered: answered()
         case .flushed: flushed()
         case .readRequested: readRequested()
@@ -141,6 +147,11 @@ struct ConnectionState<Request> {
         guard case .answering(_, let isLast) = phase else { return Actions() }
         phase = .answering(isDelayed: true, isLast: isLast)
         return Actions(deadline: .suspended)
+    }
+
+    private func working() -> Actions {
+        guard case .answering(isDelayed: true, _) = phase, isWritable else { return Actions() }
+        return Actions(write: .interim)
     }
 
     private mutating func answered() -> Actions {

@@ -8,12 +8,15 @@ public struct ServerRequest: Sendable {
     public let target: String
     public internal(set) var body: [UInt8]
     public let peer: ConnectionPeer
+    /// Whether the client can read an interim reply: HTTP/1.0 has none (RFC 9110 section 15.2).
+    let takesInterimReplies: Bool
     private let headers: HTTPHeaders
 
     init(_ head: HTTPRequestHead, bodyLength: Int, peer: ConnectionPeer) {
         method = head.method.rawValue
         target = head.uri
         headers = head.headers
+        takesInterimReplies = (head.version.major, head.version.minor) >= (1, 1)
         self.peer = peer
         body = []
         // All of it at once: a body may hold a passphrase, and an array that grows leaves copies behind.
@@ -29,6 +32,7 @@ public struct ServerRequest: Sendable {
         self.headers = HTTPHeaders(headers)
         self.body = body
         self.peer = peer
+        takesInterimReplies = true
     }
 
     /// The first value of a header field, by its name in any case.
@@ -52,7 +56,9 @@ public struct ServerResponse: Sendable {
 /// The answer to a request, or the work that leads to one.
 public enum ServerReply: Sendable {
     case now(ServerResponse)
-    case later(@Sendable () async -> ServerResponse)
+    /// - Parameter reports: whether the client is told at once, and every two seconds, that it is being worked on
+    ///   (`102 Processing`, RFC 2518 section 10.1). Some clients take every interim reply but 100 for the reply.
+    case later(reports: Bool = false, @Sendable () async -> ServerResponse)
 }
 
 extension ServerResponse {

@@ -10,7 +10,7 @@ import Vault
 @testable import Agent
 @testable import Credentials
 
-@Suite(.timeLimit(.minutes(2))) struct RefresherTests {
+@Suite(.timeLimit(.minutes(2))) struct RenewalScheduleTests {
     /// What an agent told of, one after the other.
     private final class Reports: Sendable {
         private let all = Mutex<[String]>([])
@@ -69,12 +69,46 @@ import Vault
         #expect(await renewed() == 40)
     }
 
-    @Test func noMoreServersAreAskedAtOnceThanMayBe() async throws {
-        let fixture = try await AgentFixture()
+    @Test func `all that is due is renewed, over a few connections to the server`() async throws {
+        let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(20)))
         try await askForForty(fixture)
         fixture.clock.advance(3600 * 0.89)
         await fixture.agent.refresh()
-        #expect(fixture.server.requests == 40 + Refresher.width)
+        #expect(fixture.server.requests == 80)
+        #expect(fixture.server.mostAtOnce == RenewalPlans.connections)
+    }
+
+    /// The whole way, with a vault and its commits: nobody waits for a server, and no token ends.
+    @Test func `three hundred tokens of a minute are valid at every moment`() async throws {
+        var settings = RefreshSettings()
+        settings.keepsAllFresh = true
+        let fixture = try await AgentFixture(server: GrantingServer(lifetime: 60), refresh: settings)
+        let names = (0..<300).map { "c\($0)" }
+        try fixture.addAll(names)
+        // Two minutes, half a second at a time.
+        for step in 0..<240 {
+            await fixture.agent.refresh()
+            if step % 10 == 0 {
+                let before = fixture.server.requests
+                for name in names { _ = try await token(fixture, name) }
+                #expect(fixture.server.requests == before, "after \(Double(step) / 2) s")
+            }
+            fixture.clock.advance(0.5)
+        }
+    }
+
+    @Test func `a failure's remedy says how long the next try is put off`() {
+        func pause(_ failure: TokenFailure, left: Double = 100) -> Double { RenewalSchedule.pause(after: failure, left: left) }
+        #expect(pause(.keyPairRefused) == 3600)
+        #expect(pause(.loginNeeded(.never)) == 3600)
+        #expect(pause(.refused(.registered("invalid_scope"))) == 3600)
+        #expect(pause(.busy(retryAfter: 300)) == 300)
+        #expect(pause(.busy(retryAfter: 1)) == 25)
+        #expect(pause(.serverFailing(status: 500)) == 25)
+        #expect(pause(.unusableAnswer(reason: "made up"), left: 1000) == 60)
+        // The network may be another one in a minute.
+        #expect(pause(.unreachable(.certificate(host: "a", reason: "made up")), left: 0) == 5)
+        #expect(RenewalSchedule.pause(after: VaultError.lockTimeout, left: 100) == 25)
     }
 
     @Test func whatNobodyAskedForInADayIsLeftAlone() async throws {

@@ -9,15 +9,13 @@ import TokenEngine
 import Vault
 
 /// Keeps the tokens valid that somebody has asked for lately, so that nobody waits for a server, and writes the sinks.
+/// `RenewalPlans` says which token is renewed when.
 ///
-/// A token is renewed in the last quarter of its life, each at a moment of its own, so that a thousand that were bought
-/// together do not come back together. When that fails, it goes on being handed out while it is valid, and the next try
-/// comes later; a failure that only a person can mend is tried again once an hour.
-final class Refresher: Sendable {
+/// When that fails, a token goes on being handed out while it is valid, and the next try comes later; a failure that only a
+/// person can repair is tried again once an hour.
+final class RenewalSchedule: Sendable {
     /// A credential nobody has asked for in so many seconds is left alone.
     static let interest = 86_400.0
-    /// So many servers are asked at once.
-    static let width = 16
 
     private struct SinkState {
         var written: [UInt8] = []
@@ -53,18 +51,34 @@ final class Refresher: Sendable {
         state.withLock { $0.failures.values.sorted { $0.credential < $1.credential } }
     }
 
-    /// Does what is due, and returns when it is done.
+    /// Seconds until there is something to do: a second at most, for callers and other processes change what is due.
+    var pause: Double {
+        let next = cache.withPlans { $0.nextDue } ?? .distantFuture
+        return min(1, max(0.2, next.timeIntervalSince(clock.now())))
+    }
+
+    /// Renews what is due, and returns when the connections that this has begun to use are free again.
     func run() async {
-        if settings.keepsAllFresh { await takeUpAll() }
-        let due = cache.due(at: clock.now(), since: settings.keepsAllFresh ? .infinity : Self.interest, atMost: Self.width)
+        if settings.keepsAllFresh { await planAll() }
+        let now = clock.now()
+        let due = cache.withPlans { $0.begin(at: now, interest: settings.keepsAllFresh ? .infinity : Self.interest) }
         await withDiscardingTaskGroup { group in
-            for entry in due { group.addTask { await self.renew(entry) } }
+            for entry in due { group.addTask { await self.renewAll(from: entry) } }
             for index in settings.sinks.indices { group.addTask { await self.write(index) } }
         }
     }
 
+    /// Renews this token, and then what waits for the same server.
+    private func renewAll(from first: RenewalPlans.Due) async {
+        var due: RenewalPlans.Due? = first
+        while let current = due, !Task.isCancelled {
+            await renew(current)
+            due = cache.withPlans { $0.next(after: current) }
+        }
+    }
+
     /// Every credential that can have a token without a person gets one; looked at once a minute if the vault has changed.
-    private func takeUpAll() async {
+    private func planAll() async {
         let now = clock.now()
         guard let generation = try? vault.newestGeneration() else { return }
         let isDue = state.withLock { state in
@@ -75,48 +89,66 @@ final class Refresher: Sendable {
         guard isDue, let all = try? agent.list() else { return }
         for summary in all where summary.refusedSince == nil && summary.loginEnded == nil {
             guard !summary.settings.grant.needsLogin || summary.loggedInSince != nil else { continue }
-            cache.takeUp(summary.name, at: now)
+            let server = summary.settings.tokenURL.host
+            cache.withPlans { $0.plan(TokenKey(name: summary.name), at: server, now: now) }
         }
     }
 
-    private func renew(_ entry: TokenCache.Due) async {
+    private func renew(_ due: RenewalPlans.Due) async {
+        let name = due.key.name
         // Not what another process has renewed meanwhile.
-        let left = entry.expires.map { $0.timeIntervalSince(clock.now()) } ?? 0
-        let ask = TokenAsk(access: entry.access, minimumLifetime: max(0, Int(left)) + (entry.expires == nil ? 0 : 1))
+        let left = due.expires.map { $0.timeIntervalSince(clock.now()) } ?? 0
+        let ask = TokenAsk(access: due.key.access, minimumLifetime: max(0, Int(left)) + (due.expires == nil ? 0 : 1))
         do {
-            let token = try await agent.token(entry.name, ask)
-            let handout = try cache.keep(token, of: entry.name)
-            state.withLock { $0.failures[entry.name] = nil }
-            cache.renewed(entry, at: clock.now())
-            guard handout.sent != entry.sent else { return }
-            await record(entry.name, handout.token)
-        } catch {
-            let problem = Problem(describing: error, of: entry.name)
-            guard problem.code != .noSuchCredential else { return cache.giveUp(entry) }
+            let handout = try cache.keep(try await agent.token(name, ask), of: name)
+            state.withLock { $0.failures[name] = nil }
+            guard handout.sent != due.sent else { return postpone(due, by: max(1, left / 2)) }
+            await record(name, handout.token)
+        } catch VaultError.noSuchCredential {
+            cache.withPlans { $0.forget(due.key) }
+        } catch TokenFailure.lifetimeTooShort {
             // A server may hand out the same token until its end: that is no failure.
-            guard problem.code != .lifetimeTooShort else {
-                return cache.renewed(entry, at: clock.now(), tryAgainIn: max(1, left / 2))
-            }
-            cache.renewed(entry, at: clock.now(), tryAgainIn: Self.pause(after: problem, left: left))
-            note(problem, entry.name, under: entry.name, "the token of \(entry.name) could not be renewed")
-            await record(entry.name, nil)
+            postpone(due, by: max(1, left / 2))
+        } catch {
+            postpone(due, by: Self.pause(after: error, left: left) * Double.random(in: 0.8...1.2))
+            note(error, name, under: name, "the token of \(name) could not be renewed")
+            await record(name, nil)
         }
+    }
+
+    private func postpone(_ due: RenewalPlans.Due, by seconds: Double) {
+        let then = clock.now().addingTimeInterval(seconds)
+        cache.withPlans { $0.postpone(due, until: then) }
     }
 
     /// Seconds until the next try.
-    private static func pause(after problem: Problem, left: Double) -> Double {
-        let usual = problem.code.needsPerson ? 3600 : min(60, max(5, left / 4))
-        return usual * Double.random(in: 0.8...1.2)
+    /// - Parameter left: seconds until the token ends.
+    static func pause(after error: any Error, left: Double) -> Double {
+        if needsPerson(error) { return 3600 }
+        let usual = min(60, max(5, left / 4))
+        guard case .retry(let seconds?) = (error as? TokenFailure)?.remedy else { return usual }
+        return max(usual, Double(seconds))
+    }
+
+    /// Whether trying again does not help until a person has done something.
+    static func needsPerson(_ error: any Error) -> Bool {
+        // What is wrong with the network may pass, also where it looks like a setting.
+        guard let failure = error as? TokenFailure, !failure.isOfTheNetwork else { return false }
+        return switch failure.remedy {
+        case .logIn, .replaceSecret, .configure: true
+        case .retry, .askOtherwise, .investigate: false
+        }
     }
 
     /// Keeps what went wrong for the status, and tells of it once.
     /// - Parameter key: the credential's name, or the sink's.
-    private func note(_ problem: Problem, _ credential: String, under key: String, _ what: String) {
+    private func note(_ error: any Error, _ credential: String, under key: String, _ what: String) {
+        let problem = Problem(describing: error, of: credential)
         let isNew = state.withLock { state in
             let old = state.failures[key]
             state.failures[key] = RefreshFailure(
                 credential: credential, title: problem.title, hint: problem.hint?.text,
-                since: old?.since ?? clock.now(), needsPerson: problem.code.needsPerson)
+                since: old?.since ?? clock.now(), needsPerson: Self.needsPerson(error))
             return old?.title != problem.title
         }
         if isNew { settings.report("\(what): \(problem.title)") }
@@ -161,13 +193,12 @@ final class Refresher: Sendable {
             state.withLock { $0.sinks[index] = SinkState(written: handout.token) }
             state.withLock { $0.failures["sink " + sink.path] = nil }
         } catch {
-            let problem = Problem(describing: error, of: sink.credential)
             let pause = min(60, pow(2, Double(min(known.failures, 6))))
             state.withLock { state in
                 state.sinks[index] = SinkState(
                     written: known.written, nextTry: now.addingTimeInterval(pause), failures: known.failures + 1)
             }
-            note(problem, sink.credential, under: "sink " + sink.path, "\(sink.path) could not be written")
+            note(error, sink.credential, under: "sink " + sink.path, "\(sink.path) could not be written")
         }
     }
 }
@@ -181,4 +212,8 @@ public struct RefreshSettings: Sendable {
     public var report: @Sendable (String) -> Void = { _ in }
 
     public init() {}
+}
+
+extension TokenFailure {
+    fileprivate var isOfTheNetwork: Bool { if case .unreachable = self { true } else { false } }
 }
