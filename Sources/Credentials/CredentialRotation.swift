@@ -23,11 +23,9 @@ extension CredentialService {
                 return []
             }
             var consequences: [TokenState.Consequence] = [.forgetRenewable, .newClient]
-            // A login that ended with the pair that goes may be good for the one that comes back.
-            if case .previous = rotation, let ended = old.state.login?.ended, ended >= old.configuration.keyPair.since {
-                try await claim.update { $0.login?.ended = nil }
-            }
-            if verify { consequences += try await proveStaged(pair, name, claim) }
+            let revives = revives(rotation, old)
+            if revives { consequences.append(.reviveLogin) }
+            if verify { consequences += try await proveStaged(pair, name, claim, revives: revives) }
             let result = consequences
             try store.configure(name, now: clock.now()) { configuration in
                 configuration.promoteStaged()
@@ -35,6 +33,12 @@ extension CredentialService {
             }
             return try show(name)
         }
+    }
+
+    /// Whether a login that ended with the pair that goes may be good for the one that comes back.
+    private func revives(_ rotation: Rotation, _ old: Credential) -> Bool {
+        guard case .previous = rotation, let ended = old.state.login?.ended else { return false }
+        return ended >= old.configuration.keyPair.since
     }
 
     private func newPair(_ rotation: Rotation, of old: CredentialConfiguration) throws -> KeyPair {
@@ -55,14 +59,14 @@ extension CredentialService {
     /// shown to the person only once. Where nobody is logged in there is nothing to prove it with.
     /// - Returns: what the proof means for the state.
     private func proveStaged(
-        _ pair: KeyPair, _ name: String, _ claim: any TokenClaim
+        _ pair: KeyPair, _ name: String, _ claim: any TokenClaim, revives: Bool
     ) async throws -> [TokenState.Consequence] {
         let stored = try await claim.reread()
         var candidate = stored.configuration
         candidate.keyPair = pair
-        guard stored.state.canRenew(by: candidate.settings) else { return [] }
+        guard revives || stored.state.canRenew(by: candidate.settings) else { return [] }
         do {
-            return [.keep(try await driver.prove(candidate, under: claim))]
+            return [.keep(try await driver.prove(candidate, under: claim, retriesEnded: revives))]
         } catch let failure as TokenFailure {
             switch failure {
             case .loginNeeded(.ended), .loginNeeded(.answerLost), .loginNeeded(.interrupted):

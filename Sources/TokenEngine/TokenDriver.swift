@@ -94,9 +94,14 @@ public final class TokenDriver: Sendable {
 
     /// Acquires a token for a changed configuration of a claimed credential. Where that spends the stored refresh token, the
     /// new one is stored at once; the access token is not.
+    /// - Parameter retriesEnded: whether a login that has ended is tried again: it ended with another client.
     /// - Throws: `TokenFailure`, or what the store throws.
-    public func prove(_ candidate: CredentialConfiguration, under claim: any TokenClaim) async throws -> CachedToken {
-        let machine = Acquisition(.prove, ask: TokenAsk(), host: host)
+    public func prove(
+        _ candidate: CredentialConfiguration, under claim: any TokenClaim, retriesEnded: Bool = false
+    ) async throws -> CachedToken {
+        var ask = TokenAsk()
+        ask.resends = retriesEnded
+        let machine = Acquisition(.prove, ask: ask, host: host)
         let state = try await claim.reread().state
         return try await drive(machine, Credential(candidate, state), claim)
     }

@@ -83,7 +83,11 @@ public struct TokenState: Sendable {
             self.login = login.renewed(by: acquired.refreshToken, at: acquired.received, owner: acquired.owner)
         }
         guard let token = acquired.token else { return true }
-        if acquired.endsOlderTokens { tokens.removeAll { $0.access != token.access } }
+        if acquired.endsOlderTokens {
+            // Most servers end them; a revocation tries them all the same.
+            for old in tokens where old.access != token.access { replace(old) }
+            tokens.removeAll { $0.access != token.access }
+        }
         keep(token, now: acquired.received)
         if acquired.isForced {
             forcedRenewals.removeAll { acquired.received.timeIntervalSince($0) >= 60 }
