@@ -1,3 +1,4 @@
+import Access
 import Synchronization
 import TokenEngine
 import Vault
@@ -12,9 +13,10 @@ final class CommitQueue: Sendable {
     }
 
     private let vault: UnlockedVault
+    private let log: AuditLog
     private let waiting = Mutex<(entries: [Entry], isRunning: Bool)>(([], false))
 
-    init(vault: UnlockedVault) { self.vault = vault }
+    init(vault: UnlockedVault, log: AuditLog) { (self.vault, self.log) = (vault, log) }
 
     /// - Parameter change: returns false to leave the credential as it is.
     /// - Returns: what `change` has returned, when it is on the disk.
@@ -46,7 +48,7 @@ final class CommitQueue: Sendable {
 
     private func commit(_ entries: [Entry]) {
         do {
-            let results = try vault.update(in: entries.lazy.compactMap(\.room).first) { transaction in
+            let results = try vault.update(sealing: log, in: entries.lazy.compactMap(\.room).first) { transaction in
                 entries.map { entry in Result { try Self.apply(entry, to: &transaction) } }
             }
             for (entry, result) in zip(entries, results) { entry.continuation.resume(with: result) }

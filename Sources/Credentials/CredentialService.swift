@@ -1,4 +1,4 @@
-import Access
+public import Access
 import FoundationEssentials
 public import OAuth
 import Sodium
@@ -8,20 +8,23 @@ public import Vault
 /// Everything that can be done with the credentials of an unlocked vault.
 public struct CredentialService: CredentialManager {
     let vault: UnlockedVault
+    let log: AuditLog
     package let store: FileStateStore
     package let driver: TokenDriver
     let endpoints: EndpointClient
     let clock: any WallClock
     let host: Host
 
+    /// - Parameter log: the vault's, whose head is sealed with every commit. What is done is recorded by `AuditedService`.
     public init(
-        vault: UnlockedVault, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
+        vault: UnlockedVault, log: AuditLog, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
         host: Host = .unnamed
     ) {
         self.vault = vault
+        self.log = log
         self.clock = clock
         self.host = host
-        store = FileStateStore(vault: vault)
+        store = FileStateStore(vault: vault, log: log)
         let clocks = ServerClocks()
         driver = TokenDriver(store: store, transport: transport, clock: clock, host: host, clocks: clocks)
         endpoints = EndpointClient(transport: transport, clock: clock, clocks: clocks)
@@ -76,7 +79,7 @@ public struct CredentialService: CredentialManager {
 
     private func store(_ name: String, _ credential: Credential) throws {
         let record = try CredentialRecord.record(credential)
-        try vault.update { try $0.add(name, record) }
+        try vault.update(sealing: log) { try $0.add(name, record) }
     }
 
     // MARK: Logging in
@@ -120,7 +123,7 @@ public struct CredentialService: CredentialManager {
     public func rename(_ name: String, to newName: String) async throws {
         try await driver.withClaim(name) { _ in
             let exchanges = try list().filter { $0.settings.exchangesToken(of: name) }.map(\.name)
-            try vault.update { transaction in
+            try vault.update(sealing: log) { transaction in
                 for other in exchanges {
                     var credential = try CredentialRecord.credential(transaction.record(other), name: other)
                     credential.configuration.settings.renameExchanged(name, to: newName)
@@ -129,7 +132,7 @@ public struct CredentialService: CredentialManager {
                 try transaction.rename(name, to: newName)
             }
             // What was allowed of the old name is allowed of the new one, and of nothing that takes the old name later.
-            let policy = RuleStore(vault: vault)
+            let policy = RuleStore(vault: vault, log: log)
             if try policy.read().rules.contains(where: { $0.credential == name }) {
                 try policy.update { policy in
                     for rule in policy.rules where rule.credential == name {
@@ -145,9 +148,9 @@ public struct CredentialService: CredentialManager {
 
     public func remove(_ name: String) async throws {
         try await driver.withClaim(name) { _ in
-            try vault.update { try $0.remove(name) }
+            try vault.update(sealing: log) { try $0.remove(name) }
             // A credential that gets this name later is another: nobody is allowed anything of it.
-            let policy = RuleStore(vault: vault)
+            let policy = RuleStore(vault: vault, log: log)
             if try policy.read().rules.contains(where: { $0.credential == name }) {
                 try policy.update { $0.rules.removeAll { $0.credential == name } }
             }

@@ -1,3 +1,4 @@
+package import Access
 import FoundationEssentials
 import OAuth
 import Sodium
@@ -8,11 +9,14 @@ package import Vault
 /// The engine's store, in an unlocked vault file. Its claim is a lock of the kernel on one byte.
 package struct FileStateStore: TokenStateStore {
     let vault: UnlockedVault
+    private let log: AuditLog
     private let commits: CommitQueue
 
-    package init(vault: UnlockedVault) {
+    /// - Parameter log: the vault's, whose head is sealed with every commit.
+    package init(vault: UnlockedVault, log: AuditLog) {
         self.vault = vault
-        commits = CommitQueue(vault: vault)
+        self.log = log
+        commits = CommitQueue(vault: vault, log: log)
     }
 
     package func credential(_ name: String) throws -> Credential {
@@ -28,7 +32,7 @@ package struct FileStateStore: TokenStateStore {
     func configure(
         _ name: String, now: Date, _ change: (inout CredentialConfiguration) throws -> [TokenState.Consequence]
     ) throws {
-        try vault.update { transaction in
+        try vault.update(sealing: log) { transaction in
             var credential = try CredentialRecord.credential(transaction.record(name), name: name)
             let consequences = try change(&credential.configuration)
             credential.state.apply(consequences, of: credential.configuration.settings, now: now)

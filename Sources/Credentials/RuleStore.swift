@@ -5,9 +5,12 @@ public import Vault
 /// The policy in a vault.
 public struct RuleStore: Sendable {
     private let vault: UnlockedVault
+    private let log: AuditLog
 
-    public init(vault: UnlockedVault) {
+    /// - Parameter log: the vault's, whose head is sealed with every commit.
+    public init(vault: UnlockedVault, log: AuditLog) {
         self.vault = vault
+        self.log = log
     }
 
     /// - Throws: `CredentialError.newerRecord` if it holds what this version does not know, or what the vault throws.
@@ -23,7 +26,7 @@ public struct RuleStore: Sendable {
     /// Changes it in one commit, with the newest state of the vault in hand.
     /// - Parameter credential: must be there; nil to make sure of none.
     public func update<R>(credential: String? = nil, _ change: (inout Policy) throws -> R) throws -> R {
-        try vault.update { transaction in
+        try vault.update(sealing: log) { transaction in
             // The commit lock is held: nobody changes it between.
             var policy = try read()
             if let credential { _ = try transaction.record(credential) }

@@ -42,16 +42,22 @@ extension UnlockedVault {
     }
 
     /// Adds a way to open the vault.
-    /// - Parameter key: one that opens it already.
+    /// - Parameters:
+    ///   - key: one that opens it already.
+    ///   - also: what is to be in the same commit.
     /// - Throws: `VaultError.wrongKey`, `KeySlotError`, and what a commit throws.
-    public func addKey(_ new: UnlockKey, label: String, with key: UnlockKey, cost: PasswordHashCost = .moderate) throws {
+    public func addKey(
+        _ new: UnlockKey, label: String, with key: UnlockKey, cost: PasswordHashCost = .moderate,
+        also: (inout VaultTransaction) -> Void = { _ in }
+    ) throws {
         let (slot, note) = try slot(for: new, label: label, with: key, cost: cost)
-        try update {
-            try $0.change { slots, notes in
+        try update { transaction in
+            try transaction.change { slots, notes in
                 guard slots.count < Limits.slots else { throw KeySlotError.tooMany(limit: Limits.slots) }
                 slots.append(slot)
                 notes.append(note)
             }
+            also(&transaction)
         }
     }
 
@@ -59,34 +65,44 @@ extension UnlockedVault {
     /// - Parameters:
     ///   - id: its id, or how that begins.
     ///   - key: another one, so that nobody locks the door with the key inside.
+    ///   - also: what is to be in the same commit.
     /// - Throws: `VaultError.wrongKey`, `KeySlotError`, and what a commit throws.
-    public func removeKey(_ id: String, with key: UnlockKey) throws {
+    public func removeKey(
+        _ id: String, with key: UnlockKey, also: (inout VaultTransaction) -> Void = { _ in }
+    ) throws {
         let opened = try keySlots(openedBy: key).map(\.id)
         guard !opened.isEmpty else { throw VaultError.wrongKey }
-        try update {
-            try $0.change(forgetsPrevious: true) { slots, notes in
+        try update { transaction in
+            try transaction.change(forgetsPrevious: true) { slots, notes in
                 let index = try Self.index(of: id, in: slots)
                 guard opened.contains(where: { $0 != slots[index].hexID }) else { throw KeySlotError.lastKey }
                 let removed = slots.remove(at: index).id
                 notes.removeAll { $0.slotID == removed }
             }
+            also(&transaction)
         }
     }
 
     /// Puts another key in place of one, in one commit.
-    /// - Parameter key: any that opens the vault, the old one, too.
+    /// - Parameters:
+    ///   - key: any that opens the vault, the old one, too.
+    ///   - also: what is to be in the same commit.
     /// - Throws: `VaultError.wrongKey`, `KeySlotError`, and what a commit throws.
-    public func replaceKey(_ id: String, by new: UnlockKey, with key: UnlockKey, cost: PasswordHashCost = .moderate) throws {
+    public func replaceKey(
+        _ id: String, by new: UnlockKey, with key: UnlockKey, cost: PasswordHashCost = .moderate,
+        also: (inout VaultTransaction) -> Void = { _ in }
+    ) throws {
         let label = try keySlots().first { $0.id.hasPrefix(id) }?.label ?? ""
         let (slot, note) = try slot(for: new, label: label, with: key, cost: cost)
-        try update {
-            try $0.change(forgetsPrevious: true) { slots, notes in
+        try update { transaction in
+            try transaction.change(forgetsPrevious: true) { slots, notes in
                 let index = try Self.index(of: id, in: slots)
                 let removed = slots[index].id
                 slots[index] = slot
                 notes.removeAll { $0.slotID == removed }
                 notes.append(note)
             }
+            also(&transaction)
         }
     }
 

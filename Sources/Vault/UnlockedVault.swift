@@ -8,7 +8,6 @@ public final class UnlockedVault: Sendable {
     let cipher: VaultCipher
     private let memory: SeenGenerations?
     private let current: Mutex<VaultState>
-    private let sealed = Mutex<[RecordKind: @Sendable () -> Record?]>([:])
 
     init(store: any RecordStore, cipher: VaultCipher, memory: SeenGenerations?) throws(VaultError) {
         let state = try VaultState(store, cipher: cipher, memory: memory)
@@ -83,15 +82,12 @@ public final class UnlockedVault: Sendable {
     // MARK: Committing
 
     /// Changes the vault in one commit, whatever `body` does to how many records. `body` sees the newest state; nobody else
-    /// commits meanwhile.
-    /// - Parameters:
-    ///   - room: what `reserveRoom` has taken, for a commit that must not fail for want of it. After an error it is as it
-    ///     was, for the next attempt.
-    ///   - alongside: records of kinds of which there is one at most, to be committed if `body` changes anything, but not
-    ///     over one that it has replaced itself.
+    /// commits meanwhile. The vault calls nothing else: whatever is to be committed with a change, `body` puts there.
+    /// - Parameter room: what `reserveRoom` has taken, for a commit that must not fail for want of it. After an error it is as
+    ///   it was, for the next attempt.
     /// - Throws: what `body` throws, `lockTimeout`, `diskFull`, `tooLarge`, `damaged`, `system`; nothing has changed then.
     public func update<R>(
-        in room: ReservedRoom? = nil, alongside: [RecordKind: Record] = [:], _ body: (inout VaultTransaction) throws -> R
+        in room: ReservedRoom? = nil, _ body: (inout VaultTransaction) throws -> R
     ) throws -> R {
         let lock = try lockForCommit()
         defer { withExtendedLifetime(lock) {} }
@@ -99,17 +95,8 @@ public final class UnlockedVault: Sendable {
         var transaction = VaultTransaction(state: state)
         let result = try body(&transaction)
         if transaction.isEmpty { return result }
-        transaction.add(alongside)
-        for (kind, record) in sealed.withLock({ $0 }) {
-            if let record = record() { transaction.replace(only: kind, with: record) }
-        }
         try commit(transaction, on: state, in: room)
         return result
-    }
-
-    /// Puts the one record of a kind into every commit that is made for another reason.
-    public func sealWithEveryCommit(_ kind: RecordKind, _ record: @escaping @Sendable () -> Record?) {
-        sealed.withLock { $0[kind] = record }
     }
 
     /// Keyed BLAKE2b, 32 bytes.

@@ -12,7 +12,8 @@ public struct VaultTransaction {
         self.state = state
     }
 
-    var isEmpty: Bool { dropped.isEmpty && written.isEmpty && writtenAlone.isEmpty && slots == nil }
+    /// Whether nothing has been changed, so that there is nothing to commit.
+    public var isEmpty: Bool { dropped.isEmpty && written.isEmpty && writtenAlone.isEmpty && slots == nil }
 
     /// Changes the ways to open the vault.
     mutating func change(
@@ -26,6 +27,12 @@ public struct VaultTransaction {
 
     private func stored(_ name: String) -> RootEntry? {
         state.entry(name).flatMap { dropped.contains($0.id) ? nil : $0 }
+    }
+
+    /// The names of all credentials in the order of their bytes.
+    public func names() -> [String] {
+        (state.names().filter { stored($0) != nil && written[$0] == nil } + written.keys)
+            .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
     public func contains(_ name: String) -> Bool {
@@ -51,11 +58,6 @@ public struct VaultTransaction {
     public mutating func replace(only kind: RecordKind, with record: Record) {
         for entry in state.root.entries where entry.kind == kind { dropped.insert(entry.id) }
         writtenAlone[kind] = record
-    }
-
-    /// Stores records of such kinds, but for those that were replaced already.
-    mutating func add(_ alongside: [RecordKind: Record]) {
-        for (kind, record) in alongside where writtenAlone[kind] == nil { replace(only: kind, with: record) }
     }
 
     /// Stores a new credential.

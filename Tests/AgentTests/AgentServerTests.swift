@@ -141,6 +141,17 @@ final class AgentFixture: Sendable {
     }
 }
 
+extension CredentialService {
+    /// With a log that nothing is written to.
+    init(vault: UnlockedVault, transport: any HTTPTransport) {
+        self.init(vault: vault, log: .unwritten(vault), transport: transport)
+    }
+}
+
+extension AuditLog {
+    static func unwritten(_ vault: UnlockedVault) -> AuditLog { AuditLog(vault: vault, path: "/nowhere/vault.log") }
+}
+
 /// Runs what blocks where it blocks nobody: the agent under test needs the threads of the pool.
 func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     await withCheckedContinuation { continuation in

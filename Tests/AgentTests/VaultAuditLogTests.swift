@@ -1,5 +1,6 @@
 import Access
 import Foundation
+import OAuth
 import Sodium
 import TestSupport
 import Testing
@@ -47,7 +48,7 @@ import Vault
         let vault = try LockedVault(path: fixture.folder.file("vault"), memory: nil).unlock(with: .keyFile(try fixture.key.get()))
         let log = AuditLog(vault: vault, path: fixture.path)
         #expect(try log.verify(against: fixture.vault) == (5, 0))
-        try vault.update { try $0.add("a", Record(description: Array("{}".utf8), secrets: [:])) }
+        try vault.update(sealing: log) { try $0.add("a", Record(description: Array("{}".utf8), secrets: [:])) }
         #expect(try log.verify(against: fixture.vault) == (5, 5))
         fixture.lines.removeLast()
         #expect(throws: AuditChainError.truncated(has: 4, sealed: 5)) { try log.verify(against: fixture.vault) }
@@ -61,16 +62,52 @@ import Vault
         defer { close(writer) }
         try #require(writer >= 0 && flock(writer, LOCK_EX) == 0)
         let log = fixture.log()
-        try fixture.vault.update { try $0.add("a", Record(description: Array("{}".utf8), secrets: [:])) }
+        try fixture.vault.update(sealing: log) { try $0.add("a", Record(description: Array("{}".utf8), secrets: [:])) }
         #expect(try log.verify(against: fixture.vault) == (1, 0))
     }
 
     @Test func `every commit seals the head`() async throws {
         let fixture = try Fixture()
         let log = fixture.log()
-        let agent = AuditedService(CredentialService(vault: fixture.vault, transport: GrantingServer()), log: log, caller: .own)
+        let agent = AuditedService(
+            CredentialService(vault: fixture.vault, log: log, transport: GrantingServer()), log: log, caller: .own)
         for name in ["a", "b", "c"] { _ = try await agent.add(name, AgentFixture.credential(), verify: false) }
         #expect(try log.verify(against: fixture.vault) == (3, 2))
+        // A token's commit, a rename's, a removal's.
+        _ = try await agent.token("a", TokenAsk())
+        #expect(try log.verify(against: fixture.vault) == (4, 3))
+        try await agent.rename("a", to: "d")
+        #expect(try log.verify(against: fixture.vault) == (5, 4))
+        try await agent.remove("d")
+        #expect(try log.verify(against: fixture.vault) == (6, 5))
+        let pair = ClientIdentity(id: "id-2", secret: try Secret(utf8: "made-up-secret-2"))
+        _ = try await agent.rotate("b", .to(pair), verify: false)
+        #expect(try log.verify(against: fixture.vault) == (7, 6))
+        let rules = RuleStore(vault: fixture.vault, log: log)
+        try rules.update(credential: "b") { $0.allow(.init(credential: "b", subject: .user(id: 1001, name: "alice"))) }
+        #expect(try log.verify(against: fixture.vault) == (7, 7))
+    }
+
+    /// Another process has got further, and has sealed that.
+    @Test func `a commit does not put an older head in the place of a newer one`() throws {
+        let fixture = try Fixture()
+        let (behind, ahead) = (fixture.log(), fixture.log())
+        try fixture.write(behind, 2)
+        try fixture.write(ahead, 3)
+        let record = try Record(description: Array("{}".utf8), secrets: [:])
+        try fixture.vault.update(sealing: ahead) { try $0.add("a", record) }
+        #expect(behind.ownHead?.sequence == 2)
+        try fixture.vault.update(sealing: behind) { try $0.add("b", record) }
+        #expect(try ahead.verify(against: fixture.vault) == (5, 5))
+    }
+
+    @Test func `a commit that changes nothing seals nothing`() throws {
+        let fixture = try Fixture()
+        let log = fixture.log()
+        try fixture.write(log, 2)
+        try fixture.vault.update(sealing: log) { _ = $0.contains("a") }
+        #expect(fixture.vault.generation == 1)
+        #expect(try log.verify(against: fixture.vault) == (2, 0))
     }
 
     @Test func `logs every token that is handed out, and every failure`() async throws {

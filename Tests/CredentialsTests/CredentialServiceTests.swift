@@ -1,3 +1,4 @@
+import Access
 import Foundation
 import OAuth
 import Sodium
@@ -45,6 +46,17 @@ private final class PairServer: HTTPTransport {
 
 private let down = TransportFailure.certificate(host: "example.com", reason: "made up")
 
+extension CredentialService {
+    /// With a log that nothing is written to.
+    init(vault: UnlockedVault, transport: any HTTPTransport) {
+        self.init(vault: vault, log: .unwritten(vault), transport: transport)
+    }
+}
+
+extension AuditLog {
+    static func unwritten(_ vault: UnlockedVault) -> AuditLog { AuditLog(vault: vault, path: "/nowhere/vault.log") }
+}
+
 private struct Fixture {
     let folder = TemporaryFolder()
     let server = PairServer()
@@ -80,7 +92,8 @@ private struct Fixture {
     func edit(_ settings: ClientSettings) throws -> SettingsEdit {
         let now = try agent.show("a")
         return SettingsEdit(
-            before: .init(clientID: now.clientID, settings: now.settings), after: .init(clientID: now.clientID, settings: settings))
+            before: .init(clientID: now.clientID, settings: now.settings),
+            after: .init(clientID: now.clientID, settings: settings))
     }
 
     /// As another program could have written it.
@@ -93,7 +106,7 @@ private struct Fixture {
     }
 
     func stored(_ name: String = "a") throws -> Credential {
-        try FileStateStore(vault: vault).credential(name)
+        try FileStateStore(vault: vault, log: .unwritten(vault)).credential(name)
     }
 }
 

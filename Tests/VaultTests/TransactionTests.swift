@@ -60,25 +60,34 @@ import Testing
         #expect(text(try vault.record(only: .policy)) == "2")
     }
 
-    @Test func `a record alongside is committed with another change, and not without one`() throws {
+    @Test func `a change of the keys carries other records in the same commit`() throws {
         let fixture = try VaultFixture()
         let vault = try fixture.create()
         let head = try VaultFixture.record("head")
-        try vault.update(alongside: [.auditHead: head]) { _ = $0.contains("a") }
-        #expect(vault.generation == 1)
-        #expect(try vault.record(only: .auditHead) == nil)
-        let record = try VaultFixture.record("{}")
-        try vault.update(alongside: [.auditHead: head]) { try $0.add("a", record) }
+        let other = UnlockKey.keyFile(Secret(try SecretBytes.random(count: 32)))
+        try vault.addKey(other, label: "other", with: fixture.key) { $0.replace(only: .auditHead, with: head) }
         #expect(vault.generation == 2)
         #expect(text(try fixture.open().record(only: .auditHead)) == "head")
+        let newer = try VaultFixture.record("newer")
+        try vault.removeKey(vault.keySlots(openedBy: other)[0].id, with: fixture.key) {
+            $0.replace(only: .auditHead, with: newer)
+        }
+        #expect(vault.generation == 3)
+        #expect(text(try fixture.open().record(only: .auditHead)) == "newer")
     }
 
-    @Test func `a record alongside does not replace what the change itself has stored`() throws {
+    @Test func `the names are those of the changes so far`() throws {
         let fixture = try VaultFixture()
         let vault = try fixture.create()
-        let (head, newer) = (try VaultFixture.record("head"), try VaultFixture.record("newer"))
-        try vault.update(alongside: [.auditHead: head]) { $0.replace(only: .auditHead, with: newer) }
-        #expect(text(try vault.record(only: .auditHead)) == "newer")
+        for name in ["a", "b", "c"] { try vault.add(name) }
+        let record = try VaultFixture.record("{}")
+        try vault.update { transaction in
+            try transaction.remove("a")
+            try transaction.replace("b", with: record)
+            try transaction.rename("c", to: "0")
+            #expect(transaction.names() == ["0", "b"])
+        }
+        #expect(vault.names() == ["0", "b"])
     }
 
     @Test func `a vault of the last generation can be read, and refuses a commit`() throws {

@@ -58,9 +58,10 @@ public final class RefresherServer: Sendable {
                 .unlock(with: HandedOverKeys(wanted.keys.secret), seen: wanted.seen)
             let caller = Caller(uid: wanted.uid, gid: 0, pid: wanted.pid, exe: wanted.program)
             let host = Host.current(stateFolder: wanted.stateFolder, environment: environment)
+            let log = AuditLog(vault: vault, path: wanted.path + ".log")
             let service = AuditedService(
-                CredentialService(vault: vault, transport: transport, host: host),
-                log: AuditLog(vault: vault, path: wanted.path + ".log"), caller: caller, reason: wanted.reason)
+                CredentialService(vault: vault, log: log, transport: transport, host: host), log: log, caller: caller,
+                reason: wanted.reason)
             answer(number, .opened)
             return service
         } catch {
@@ -107,5 +108,6 @@ public final class RefresherServer: Sendable {
 }
 
 extension Problem {
-    fileprivate static let refresherIsEnding = Problem("this machine, or its user, ends what was begun", hint: "try again", .tryAgain)
+    fileprivate static let refresherIsEnding = Problem(
+        "this machine, or its user, ends what was begun", hint: "try again", .tryAgain)
 }

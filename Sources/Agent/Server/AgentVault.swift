@@ -24,10 +24,10 @@ final class AgentVault: Sendable {
             refresh: RefreshSettings
         ) {
             self.vault = vault
-            agent = CredentialService(vault: vault, transport: transport, clock: clock, host: host)
             cache = TokenCache(vault: vault)
             policies = Mutex((0, Policy()))
             log = AuditLog(vault: vault, path: logPath)
+            agent = CredentialService(vault: vault, log: log, transport: transport, clock: clock, host: host)
             refresher = Refresher(
                 agent: agent, cache: cache, vault: vault, log: log, clock: clock, settings: refresh)
         }
@@ -63,7 +63,7 @@ final class AgentVault: Sendable {
             let generation = try vault.newestGeneration()
             let known = policies.withLock { $0 }
             if known.generation == generation { return known.policy }
-            let policy = try RuleStore(vault: vault).read()
+            let policy = try RuleStore(vault: vault, log: log).read()
             policies.withLock { $0 = (generation, policy) }
             return policy
         }

@@ -55,8 +55,9 @@ struct KeyCommand: ParsableCommand {
             guard try vault.keySlots(openedBy: added).isEmpty else {
                 throw Problem("this \(kind) opens the vault already", .usage)
             }
-            try vault.addKey(added, label: label ?? kind, with: key)
-            try Session(vaultOptions).record(.keyAdd, in: vault)
+            try Session(vaultOptions).record(.keyAdd, in: vault) { log in
+                try vault.addKey(added, label: label ?? kind, with: key) { $0.seal(log) }
+            }
             Terminal.note("the vault opens with the new \(kind), too")
         }
     }
@@ -77,8 +78,9 @@ struct KeyCommand: ParsableCommand {
 
         func run() throws {
             let (vault, key) = try Session(vaultOptions).unlockWithKey()
-            try vault.removeKey(id, with: key)
-            try Session(vaultOptions).record(.keyRemove, in: vault)
+            try Session(vaultOptions).record(.keyRemove, in: vault) { log in
+                try vault.removeKey(id, with: key) { $0.seal(log) }
+            }
             Terminal.note("the vault does not open with it any more; an agent that has it open goes on until it is locked")
         }
     }

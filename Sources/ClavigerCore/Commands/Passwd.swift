@@ -23,8 +23,9 @@ struct Passwd: ParsableCommand {
         let (vault, key) = try Session(vaultOptions).unlockWithKey()
         let slot = try replaced(in: vault, key)
         let new = try NewKeyOptions.passphrase(newPassphraseFile, Session(vaultOptions))
-        try vault.replaceKey(slot.id, by: .passphrase(new), with: key)
-        try Session(vaultOptions).record(.keyReplace, in: vault)
+        try Session(vaultOptions).record(.keyReplace, in: vault) { log in
+            try vault.replaceKey(slot.id, by: .passphrase(new), with: key) { $0.seal(log) }
+        }
         Terminal.note("the vault has a new passphrase")
     }
 

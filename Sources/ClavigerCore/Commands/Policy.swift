@@ -18,7 +18,7 @@ struct PolicyCommand: AsyncParsableCommand {
         @OptionGroup var vaultOptions: VaultOptions
 
         func run() throws {
-            let rules = try RuleStore(vault: Session(vaultOptions).unlock()).read().rules
+            let rules = try Session(vaultOptions).policy().rules
             if json { return try Terminal.output(Report.json(rules.map(RuleDocument.init))) }
             if rules.isEmpty { return Terminal.note("no rules: only root and the agent's own user have tokens") }
             let rows = rules.map { [$0.credential, $0.subject.words, $0.scopes?.joined(separator: " ") ?? "", $0.lifeWords] }

@@ -6,8 +6,13 @@ extension Session {
     /// Changes the policy, with a line in the log.
     func withPolicy(_ kind: AuditEvent.Kind, _ name: String, _ body: (RuleStore) throws -> Void) throws {
         let vault = try unlock()
-        try AuditLog(vault: vault, path: auditLogPath()).record(kind, of: name, caller: .own) {
-            try body(RuleStore(vault: vault))
-        }
+        let log = AuditLog(vault: vault, path: try auditLogPath())
+        try log.record(kind, of: name, caller: .own) { try body(RuleStore(vault: vault, log: log)) }
+    }
+
+    /// The policy as it is in the vault.
+    func policy() throws -> Policy {
+        let vault = try unlock()
+        return try RuleStore(vault: vault, log: AuditLog(vault: vault, path: auditLogPath())).read()
     }
 }

@@ -63,7 +63,7 @@ struct Session {
         let (path, logPath) = (try absoluteVaultPath(), try auditLogPath())
         let log = AuditLog(vault: vault, path: logPath)
         return try await Self.withTransport { transport in
-            let service = CredentialService(vault: vault, transport: transport, host: Self.host)
+            let service = CredentialService(vault: vault, log: log, transport: transport, host: Self.host)
             let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
             let command = DetachedAgent.Command(
                 vault: vault, path: path, stateFolder: Locations.state, acceptsOlder: options.acceptOlderVault, uid: getuid(),
@@ -89,10 +89,11 @@ struct Session {
         }
     }
 
-    /// Writes into the log what was done with the vault itself.
-    func record(_ kind: AuditEvent.Kind, _ credential: String? = nil, in vault: UnlockedVault) throws {
-        let event = AuditEvent(kind, of: credential, by: .own, at: Date())
-        try AuditLog(vault: vault, path: auditLogPath()).append([event])
+    /// Changes the vault itself, with a line in the log before anybody learns how it went.
+    /// - Parameter body: gets the log, whose head is to be sealed with the change.
+    func record(_ kind: AuditEvent.Kind, in vault: UnlockedVault, _ body: (AuditLog) throws -> Void) throws {
+        let log = AuditLog(vault: vault, path: try auditLogPath())
+        try log.record(kind, of: nil, caller: .own) { try body(log) }
     }
 
     /// What this process was given.
