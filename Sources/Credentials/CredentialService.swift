@@ -120,40 +120,42 @@ public struct CredentialService: CredentialManager {
         }
     }
 
+    /// The name, the settings of those that exchange its token, and its rules change in one commit.
     public func rename(_ name: String, to newName: String) async throws {
         try await driver.withClaim(name) { _ in
-            let exchanges = try list().filter { $0.settings.exchangesToken(of: name) }.map(\.name)
             try vault.update(sealing: log) { transaction in
-                for other in exchanges {
-                    var credential = try CredentialRecord.credential(transaction.record(other), name: other)
-                    credential.configuration.settings.renameExchanged(name, to: newName)
-                    try transaction.replace(other, with: CredentialRecord.record(credential))
-                }
+                try transaction.renameExchanged(name, to: newName)
                 try transaction.rename(name, to: newName)
-            }
-            // What was allowed of the old name is allowed of the new one, and of nothing that takes the old name later.
-            let policy = RuleStore(vault: vault, log: log)
-            if try policy.read().rules.contains(where: { $0.credential == name }) {
-                try policy.update { policy in
-                    for rule in policy.rules where rule.credential == name {
-                        policy.deny(name, rule.subject)
-                        var renamed = rule
-                        renamed.credential = newName
-                        policy.allow(renamed)
-                    }
-                }
+                try transaction.renameRules(of: name, to: newName)
             }
         }
     }
 
+    /// The credential goes in one commit with its rules.
     public func remove(_ name: String) async throws {
         try await driver.withClaim(name) { _ in
-            try vault.update(sealing: log) { try $0.remove(name) }
-            // A credential that gets this name later is another: nobody is allowed anything of it.
-            let policy = RuleStore(vault: vault, log: log)
-            if try policy.read().rules.contains(where: { $0.credential == name }) {
-                try policy.update { $0.rules.removeAll { $0.credential == name } }
+            try vault.update(sealing: log) { transaction in
+                try transaction.remove(name)
+                try transaction.removeRules(of: name)
             }
+        }
+    }
+}
+
+extension VaultTransaction {
+    /// Gives the credentials that exchange another one's token its new name. A record of a newer version stays as it is: what
+    /// it says of others can't be read.
+    fileprivate mutating func renameExchanged(_ name: String, to newName: String) throws {
+        for other in names() {
+            var credential: Credential
+            do {
+                credential = try CredentialRecord.credential(record(other), name: other)
+            } catch CredentialError.newerRecord {
+                continue
+            }
+            guard credential.configuration.settings.exchangesToken(of: name) else { continue }
+            credential.configuration.settings.renameExchanged(name, to: newName)
+            try replace(other, with: CredentialRecord.record(credential))
         }
     }
 }

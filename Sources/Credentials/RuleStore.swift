@@ -15,30 +15,73 @@ public struct RuleStore: Sendable {
 
     /// - Throws: `CredentialError.newerRecord` if it holds what this version does not know, or what the vault throws.
     public func read() throws -> Policy {
-        guard let record = try vault.record(only: .policy) else { return Policy() }
-        let bytes = record.description
-        guard let policy = try? JSONDecoder().decode(Policy.self, from: Data(bytes)), try Self.encode(policy) == bytes else {
-            throw CredentialError.newerRecord(name: "policy")
-        }
-        return policy
+        try Policy(vault.record(only: .policy))
     }
 
     /// Changes it in one commit, with the newest state of the vault in hand.
     /// - Parameter credential: must be there; nil to make sure of none.
     public func update<R>(credential: String? = nil, _ change: (inout Policy) throws -> R) throws -> R {
         try vault.update(sealing: log) { transaction in
-            // The commit lock is held: nobody changes it between.
-            var policy = try read()
             if let credential { _ = try transaction.record(credential) }
+            var policy = try transaction.policy()
             let result = try change(&policy)
-            transaction.replace(only: .policy, with: try Record(description: Self.encode(policy), secrets: [:]))
+            try transaction.replace(policy)
             return result
         }
     }
+}
 
-    private static func encode(_ policy: Policy) throws -> [UInt8] {
+// MARK: - With other changes
+
+extension VaultTransaction {
+    /// What was allowed of the old name is allowed of the new one, and of nothing that takes the old name later.
+    /// - Throws: `CredentialError.newerRecord` if the policy holds what this version does not know.
+    mutating func renameRules(of name: String, to newName: String) throws {
+        try changeRules(of: [name, newName]) { rule in
+            var renamed = rule
+            renamed.credential = newName
+            // A rule for the new name is left from a credential that is gone.
+            return rule.credential == name ? renamed : nil
+        }
+    }
+
+    /// A credential that gets this name later is another: nobody is allowed anything of it.
+    /// - Throws: `CredentialError.newerRecord` if the policy holds what this version does not know.
+    mutating func removeRules(of name: String) throws {
+        try changeRules(of: [name]) { _ in nil }
+    }
+
+    private mutating func changeRules(of names: Set<String>, _ change: (Rule) -> Rule?) throws {
+        var policy = try policy()
+        let affected = policy.rules.filter { names.contains($0.credential) }
+        if affected.isEmpty { return }
+        policy.rules.removeAll { names.contains($0.credential) }
+        for rule in affected.compactMap(change) { policy.allow(rule) }
+        try replace(policy)
+    }
+
+    fileprivate func policy() throws -> Policy { try Policy(record(only: .policy)) }
+
+    fileprivate mutating func replace(_ policy: Policy) throws {
+        replace(only: .policy, with: try Record(description: policy.encoded(), secrets: [:]))
+    }
+}
+
+extension Policy {
+    fileprivate init(_ record: Record?) throws {
+        guard let bytes = record?.description else {
+            self.init()
+            return
+        }
+        guard let policy = try? JSONDecoder().decode(Policy.self, from: Data(bytes)), try policy.encoded() == bytes else {
+            throw CredentialError.newerRecord(name: "policy")
+        }
+        self = policy
+    }
+
+    fileprivate func encoded() throws -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return Array(try encoder.encode(policy))
+        return Array(try encoder.encode(self))
     }
 }

@@ -1,0 +1,156 @@
+import Access
+import Foundation
+import OAuth
+import Sodium
+import Synchronization
+import TestSupport
+import Testing
+import TokenEngine
+
+@testable import Credentials
+@testable import Vault
+
+/// A file whose commits can be made to fail.
+private final class FailingStore: RecordStore {
+    struct State {
+        var fails = false
+        var commits = 0
+    }
+    let file: FileStore
+    let state = Mutex(State())
+
+    init(path: String) { file = FileStore(path: path) }
+
+    func snapshot() throws(VaultError) -> any VaultSnapshot { try file.snapshot() }
+    func isCurrent(_ snapshot: any VaultSnapshot) throws(VaultError) -> Bool { try file.isCurrent(snapshot) }
+    func reserve() throws(VaultError) -> ReservedRoom { try file.reserve() }
+    func tryLock(_ place: LockPlace) throws(VaultError) -> HeldLock? { try file.tryLock(place) }
+
+    func commit(
+        _ commit: VaultCommit, replacing previous: (any VaultSnapshot)?, in room: ReservedRoom?
+    ) throws(VaultError) {
+        let fails = state.withLock { state in
+            state.commits += 1
+            return state.fails
+        }
+        if fails { throw .diskFull(path: "made up") }
+        try file.commit(commit, replacing: previous, in: room)
+    }
+}
+
+/// `a` with a rule for it, and `b`, which exchanges the token of `a`.
+private struct Fixture {
+    let folder = TemporaryFolder()
+    let store: FailingStore
+    let vault: UnlockedVault
+    let service: CredentialService
+    let rules: RuleStore
+    static let alice = Subject.user(id: 1001, name: "alice")
+
+    init() async throws {
+        let key = UnlockKey.keyFile(Secret(try SecretBytes.random(count: 32)))
+        let path = folder.file("vault")
+        store = FailingStore(path: path)
+        vault = try UnlockedVault(
+            store: store, cipher: LockedVault.create(at: path, keys: [(key, "")], memory: nil).cipher, memory: nil)
+        service = CredentialService(vault: vault, log: .unwritten(vault), transport: Silent())
+        rules = RuleStore(vault: vault, log: .unwritten(vault))
+        _ = try await service.add("a", Self.credential(), verify: false)
+        let exchange = try Self.credential {
+            $0.grant = .tokenExchange
+            $0.subject = ExchangedToken(source: .credential(name: "a"), type: ExchangedToken.registeredType("access_token"))
+        }
+        _ = try await service.add("b", exchange, verify: false)
+        try rules.update(credential: "a") { $0.allow(Rule(credential: "a", subject: Self.alice)) }
+    }
+
+    private static func credential(_ change: (inout ClientSettings) -> Void = { _ in }) throws -> NewCredential {
+        var settings = ClientSettings(clientAuthentication: .post, tokenURL: try EndpointURL("https://example.com/token"))
+        change(&settings)
+        return NewCredential(
+            provider: nil, settings: settings, client: ClientIdentity(id: "id", secret: try Secret(utf8: "made-up-secret")))
+    }
+
+    struct Silent: HTTPTransport {
+        func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
+            throw .certificate(host: "example.com", reason: "made up")
+        }
+    }
+
+    /// A record as a newer version would write it.
+    func makeNewer(_ name: String) throws {
+        try vault.update { transaction in
+            let record = try transaction.record(name)
+            let text = String(decoding: record.description, as: UTF8.self).replacing(
+                #""key_pair":"#, with: #""from_the_future":1,"key_pair":"#)
+            let secret = try #require(try record.secret("client_secret"))
+            try transaction.replace(name, with: Record(description: Array(text.utf8), secrets: ["client_secret": secret]))
+        }
+    }
+
+    func source(_ name: String) throws -> ExchangedToken.Source? { try service.show(name).settings.subject?.source }
+}
+
+@Suite struct OneCommitTests {
+    @Test func `renaming changes the credential, those that exchange its token, and its rules in one commit`() async throws {
+        let fixture = try await Fixture()
+        let generation = fixture.vault.generation
+        try await fixture.service.rename("a", to: "c")
+        #expect(fixture.vault.generation == generation + 1)
+        #expect(fixture.vault.names() == ["b", "c"])
+        #expect(try fixture.source("b") == .credential(name: "c"))
+        #expect(try fixture.rules.read().rules.map(\.credential) == ["c"])
+    }
+
+    @Test func `removing takes the rules along in one commit`() async throws {
+        let fixture = try await Fixture()
+        let generation = fixture.vault.generation
+        try await fixture.service.remove("a")
+        #expect(fixture.vault.generation == generation + 1)
+        #expect(fixture.vault.names() == ["b"])
+        #expect(try fixture.rules.read().rules.isEmpty)
+    }
+
+    /// No crash can come between: there is one commit, and when it fails everything is as it was.
+    @Test func `a renaming or removal that fails changes nothing`() async throws {
+        let fixture = try await Fixture()
+        let before = bytes(ofFile: fixture.folder.file("vault"))
+        fixture.store.state.withLock { $0 = .init(fails: true) }
+        await #expect(throws: VaultError.diskFull(path: "made up")) { try await fixture.service.rename("a", to: "c") }
+        await #expect(throws: VaultError.diskFull(path: "made up")) { try await fixture.service.remove("a") }
+        #expect(fixture.store.state.withLock { $0.commits } == 2)
+        #expect(bytes(ofFile: fixture.folder.file("vault")) == before)
+        fixture.store.state.withLock { $0.fails = false }
+        #expect(fixture.vault.names() == ["a", "b"])
+        #expect(try fixture.source("b") == .credential(name: "a"))
+        #expect(try fixture.rules.read().rules.map(\.credential) == ["a"])
+    }
+
+    @Test func `a record of a newer version does not keep another credential from being renamed`() async throws {
+        let fixture = try await Fixture()
+        try fixture.makeNewer("b")
+        let newer = try fixture.vault.record("b").description
+        try await fixture.service.rename("a", to: "c")
+        #expect(fixture.vault.names() == ["b", "c"])
+        #expect(try fixture.vault.record("b").description == newer)
+        #expect(try fixture.rules.read().rules.map(\.credential) == ["c"])
+    }
+
+    @Test func `a policy of a newer version keeps its credentials from being renamed and removed`() async throws {
+        let fixture = try await Fixture()
+        let newer = try Record(description: Array(#"{"rules":[],"from_the_future":1}"#.utf8), secrets: [:])
+        try fixture.vault.update { $0.replace(only: .policy, with: newer) }
+        let isNewer = { @Sendable (error: any Error) in if case CredentialError.newerRecord = error { true } else { false } }
+        await #expect(performing: { try await fixture.service.rename("a", to: "c") }, throws: isNewer)
+        await #expect(performing: { try await fixture.service.remove("a") }, throws: isNewer)
+        #expect(fixture.vault.names() == ["a", "b"])
+    }
+
+    /// An earlier version removed a credential and its rules in two commits.
+    @Test func `a rule that was left behind gives nobody the credential that takes its name`() async throws {
+        let fixture = try await Fixture()
+        try fixture.rules.update { $0.allow(Rule(credential: "c", subject: .user(id: 1002, name: "mallory"))) }
+        try await fixture.service.rename("a", to: "c")
+        #expect(try fixture.rules.read().rules == [Rule(credential: "c", subject: Fixture.alice)])
+    }
+}
