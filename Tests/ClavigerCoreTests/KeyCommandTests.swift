@@ -37,6 +37,22 @@ import Testing
         #expect(await fixture.run("log", "--verify", environment: passphrase).status == 0)
     }
 
+    @Test func `every change of the keys is in the log before its result is known`() async throws {
+        let fixture = try await CommandFixture()
+        #expect(await fixture.run("key", "remove", "made-up").status == 66)
+        #expect(await fixture.run("key", "add", "--new-passphrase-file", "-", input: "made-up one").status == 0)
+        #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up two").status == 0)
+        let lines = await fixture.run("log").output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+        #expect(lines.map { Array($0[1...2]) } == [["key_remove", "failed"], ["key_add", "done"], ["key_replace", "done"]])
+        // Each commit has sealed the lines before its own.
+        #expect(await fixture.run("log", "--verify").errors.contains("3 lines, of which the first 2"))
+        // What can't be logged is not told as done.
+        try FileManager.default.removeItem(atPath: fixture.vault + ".log")
+        try FileManager.default.createDirectory(atPath: fixture.vault + ".log", withIntermediateDirectories: false)
+        let unlogged = await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up three")
+        #expect(unlogged.status != 0 && !unlogged.errors.contains("new passphrase"), "\(unlogged.errors)")
+    }
+
     @Test func aPassphraseIsChanged() async throws {
         let fixture = CommandFixture(withoutVault: ())
         let old = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": fixture.folder.write("old", "made-up one")]) { $1 }
