@@ -144,7 +144,11 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
-        .target(name: "TestSupport", dependencies: ["CLinux"], path: "Tests/TestSupport"),
+        .target(name: "TestSupport", dependencies: ["CLinux"], path: "Tests/TestSupport", exclude: ["Contracts"]),
+        // What several implementations of one protocol have to do.
+        .target(
+            name: "Contracts", dependencies: ["Credentials", "AgentProtocol", "TokenEngine", "OAuth", "Sodium"],
+            path: "Tests/TestSupport/Contracts", swiftSettings: house),
         .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: house),
         .testTarget(name: "LinuxTests", dependencies: ["Linux", "TestSupport"], swiftSettings: house),
         .testTarget(
@@ -157,7 +161,7 @@ let package = Package(
         .testTarget(
             name: "TokenEngineTests",
             dependencies: [
-                "TokenEngine", "OAuth", "Sodium", "TestSupport",
+                "TokenEngine", "OAuth", "Sodium", "TestSupport", "Contracts",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ], swiftSettings: house),
         .testTarget(
@@ -175,13 +179,13 @@ let package = Package(
             name: "AccessTests", dependencies: ["Access", "TokenEngine", "OAuth", "Sodium", "TestSupport"], swiftSettings: house),
         .testTarget(
             name: "CredentialsTests",
-            dependencies: ["Credentials", "Access", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport"],
+            dependencies: ["Credentials", "Access", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport", "Contracts"],
             swiftSettings: house),
         .testTarget(
             name: "AgentTests",
             dependencies: [
                 "Agent", "Credentials", "AgentProtocol", "Access", "HTTP", "Vault", "TokenEngine", "OAuth", "Sodium",
-                "Linux", "TestSupport",
+                "TestSupport", "Contracts", "Linux",
             ],
             swiftSettings: house),
         .testTarget(

@@ -197,4 +197,8 @@ public struct AcquiredTokens: Sendable {
     public var endsOlderTokens = false
     /// Whether a caller had this acquired although the stored token was good.
     public var isForced = false
+
+    public init(token: CachedToken?, refreshToken: Secret?, received: Date, owner: String) {
+        (self.token, self.refreshToken, self.received, self.owner) = (token, refreshToken, received, owner)
+    }
 }

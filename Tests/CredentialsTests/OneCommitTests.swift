@@ -2,41 +2,12 @@ import Access
 import Foundation
 import OAuth
 import Sodium
-import Synchronization
 import TestSupport
 import Testing
 import TokenEngine
 
 @testable import Credentials
 @testable import Vault
-
-/// A file whose commits can be made to fail.
-private final class FailingStore: RecordStore {
-    struct State {
-        var fails = false
-        var commits = 0
-    }
-    let file: FileStore
-    let state = Mutex(State())
-
-    init(path: String) { file = FileStore(path: path) }
-
-    func snapshot() throws(VaultError) -> any VaultSnapshot { try file.snapshot() }
-    func isCurrent(_ snapshot: any VaultSnapshot) throws(VaultError) -> Bool { try file.isCurrent(snapshot) }
-    func reserve() throws(VaultError) -> ReservedRoom { try file.reserve() }
-    func tryLock(_ place: LockPlace) throws(VaultError) -> HeldLock? { try file.tryLock(place) }
-
-    func commit(
-        _ commit: VaultCommit, replacing previous: (any VaultSnapshot)?, in room: ReservedRoom?
-    ) throws(VaultError) {
-        let fails = state.withLock { state in
-            state.commits += 1
-            return state.fails
-        }
-        if fails { throw .diskFull(path: "made up") }
-        try file.commit(commit, replacing: previous, in: room)
-    }
-}
 
 /// `a` with a rule for it, and `b`, which exchanges the token of `a`.
 private struct Fixture {
@@ -115,12 +86,12 @@ private struct Fixture {
     @Test func `a renaming or removal that fails changes nothing`() async throws {
         let fixture = try await Fixture()
         let before = bytes(ofFile: fixture.folder.file("vault"))
-        fixture.store.state.withLock { $0 = .init(fails: true) }
+        let commits = fixture.store.commits
+        fixture.store.failCommits(2)
         await #expect(throws: VaultError.diskFull(path: "made up")) { try await fixture.service.rename("a", to: "c") }
         await #expect(throws: VaultError.diskFull(path: "made up")) { try await fixture.service.remove("a") }
-        #expect(fixture.store.state.withLock { $0.commits } == 2)
+        #expect(fixture.store.commits == commits + 2)
         #expect(bytes(ofFile: fixture.folder.file("vault")) == before)
-        fixture.store.state.withLock { $0.fails = false }
         #expect(fixture.vault.names() == ["a", "b"])
         #expect(try fixture.source("b") == .credential(name: "a"))
         #expect(try fixture.rules.read().rules.map(\.credential) == ["a"])

@@ -69,7 +69,7 @@ final class MemoryStore: TokenStateStore {
         }
     }
 
-    func refuseRoom() { state.withLock { $0.hasNoRoom = true } }
+    func refuseRoom(_ refuses: Bool = true) { state.withLock { $0.hasNoRoom = refuses } }
     func failUpdates(_ count: Int) { state.withLock { $0.failingUpdates = count } }
 
     /// As another program would write it.
@@ -80,8 +80,10 @@ final class MemoryStore: TokenStateStore {
         }
     }
 
-    fileprivate func commit(_ name: String, _ change: (inout TokenState) -> Bool) throws -> Bool {
+    /// - Parameter hasRoom: whether room was reserved for it.
+    fileprivate func commit(_ name: String, hasRoom: Bool = false, _ change: (inout TokenState) -> Bool) throws -> Bool {
         try state.withLock { state in
+            if state.hasNoRoom, !hasRoom { throw Full() }
             guard state.failingUpdates == 0 else {
                 state.failingUpdates -= 1
                 throw Full()
@@ -99,22 +101,25 @@ final class MemoryStore: TokenStateStore {
 
     func tryClaim(_ name: String) throws -> (any TokenClaim)? {
         onTryClaim(self)
-        guard state.withLock({ $0.held.insert(name).inserted }) else { return nil }
-        return MemoryClaim(store: self, name: name, credential: try credential(name))
+        let isClaimed = try state.withLock { state in
+            guard state.credentials[name] != nil else { throw Missing() }
+            return state.held.insert(name).inserted
+        }
+        return isClaimed ? MemoryClaim(store: self, name: name, credential: try credential(name)) : nil
     }
 
     func hold(_ name: String) { state.withLock { _ = $0.held.insert(name) } }
     fileprivate func release(_ name: String) { state.withLock { _ = $0.held.remove(name) } }
 }
 
-private final class MemoryClaim: TokenClaim {
+final class MemoryClaim: TokenClaim {
     struct NoRoom: Error {}
     let store: MemoryStore
     let name: String
     let credential: Credential
     private let hasRoom = Mutex(false)
 
-    init(store: MemoryStore, name: String, credential: Credential) {
+    fileprivate init(store: MemoryStore, name: String, credential: Credential) {
         (self.store, self.name, self.credential) = (store, name, credential)
     }
 
@@ -126,25 +131,29 @@ private final class MemoryClaim: TokenClaim {
         try store.takeRoom()
         hasRoom.withLock { $0 = true }
         guard let sending else { return SendPermit(refreshToken: nil) }
+        guard let token = store.peek(name).state.login?.refreshToken else { throw TokenFailure.loginNeeded(.never) }
         _ = try store.commit(name) { state in
             state.login?.sending = sending
             return true
         }
-        return SendPermit(refreshToken: store.peek(name).state.login?.refreshToken)
+        return SendPermit(refreshToken: token)
     }
 
     func store(_ acquired: AcquiredTokens, _ permit: SendPermit) throws -> Bool {
-        try inRoom { try store.commit(name) { $0.store(acquired, spent: permit.refreshToken) } }
+        try inRoom { try store.commit(name, hasRoom: true) { $0.store(acquired, spent: permit.refreshToken) } }
     }
 
     func store(_ login: Login?, with token: CachedToken, _ permit: SendPermit) throws {
         _ = try inRoom {
-            try store.commit(name) { state in
+            try store.commit(name, hasRoom: true) { state in
                 state.begin(login, with: token, now: token.sent)
                 return true
             }
         }
     }
+
+    /// As a store would that gives a reservation up after the first failure.
+    func loseRoom() { hasRoom.withLock { $0 = false } }
 
     private func inRoom<R>(_ body: () throws -> R) throws -> R {
         guard hasRoom.withLock({ $0 }) else { throw NoRoom() }
