@@ -227,7 +227,7 @@ extension Problem {
 
     private init(outcomeUnknown sent: Date, _ until: Date?, _ status: Int?) {
         let what = status.map { "the server failed (status \($0))" } ?? "no answer came"
-        let next = until.map { "an answer may still come until \(Self.time($0)); try again then" }
+        let next = until.map { "it is sent once more after \(Self.time($0)); try again then" }
         self.init(
             "\(what) after a refresh token was sent at \(Self.time(sent)): the answer is lost, and whether the server has replaced the refresh token is not known",
             hint: .text(next ?? "it is sent once more with the next try"), .tryAgain)

@@ -34,7 +34,8 @@ import Sodium
 /// A refresh token whose last answer is missing is sent again at once where the server does not replace it, or still accepts
 /// it (its grace period). Else the stored access token is served while it lives. After that it is sent once more, when its
 /// earlier sending can't be answered any more: if the server has replaced it, the login is lost already; if not, this saves
-/// it. `resend=never` leaves that to a person.
+/// it. A caller whom the stored token does not please waits until it has ended, too: others use it, and a server that sees a
+/// replaced refresh token ends it. `resend=never` leaves the resend to a person.
 ///
 /// Any other event in a state is a mistake of the driver, and traps.
 struct Acquisition: Sendable {
@@ -217,18 +218,19 @@ struct Acquisition: Sendable {
             return .acquire
         }
         let isOpen = mayStillBeAnswered(unanswered, now: now)
+        let living = livingToken(now: now)
         let failure: TokenFailure
-        if unanswered.isResend || settings.resend == .never {
+        if isForAPerson(unanswered, settings, living) {
             failure = .loginNeeded(.undecided(unanswered.began))
         } else if isOpen {
             failure = .outcomeUnknown(
                 sent: unanswered.began, until: unanswered.last.addingTimeInterval(Self.answerLimit), status: nil)
         } else {
-            failure = .outcomeUnknown(sent: unanswered.began, until: nil, status: nil)
+            failure = .outcomeUnknown(sent: unanswered.began, until: living?.expires, status: nil)
         }
         let verdict = storedToken(insteadOf: failure, now: now)
         if case .serve = verdict { return verdict }
-        return unanswered.isResend || settings.resend == .never || isOpen ? verdict : .acquire
+        return isForAPerson(unanswered, settings, living) || isOpen || living != nil ? verdict : .acquire
     }
 
     private mutating func resume(_ unanswered: Login.Sending, now: Date) -> Action? {
@@ -242,6 +244,21 @@ struct Acquisition: Sendable {
     private func storedToken(insteadOf failure: TokenFailure, now: Date) -> CacheDecision.Verdict {
         guard case .serve(let decision) = purpose else { return .fail(failure) }
         return decision.instead(credential?.state.token(for: ask.access), of: failure, at: now)
+    }
+
+    /// The stored token where others can still use it. To send the refresh token once more may end it, so that does not happen
+    /// for a caller who wants another one.
+    private func livingToken(now: Date) -> CachedToken? {
+        guard let token = credential?.state.token(for: ask.access), token.rejected == nil,
+            Freshness.isTolerable(sent: token.sent, expires: token.expires, for: TokenAsk(access: ask.access), at: now)
+        else { return nil }
+        return token
+    }
+
+    /// Whether only a person has the refresh token sent again: once is enough, the settings say so, or the stored token never
+    /// ends.
+    private func isForAPerson(_ sending: Login.Sending, _ settings: ClientSettings, _ living: CachedToken?) -> Bool {
+        sending.isResend || settings.resend == .never || living.map { $0.expires == nil } ?? false
     }
 
     private func isWithinGrace(_ sending: Login.Sending, _ settings: ClientSettings, now: Date) -> Bool {
@@ -266,7 +283,12 @@ struct Acquisition: Sendable {
 
     /// The same request once more, written down first where that tells how long an answer may still come.
     private mutating func sendAgain(now: Date) -> Action {
-        guard journalsNext, let sending else { return move(.sending, .send) }
+        guard let sending, let settings = credential?.configuration.settings else { return move(.sending, .send) }
+        // The grace period, in which an answer that is missing does no harm, may have ended meanwhile.
+        if isUncertain || earlier != nil, !sending.isResend, !isHarmless(sending, now: now) {
+            return resendOnce(sending, settings, status: nil, now: now, maySend: true)
+        }
+        guard journalsNext else { return move(.sending, .send) }
         let wasUncertain = isUncertain
         defer { isUncertain = wasUncertain }
         return begin(Login.Sending(began: sending.began, last: now, boot: host.boot, isResend: sending.isResend))
@@ -375,18 +397,24 @@ struct Acquisition: Sendable {
             journalsNext = true
             return wait > 0 ? move(.sending, .wait(wait)) : sendAgain(now: now)
         }
-        return lostWithoutGrace(sending, settings, status: status, now: now, jitter: jitter)
+        let maySend = policy.again(after: 0, jitter: jitter) != nil
+        return resendOnce(sending, settings, status: status, now: now, maySend: maySend)
     }
 
-    private mutating func lostWithoutGrace(
-        _ lost: Login.Sending, _ settings: ClientSettings, status: Int?, now: Date, jitter: Double
+    /// What to do about a sending after which the server may have replaced the refresh token, when the grace period is over.
+    /// - Parameter maySend: whether there is time for one more.
+    private mutating func resendOnce(
+        _ lost: Login.Sending, _ settings: ClientSettings, status: Int?, now: Date, maySend: Bool
     ) -> Action {
-        let unknown = TokenFailure.outcomeUnknown(sent: lost.began, until: nil, status: status)
+        let living = livingToken(now: now)
+        // One of another process, from before this acquisition; ours have been answered, or their connections are gone.
+        let open = earlier.flatMap { mayStillBeAnswered($0, now: now) ? $0.last.addingTimeInterval(Self.answerLimit) : nil }
+        let unknown = TokenFailure.outcomeUnknown(sent: lost.began, until: open ?? living?.expires, status: status)
         let verdict = storedToken(insteadOf: unknown, now: now)
         if case .serve = verdict { return move(.finished, verdict.action) }
-        guard !lost.isResend, settings.resend != .never else { return fail(.loginNeeded(.undecided(lost.began))) }
-        guard policy.again(after: 0, jitter: jitter) != nil else { return fail(unknown) }
-        earlier = lost
+        guard !isForAPerson(lost, settings, living) else { return fail(.loginNeeded(.undecided(lost.began))) }
+        guard living == nil, open == nil, maySend else { return fail(unknown) }
+        if isUncertain { earlier = lost }
         return begin(Login.Sending(began: lost.began, last: now, boot: host.boot, isResend: true))
     }
 

@@ -10,8 +10,10 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
     }
 
     private let state = Mutex(State())
+    private let executor: (any TaskExecutor)?
 
-    public init() {}
+    /// - Parameter executor: where the work runs, as a task does not inherit that; nil for wherever Swift runs tasks.
+    public init(executor: (any TaskExecutor)? = nil) { self.executor = executor }
 
     /// - Parameter work: begun only if none is under way for this key.
     /// - Throws: what the work throws, or `CancellationError` for this caller alone.
@@ -19,7 +21,7 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
         let task = join(key, work)
         // The stream ends with the flight, or when this caller is cancelled.
         let (stream, continuation) = AsyncStream<Never>.makeStream()
-        Task {
+        Task(executorPreference: executor) {
             _ = await task.result
             continuation.finish()
         }
@@ -34,7 +36,7 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
             if let flight = state.flights[key] { return flight.task }
             state.launched += 1
             let number = state.launched
-            let task = Task {
+            let task = Task(executorPreference: executor) {
                 defer { self.land(key, number) }
                 return try await work()
             }

@@ -11,7 +11,8 @@ public final class TokenDriver: Sendable {
     private let jitter: @Sendable () -> Double
     private let transport: any HTTPTransport
     private let clocks: ServerClocks
-    private let flights = SingleFlight<Flight, CachedToken>()
+    private let flights: SingleFlight<Flight, CachedToken>
+    private let executor: (any TaskExecutor)?
 
     private struct Flight: Hashable {
         let name: String
@@ -22,9 +23,11 @@ public final class TokenDriver: Sendable {
     /// answer.
     static let claimLimit = 200.0
 
+    /// - Parameter executor: where acquisitions run; nil for wherever Swift runs tasks.
     public init(
         store: any TokenStateStore, transport: any HTTPTransport, clock: any WallClock = SystemClock(), host: Host,
-        jitter: @escaping @Sendable () -> Double = { Random.unit() }, clocks: ServerClocks = ServerClocks()
+        jitter: @escaping @Sendable () -> Double = { Random.unit() }, clocks: ServerClocks = ServerClocks(),
+        executor: (any TaskExecutor)? = nil
     ) {
         self.store = store
         self.transport = transport
@@ -32,6 +35,8 @@ public final class TokenDriver: Sendable {
         self.host = host
         self.jitter = jitter
         self.clocks = clocks
+        self.executor = executor
+        flights = SingleFlight(executor: executor)
     }
 
     private var requests: TokenRequests {
@@ -103,7 +108,14 @@ public final class TokenDriver: Sendable {
         ask.resends = retriesEnded
         let machine = Acquisition(.prove, ask: ask, host: host)
         let state = try await claim.reread().state
-        return try await drive(machine, Credential(candidate, state), claim)
+        return try await finishing { try await self.drive(machine, Credential(candidate, state), claim) }
+    }
+
+    /// Begins nothing for a caller who is cancelled already, and finishes what was begun for one who is cancelled later: what
+    /// a server has given is stored.
+    private func finishing<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) async throws -> R {
+        try Task.checkCancellation()
+        return try await Task(executorPreference: executor, operation: body).value
     }
 
     // MARK: Logging in
@@ -112,6 +124,10 @@ public final class TokenDriver: Sendable {
     /// stores them in the place of an earlier login.
     /// - Throws: `TokenFailure`; `noRefreshToken` where the server gave nothing to keep the login alive with.
     public func logIn(with grant: AuthorizationGrant, under claim: any TokenClaim) async throws {
+        try await finishing { try await self.spend(grant, under: claim) }
+    }
+
+    private func spend(_ grant: AuthorizationGrant, under claim: any TokenClaim) async throws {
         let configuration = claim.credential.configuration
         let permit = try await claim.beginSending(nil)
         let (granted, sent) = try await exchange(grant, configuration)

@@ -16,7 +16,7 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
 
 /// A login whose refresh token rotates, with an access token that lives for `left` more seconds.
 private func rotating(
-    left: Double? = nil, grace: RefreshTokenGrace? = nil, _ change: (inout Credential) -> Void = { _ in }
+    left: Double? = nil, grace: RefreshTokenGrace? = nil, _ change: (inout Credential) throws -> Void = { _ in }
 ) throws -> MemoryStore {
     let old = try left.map { try someToken("old", sent: 1_000_000 - 3600 + $0) }
     var credential = try someCredential {
@@ -26,7 +26,7 @@ private func rotating(
     }
     credential.state.login = Login(
         refreshToken: try Secret(utf8: "first"), since: start, renewed: start, rotation: .rotates, owner: "here")
-    change(&credential)
+    try change(&credential)
     return MemoryStore(["a": credential])
 }
 
@@ -109,6 +109,69 @@ extension MemoryStore {
         let transport = ScriptedTransport(.failure(aLostAnswer), .token("new", refresh: "second"))
         #expect(try await driver(store, transport, ManualClock()).token("a", TokenAsk()).token.revealed() == "new")
         #expect(transport.requests == 2)
+    }
+
+    /// The old token serves those who do not want another one, and a replaced refresh token that comes again ends it.
+    @Test(arguments: [TokenAsk(mode: .fresh), TokenAsk(minimumLifetime: 50)])
+    func `nobody who wants another token risks the one that lives`(_ ask: TokenAsk) async throws {
+        let store = try rotating(left: 40)
+        let transport = ScriptedTransport(.status(502), .token("new", refresh: "second"))
+        let clock = ManualClock()
+        let expires = start.addingTimeInterval(40)
+        await #expect(throws: TokenFailure.outcomeUnknown(sent: start, until: expires, status: 502)) {
+            try await driver(store, transport, clock).token("a", ask)
+        }
+        clock.advance(20)
+        // Nor when no answer can come any more: the machine has started anew.
+        await #expect(throws: TokenFailure.outcomeUnknown(sent: start, until: expires, status: nil)) {
+            try await driver(store, transport, clock, boot: "next").token("a", ask)
+        }
+        #expect(transport.requests == 1)
+        clock.advance(20)
+        #expect(try await driver(store, transport, clock, boot: "next").token("a", ask).token.revealed() == "new")
+    }
+
+    @Test func `a token that never ends leaves the resend to a person`() async throws {
+        let store = try rotating { $0.state.tokens = [try someToken("old", lifetime: nil)] }
+        let transport = ScriptedTransport(.status(502), .token("new", refresh: "second"))
+        for _ in 0..<2 {
+            await #expect(throws: TokenFailure.loginNeeded(.undecided(start))) {
+                try await driver(store, transport, ManualClock(), boot: nil).token("a", TokenAsk(mode: .fresh))
+            }
+        }
+        #expect(try await driver(store, transport, ManualClock()).token("a", TokenAsk()).token.revealed() == "old")
+        #expect(transport.requests == 1)
+    }
+
+    @Test func `a wait that outlasts the grace period ends in one resend`() async throws {
+        let doubt = Login.Sending(began: start.addingTimeInterval(-20), boot: "before")
+        let store = try rotating(grace: .seconds(30)) { $0.state.login?.sending = doubt }
+        let transport = ScriptedTransport(.status(429, retryAfter: "20"), .failure(aLostAnswer), .token("new"))
+        await #expect(throws: TokenFailure.loginNeeded(.undecided(doubt.began))) {
+            try await driver(store, transport, ManualClock()).token("a", TokenAsk())
+        }
+        #expect(transport.requests == 2)
+        #expect(store.login?.sending?.isResend == true)
+    }
+
+    /// Within the grace period a second sending does no harm; after it, the first may still be under way.
+    @Test func `a wait that outlasts the grace period ends while another process's sending may be answered`() async throws {
+        let doubt = Login.Sending(began: start.addingTimeInterval(-20), boot: "this")
+        let store = try rotating(grace: .seconds(30)) { $0.state.login?.sending = doubt }
+        let transport = ScriptedTransport(.status(429, retryAfter: "20"), .token("new"))
+        let until = doubt.last.addingTimeInterval(185)
+        await #expect(throws: TokenFailure.outcomeUnknown(sent: doubt.began, until: until, status: nil)) {
+            try await driver(store, transport, ManualClock()).token("a", TokenAsk())
+        }
+        #expect(transport.requests == 1)
+    }
+
+    @Test func `a wait that outlasts the grace period leaves the old token alone`() async throws {
+        let doubt = Login.Sending(began: start.addingTimeInterval(-20), boot: "this")
+        let store = try rotating(left: 40, grace: .seconds(30)) { $0.state.login?.sending = doubt }
+        let transport = ScriptedTransport(.status(429, retryAfter: "20"), .token("new"))
+        #expect(try await driver(store, transport, ManualClock()).token("a", TokenAsk()).token.revealed() == "old")
+        #expect(transport.requests == 1)
     }
 
     @Test func `an answer that is lost for longer than the grace period is not asked for again`() async throws {
