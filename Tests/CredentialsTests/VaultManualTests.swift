@@ -6,7 +6,7 @@ import Testing
 import TokenEngine
 import Vault
 
-@testable import Agent
+@testable import Credentials
 
 /// claviger-vault(5) is all that a reader of the format has: what a credential's record may hold must be on it.
 @Suite struct VaultManualTests {
@@ -111,7 +111,7 @@ import Vault
     @Test func `the manual has every member and every secret of a credential`() throws {
         let words = try Self.tabulated()
         for credential in try Self.credentials() {
-            let record = try CredentialCoding.record(credential)
+            let record = try CredentialRecord.record(credential)
             let members = Self.keys(try JSONSerialization.jsonObject(with: Data(record.description)))
             #expect(members.count > 40)
             #expect(members.subtracting(words) == [])
