@@ -34,7 +34,8 @@ import Vault
         let log = AuditLog(vault: fixture.vault, path: fixture.folder.file("vault.log"))
         let service = CredentialService(vault: fixture.vault, log: log, transport: fixture.server)
         let command = DetachedAgent.Command(
-            vault: fixture.vault, path: fixture.folder.file("vault"), stateFolder: nil, acceptsOlder: true, uid: getuid(),
+            vault: fixture.vault, path: fixture.folder.file("vault"), runtimeFolder: nil, stateFolder: nil, acceptsOlder: true,
+            uid: getuid(),
             pid: getpid(), program: nil, reason: nil, waitsForEnd: false)
         let local = AuditedService(service, log: log, caller: command.caller)
         return DetachedAgent(local, service, command: command) {

@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// ARCHITECTURE.md names the tests of the engine's rules, and the comments of tests name the rules: each must find the other.
+/// What ARCHITECTURE.md names is there: the tests of the engine's rules, which name their rules in turn, and the targets with their
+/// imports and types.
 @Suite struct ArchitectureTests {
     private static let page = String(decoding: bytes(ofFile: Program.root + "/ARCHITECTURE.md"), as: UTF8.self)
 
@@ -60,12 +61,57 @@ import Testing
         #expect(count > 20)
     }
 
-    @Test func `every target has its paragraph`() throws {
-        let folder = Program.root + "/Sources"
-        let targets = try FileManager.default.contentsOfDirectory(atPath: folder).filter { name in
-            try FileManager.default.subpathsOfDirectory(atPath: folder + "/" + name).contains { $0.hasSuffix(".swift") }
+    // MARK: The rooms
+
+    /// What the page says of a target, and what it says that the target imports.
+    private static func room(_ target: String) throws -> (text: String, imports: String) {
+        let start = try #require(page.range(of: "\n**\(target)** "), "\(target) has no paragraph")
+        let parts = page[start.upperBound...].components(separatedBy: "\n\n")[0].components(separatedBy: "*Imports* ")
+        try #require(parts.count == 2, "\(target)")
+        return (parts[0], parts[1])
+    }
+
+    /// The targets of Package.swift that are no tests, and what each depends on within the package.
+    private static func targets() throws -> [String: Set<String>] {
+        let package = String(decoding: bytes(ofFile: Program.root + "/Package.swift"), as: UTF8.self)
+            .replacing(#/\.product\(name: "[A-Za-z0-9]+", package: "[a-z0-9-]+"\),?/#, with: "")
+        let list = try #require(package.range(of: "    targets: ["))
+        var targets: [String: Set<String>] = [:]
+        for part in package[list.upperBound...].split(separator: #/\n        \./#) {
+            guard let match = part.firstMatch(of: #/^(?:target|executableTarget)\(\s*name: "([A-Za-z]+)"/#) else { continue }
+            let dependencies = part.components(separatedBy: "dependencies: [").dropFirst().first?.prefix { $0 != "]" } ?? ""
+            targets[String(match.1)] = Set(dependencies.matches(of: #/"([A-Za-z]+)"/#).map { String($0.1) })
         }
+        targets["TestSupport"] = nil
+        return targets
+    }
+
+    private static func sources(_ target: String) throws -> String {
+        let folder = Program.root + "/Sources/" + target
+        return try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.hasSuffix(".swift") }
+            .map { String(decoding: bytes(ofFile: folder + "/" + $0), as: UTF8.self) }.joined()
+    }
+
+    @Test func `every target imports what the page says`() throws {
+        let targets = try Self.targets()
         #expect(targets.count > 10)
-        for target in targets { #expect(Self.page.contains("\n**\(target)** "), "\(target)") }
+        let names = targets.values.reduce(Set(targets.keys)) { $0.union($1) }
+        for (target, dependencies) in targets {
+            let words = Set(try Self.room(target).imports.split { !$0.isLetter }.map(String.init))
+            #expect(words.intersection(names) == dependencies, "\(target)")
+        }
+    }
+
+    @Test func `every type that the page names stands in its target`() throws {
+        var count = 0
+        for target in try Self.targets().keys {
+            let sources = try Self.sources(target)
+            for match in try Self.room(target).text.matches(of: #/`([A-Z][A-Za-z]+)(?:\([a-z]+:\))?`/#) {
+                let words = ["struct", "class", "enum", "protocol", "extension"].map { $0 + " " + match.1 }
+                #expect(words.contains(where: sources.contains), "\(target) has no \(match.1)")
+                count += 1
+            }
+        }
+        #expect(count > 50)
     }
 }
