@@ -107,8 +107,9 @@ import Testing
         for target in try Self.targets().keys {
             let sources = try Self.sources(target)
             for match in try Self.room(target).text.matches(of: #/`([A-Z][A-Za-z]+)(?:\([a-z]+:\))?`/#) {
-                let words = ["struct", "class", "enum", "protocol", "extension"].map { $0 + " " + match.1 }
-                #expect(words.contains(where: sources.contains), "\(target) has no \(match.1)")
+                let starts = ["struct", "class", "enum", "protocol", "extension"].map { "\($0) \(match.1)" }
+                let declarations = starts.flatMap { start in [" ", ":", "<"].map { start + $0 } }
+                #expect(declarations.contains(where: sources.contains), "\(target) has no \(match.1)")
                 count += 1
             }
         }
