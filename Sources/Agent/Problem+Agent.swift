@@ -1,4 +1,4 @@
-public import AgentProtocol
+import AgentProtocol
 import Credentials
 
 /// What the agent refuses by itself.
@@ -26,7 +26,7 @@ extension Problem {
 /// What the refresher, and the command that it works for, refuse by themselves.
 extension Problem {
     /// Nothing was sent: the same again is safe.
-    public static let refresherNotStarted = Problem(
+    static let refresherNotStarted = Problem(
         "the process that finishes what was begun could not be started", hint: "nothing was sent; try again", .tryAgain)
     static let refresherEnded = Problem(
         "the process that finishes what was begun has ended before it answered",

@@ -252,7 +252,10 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         let fixture = try await AgentFixture()
         let request = Array("GET /v1/tokens/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nClaviger-Interim: 102\r\n\r\n".utf8)
         let first = await fixture.raw(request)
-        #expect(first.hasPrefix("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 "), "\(first)")
+        // Once at the beginning, and again if it takes long on a busy machine.
+        #expect(first.hasPrefix("HTTP/1.1 102 Processing\r\n\r\n"), "\(first)")
+        let rest = first.split(separator: "HTTP/1.1 102 Processing\r\n\r\n", omittingEmptySubsequences: true)
+        #expect(rest.count == 1 && rest[0].hasPrefix("HTTP/1.1 200 "), "\(first)")
         #expect(await fixture.raw(request).hasPrefix("HTTP/1.1 200 "))
     }
 

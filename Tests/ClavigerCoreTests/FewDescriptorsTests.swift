@@ -4,7 +4,7 @@ import Testing
 
 /// A process that may open few files must say so: the network library would end it with SIGILL.
 @Suite(.timeLimit(.minutes(1))) struct FewDescriptorsTests {
-    @Test(arguments: 8...13)
+    @Test(arguments: 9...13)
     func `a limit of few open files is refused in words`(_ limit: Int) async throws {
         let fixture = try await CommandFixture()
         let result = await Program.run(

@@ -254,6 +254,20 @@ struct InterruptionTests {
 
 /// The process that finishes a refresh.
 enum Refresher {
+    /// A file of proc(5) says that it is empty, and gives a page with each read.
+    private static func contents(_ path: String) -> [UInt8] {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return [] }
+        defer { close(file) }
+        var all: [UInt8] = []
+        var page = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = read(file, &page, page.count)
+            guard count > 0 else { return all }
+            all += page[..<count]
+        }
+    }
+
     /// The process whose first argument is `refresher` and that has a connection to this server, which tells it from those of
     /// other tests.
     static func process(connectedTo address: String) -> pid_t? {
@@ -261,7 +275,7 @@ enum Refresher {
         let sockets = sockets(to: port)
         let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return all.compactMap { pid_t($0) }.first { process in
-            let arguments = bytes(ofFile: "/proc/\(process)/cmdline").split(separator: 0)
+            let arguments = contents("/proc/\(process)/cmdline").split(separator: 0)
             guard arguments.count > 1, arguments[1].elementsEqual("refresher".utf8) else { return false }
             let folder = "/proc/\(process)/fd"
             let open = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -274,7 +288,7 @@ enum Refresher {
     /// `socket:[inode]` of each connection to this port (proc(5)).
     private static func sockets(to port: Int) -> Set<String> {
         let suffix = ":" + String(format: "%04X", port)
-        let lines = String(decoding: bytes(ofFile: "/proc/net/tcp"), as: UTF8.self).split(separator: "\n").dropFirst()
+        let lines = String(decoding: contents("/proc/net/tcp"), as: UTF8.self).split(separator: "\n").dropFirst()
         return Set(
             lines.compactMap { line in
                 let fields = line.split(separator: " ")

@@ -102,8 +102,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .now(let response): perform(.answered, response)
         case .later(let reports, let work):
             perform(.delayed)
-            if reports, takesInterimReplies { report() }
             wait(for: work)
+            // After the work has begun: what a client asked that is gone by now is done all the same.
+            if reports, takesInterimReplies { report() }
         }
     }
 
