@@ -71,18 +71,19 @@ import Testing
         return (parts[0], parts[1])
     }
 
-    /// The targets of Package.swift that are no tests, and what each depends on within the package.
+    /// The targets of Package.swift below Sources/, and what each depends on within the package.
     private static func targets() throws -> [String: Set<String>] {
         let package = String(decoding: bytes(ofFile: Program.root + "/Package.swift"), as: UTF8.self)
             .replacing(#/\.product\(name: "[A-Za-z0-9]+", package: "[a-z0-9-]+"\),?/#, with: "")
         let list = try #require(package.range(of: "    targets: ["))
         var targets: [String: Set<String>] = [:]
         for part in package[list.upperBound...].split(separator: #/\n        \./#) {
-            guard let match = part.firstMatch(of: #/^(?:target|executableTarget)\(\s*name: "([A-Za-z]+)"/#) else { continue }
+            guard let match = part.firstMatch(of: #/^(?:target|executableTarget)\(\s*name: "([A-Za-z]+)"/#),
+                !part.contains("path: \"Tests/")
+            else { continue }
             let dependencies = part.components(separatedBy: "dependencies: [").dropFirst().first?.prefix { $0 != "]" } ?? ""
             targets[String(match.1)] = Set(dependencies.matches(of: #/"([A-Za-z]+)"/#).map { String($0.1) })
         }
-        targets["TestSupport"] = nil
         return targets
     }
 
