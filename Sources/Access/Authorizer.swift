@@ -23,7 +23,7 @@ public struct Authorizer: Sendable {
     }
 
     /// What the caller may have of a credential. The first rule that allows the query decides.
-    public func decision(on query: TokenAsk, for credential: String) -> Decision {
+    public func decision(on query: TokenQuery, for credential: String) -> Decision {
         guard let policy else { return .allowed(Grant(scopes: query.access.scopes, maxTTL: nil)) }
         // Which audience a token is for, and whose login is spent or put at risk, is for the owner to say.
         guard query.access.audiences.isEmpty, !query.takesOver, !query.resends else { return .denied }

@@ -21,7 +21,7 @@ public struct AgentClient: TokenSource {
         self.reason = reason
     }
 
-    public func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
+    public func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken {
         var parameters = AgentRequest.TokenParameters()
         parameters.minimumLifetime = ask.minimumLifetime
         switch ask.mode {

@@ -21,7 +21,7 @@ public struct AuditedService: CredentialManager {
         self.reason = reason
     }
 
-    public func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
+    public func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken {
         try await logged(.token, name, token: { $0.token.withBytes { $0.array() } }) { try await agent.token(name, ask) }
     }
 

@@ -20,27 +20,27 @@ extension CredentialService {
         let settings = credential.configuration.settings
         if !settings.grant.needsLogin { return try await checkClient(name, credential) }
         if settings.introspectionURL != nil {
-            let token = try await driver.token(name, TokenAsk())
+            let token = try await driver.token(name, TokenQuery())
             return try await checkActive(token, of: credential.configuration)
         }
         // Without a refresh token there is nothing to renew, and nobody to ask but the API.
         if credential.state.login == nil, !credential.state.tokens.isEmpty {
-            _ = try await driver.token(name, TokenAsk())
+            _ = try await driver.token(name, TokenQuery())
             return .kept
         }
-        _ = try await driver.token(name, TokenAsk(mode: .fresh))
+        _ = try await driver.token(name, TokenQuery(mode: .fresh))
         return .granted
     }
 
     private func checkClient(_ name: String, _ credential: Credential) async throws -> CheckResult {
         let now = clock.now()
         if let refusal = credential.state.refusal, (refusal.asked...).contains(now), now < refusal.nextAsk {
-            throw TokenFailure.stillRefused(refusal)
+            throw TokenError.stillRefused(refusal)
         }
         let token: CachedToken
         do {
             token = try await driver.prove(credential.configuration)
-        } catch let failure as TokenFailure where failure == .keyPairRefused || failure == .refused(.invalidGrant) {
+        } catch let failure as TokenError where failure == .keyPairRefused || failure == .refused(.invalidGrant) {
             try await driver.withClaim(name) { try await $0.update { $0.noteRefusal(.client, at: now) } }
             throw failure
         }

@@ -13,5 +13,5 @@ public enum CredentialError: Error, Codable, Sendable {
     /// The server says that a token which should be good is not active.
     case inactive
     /// The proof could not be made; the new pair is staged in the vault, the old one still in use.
-    case rotationUnfinished(cause: TokenFailure)
+    case rotationUnfinished(cause: TokenError)
 }

@@ -5,11 +5,11 @@ public import Sodium
 public struct NewCredential: Sendable {
     public var provider: String?
     public var settings: ClientSettings
-    public var client: ClientIdentity
+    public var client: ClientCredentials
     /// A refresh token that a person already holds.
     public var refreshToken: Secret?
 
-    public init(provider: String?, settings: ClientSettings, client: ClientIdentity, refreshToken: Secret? = nil) {
+    public init(provider: String?, settings: ClientSettings, client: ClientCredentials, refreshToken: Secret? = nil) {
         self.provider = provider
         self.settings = settings
         self.client = client

@@ -211,7 +211,7 @@ package enum CredentialRecord {
     }
 
     private static func pair(_ pair: Pair, suffix: String, in record: Record) throws -> KeyPair {
-        let client = ClientIdentity(
+        let client = ClientCredentials(
             id: pair.clientID, secret: try record.secret("client_secret" + suffix), username: pair.username,
             password: try record.secret("password" + suffix))
         return KeyPair(client: client, since: date(pair.since))

@@ -31,7 +31,7 @@ public struct RevocationReport: Sendable, Equatable {
     /// Whether one of those that live on never says when it ends.
     public var neverEnds = false
     /// Why the first of the kept ones was not revoked.
-    public var failure: TokenFailure?
+    public var failure: TokenError?
 
     public init() {}
 }
@@ -87,8 +87,8 @@ extension CredentialService {
 
     private func revoke(
         _ token: Secret, _ hint: String, _ credential: Credential
-    ) async -> Result<EndpointClient.Revocation, TokenFailure> {
-        do throws(TokenFailure) {
+    ) async -> Result<EndpointClient.Revocation, TokenError> {
+        do throws(TokenError) {
             return .success(try await endpoints.revoke(token, hint: hint, of: credential.configuration))
         } catch {
             return .failure(error)

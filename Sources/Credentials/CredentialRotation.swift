@@ -5,7 +5,7 @@ import TokenEngine
 
 /// Which key pair a rotation goes to.
 public enum Rotation: Sendable {
-    case to(ClientIdentity)
+    case to(ClientCredentials)
     /// The pair that an unfinished rotation left in the vault.
     case staged
     /// The pair before the last rotation.
@@ -67,7 +67,7 @@ extension CredentialService {
         guard revives || stored.state.canRenew(by: candidate.settings) else { return [] }
         do {
             return [.keep(try await driver.prove(candidate, under: claim, retriesEnded: revives))]
-        } catch let failure as TokenFailure {
+        } catch let failure as TokenError {
             switch failure {
             case .loginNeeded(.ended), .loginNeeded(.answerLost), .loginNeeded(.interrupted):
                 // The client was let in, and its login was not: the pair is good, and a person has to log in again.
@@ -95,8 +95,8 @@ extension CredentialConfiguration {
     }
 }
 
-extension ClientIdentity {
-    fileprivate func isSame(as other: ClientIdentity) -> Bool {
+extension ClientCredentials {
+    fileprivate func isSame(as other: ClientCredentials) -> Bool {
         func same(_ a: Secret?, _ b: Secret?) -> Bool {
             guard let a, let b else { return a == nil && b == nil }
             return a.equals(b)

@@ -30,7 +30,7 @@ public struct CredentialService: CredentialManager {
         endpoints = EndpointClient(transport: transport, clock: clock, clocks: clocks)
     }
 
-    public func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
+    public func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken {
         try await driver.token(name, ask)
     }
 
@@ -69,7 +69,7 @@ public struct CredentialService: CredentialManager {
     /// its place. One that the server refuses is taken out again, unless it has become another login meanwhile.
     private func proveStored(_ name: String, _ given: Login) async throws {
         do {
-            _ = try await driver.token(name, TokenAsk(mode: .fresh))
+            _ = try await driver.token(name, TokenQuery(mode: .fresh))
         } catch {
             let login = try store.credential(name).state.login
             if login?.sending == nil, login?.refreshToken.equals(given.refreshToken) == true { try await remove(name) }

@@ -69,7 +69,7 @@ private final class FileClaim: TokenClaim {
             token.withLock { $0 = state.login?.refreshToken }
             return true
         }
-        guard let token = token.withLock({ $0 }) else { throw TokenFailure.loginNeeded(.never) }
+        guard let token = token.withLock({ $0 }) else { throw TokenError.loginNeeded(.never) }
         return SendPermit(refreshToken: token)
     }
 

@@ -16,7 +16,7 @@ extension Problem {
         case let error as VaultError: self.init(vault: error)
         case let error as AuditError: self.init(audit: error)
         case let error as KeySlotError: self.init(keySlot: error)
-        case let error as TokenFailure: self.init(token: error, name)
+        case let error as TokenError: self.init(token: error, name)
         case let refusal as AuthorizationRefusal: self.init(authorization: refusal, name)
         case let error as CredentialError: self.init(agent: error, name)
         case let failure as AgentSocket.Failure: self.init(socket: failure)
@@ -150,7 +150,7 @@ extension Problem: AuditedError {
 // MARK: - The token engine
 
 extension Problem {
-    private init(token failure: TokenFailure, _ name: String?) {
+    private init(token failure: TokenError, _ name: String?) {
         switch failure {
         case .keyPairRefused:
             self.init(

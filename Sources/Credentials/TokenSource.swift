@@ -4,7 +4,7 @@ public import TokenEngine
 /// Nothing here returns a client secret, a refresh token or a password.
 public protocol TokenSource: Sendable {
     /// A valid access token, cached or new.
-    func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken
+    func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken
     /// Every credential that the caller may know of, in the order of the names.
     func list() async throws -> [CredentialView]
     func show(_ name: String) async throws -> CredentialView

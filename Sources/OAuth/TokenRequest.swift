@@ -14,7 +14,7 @@ public struct EndpointRequest: Sendable {
 }
 
 /// A client id, and the secret that belongs to it; for the password grant also a user.
-public struct ClientIdentity: Sendable {
+public struct ClientCredentials: Sendable {
     public var id: String
     public var secret: Secret?
     public var username: String?
@@ -68,7 +68,7 @@ public struct RequestedAccess: Codable, Hashable, Sendable {
 extension ClientSettings {
     /// A token request.
     public func tokenRequest(
-        _ client: ClientIdentity, grant: AuthorizationGrant = .clientCredentials, access: RequestedAccess,
+        _ client: ClientCredentials, grant: AuthorizationGrant = .clientCredentials, access: RequestedAccess,
         clientAssertion: Secret? = nil
     ) -> EndpointRequest {
         var parameters: [Parameter]
@@ -127,7 +127,7 @@ extension ClientSettings {
 
     /// A request to revoke one token (RFC 7009 section 2.1), or nil where the server has no endpoint for that.
     public func revocationRequest(
-        _ client: ClientIdentity, token: Secret, hint: String, clientAssertion: Secret? = nil
+        _ client: ClientCredentials, token: Secret, hint: String, clientAssertion: Secret? = nil
     ) -> EndpointRequest? {
         revocationURL.map {
             let parameters = [Parameter("token", token.revealed()), Parameter("token_type_hint", hint)]
@@ -136,7 +136,7 @@ extension ClientSettings {
     }
 
     /// The first request of the device flow (RFC 8628 section 3.1), or nil where there is no endpoint for it.
-    public func deviceAuthorizationRequest(_ client: ClientIdentity, clientAssertion: Secret? = nil) -> EndpointRequest? {
+    public func deviceAuthorizationRequest(_ client: ClientCredentials, clientAssertion: Secret? = nil) -> EndpointRequest? {
         deviceAuthorizationURL.map {
             var parameters: [Parameter] = []
             if clientAuthentication == .basic || clientAuthentication == .basicRaw {
@@ -149,7 +149,7 @@ extension ClientSettings {
 
     /// Asks whether a token is active (RFC 7662 section 2.1), or nil where the server has no endpoint for that.
     public func introspectionRequest(
-        _ client: ClientIdentity, token: Secret, clientAssertion: Secret? = nil
+        _ client: ClientCredentials, token: Secret, clientAssertion: Secret? = nil
     ) -> EndpointRequest? {
         introspectionURL.map {
             request(
@@ -159,7 +159,7 @@ extension ClientSettings {
 
     /// The one place in which a secret is written into a request.
     private func request(
-        to url: EndpointURL, _ parameters: [Parameter], _ client: ClientIdentity, placement: ParameterPlacement,
+        to url: EndpointURL, _ parameters: [Parameter], _ client: ClientCredentials, placement: ParameterPlacement,
         clientAssertion: Secret? = nil
     ) -> EndpointRequest {
         var parameters = parameters
@@ -195,7 +195,7 @@ extension ClientSettings {
             clientCertificate: clientAuthentication == .tls ? client.secret : nil)
     }
 
-    private func basic(_ client: ClientIdentity, _ encode: (String) -> String) -> String {
+    private func basic(_ client: ClientCredentials, _ encode: (String) -> String) -> String {
         let pair = encode(client.id) + ":" + encode(client.secret?.revealed() ?? "")
         return "Basic " + Data(pair.utf8).base64EncodedString()
     }

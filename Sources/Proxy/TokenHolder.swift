@@ -48,7 +48,7 @@ actor TokenHolder {
 
     /// - Parameter rejected: the token that an API has refused.
     private func fetch(_ rejected: TokenHash?) async throws -> Held {
-        var ask = TokenAsk(mode: rejected == nil ? .cached : .rejected, minimumLifetime: minimumLifetime)
+        var ask = TokenQuery(mode: rejected == nil ? .cached : .rejected, minimumLifetime: minimumLifetime)
         ask.rejectedToken = rejected
         let (agent, name, wanted) = (agent, name, ask)
         let held = try await flights.run(rejected) {

@@ -67,7 +67,7 @@ struct Acquisition: Sendable {
         case note(Note)
         case reread
         case serve(CachedToken)
-        case fail(TokenFailure)
+        case fail(TokenError)
     }
 
     /// What a server has answered to one request, or why it has not.
@@ -77,7 +77,7 @@ struct Acquisition: Sendable {
         /// Refused, and the answer's date says that our clock is wrong: the assertion was dated by it.
         case misdated(TokenRefusal)
         /// There is nothing to send: an assertion could not be signed, or a token to exchange not be had.
-        case unsendable(TokenFailure)
+        case unsendable(TokenError)
     }
 
     /// What is written down without a token.
@@ -106,7 +106,7 @@ struct Acquisition: Sendable {
 
     enum Outcome: Sendable {
         case serve(CachedToken)
-        case fail(TokenFailure)
+        case fail(TokenError)
         case lookAgain
     }
 
@@ -116,7 +116,7 @@ struct Acquisition: Sendable {
     static let answerLimit = 185.0
 
     let purpose: Purpose
-    let ask: TokenAsk
+    let ask: TokenQuery
     let host: Host
     private(set) var state = State.claimed
     private var credential: Credential?
@@ -133,7 +133,7 @@ struct Acquisition: Sendable {
     /// Whether the next sending is to be written down first.
     private var journalsNext = false
 
-    init(_ purpose: Purpose, ask: TokenAsk, host: Host) {
+    init(_ purpose: Purpose, ask: TokenQuery, host: Host) {
         self.purpose = purpose
         self.ask = ask
         self.host = host
@@ -219,7 +219,7 @@ struct Acquisition: Sendable {
         }
         let isOpen = mayStillBeAnswered(unanswered, now: now)
         let living = livingToken(now: now)
-        let failure: TokenFailure
+        let failure: TokenError
         if isForAPerson(unanswered, settings, living) {
             failure = .loginNeeded(.undecided(unanswered.began))
         } else if isOpen {
@@ -241,7 +241,7 @@ struct Acquisition: Sendable {
         }
     }
 
-    private func storedToken(insteadOf failure: TokenFailure, now: Date) -> CacheDecision.Verdict {
+    private func storedToken(insteadOf failure: TokenError, now: Date) -> CacheDecision.Verdict {
         guard case .serve(let decision) = purpose else { return .fail(failure) }
         return decision.instead(credential?.state.token(for: ask.access), of: failure, at: now)
     }
@@ -250,7 +250,7 @@ struct Acquisition: Sendable {
     /// for a caller who wants another one.
     private func livingToken(now: Date) -> CachedToken? {
         guard let token = credential?.state.token(for: ask.access), token.rejected == nil,
-            Freshness.isTolerable(sent: token.sent, expires: token.expires, for: TokenAsk(access: ask.access), at: now)
+            Freshness.isTolerable(sent: token.sent, expires: token.expires, for: TokenQuery(access: ask.access), at: now)
         else { return nil }
         return token
     }
@@ -340,7 +340,7 @@ struct Acquisition: Sendable {
     ) -> Action {
         switch refusal {
         case .transient(let status, let retryAfter):
-            let failure: TokenFailure = status == 429 ? .busy(retryAfter: retryAfter) : .serverFailing(status: status)
+            let failure: TokenError = status == 429 ? .busy(retryAfter: retryAfter) : .serverFailing(status: status)
             // 408, 429 and 503 say that nothing was done, and so does a 4xx; the others may come after the work.
             if status >= 500, status != 503 {
                 return lost(failure, status: status, after: retryAfter.map(Double.init), now: now, jitter: jitter)
@@ -383,7 +383,7 @@ struct Acquisition: Sendable {
     /// The request may have been worked on, and what came of it is not known.
     /// - Parameter after: seconds to wait before the same again; nil for the policy's own.
     private mutating func lost(
-        _ failure: TokenFailure, status: Int?, after: Double?, now: Date, jitter: Double
+        _ failure: TokenError, status: Int?, after: Double?, now: Date, jitter: Double
     ) -> Action {
         // Without a login nothing is at stake but a token that can be acquired again.
         guard let sending, let settings = credential?.configuration.settings else {
@@ -409,7 +409,7 @@ struct Acquisition: Sendable {
         let living = livingToken(now: now)
         // One of another process, from before this acquisition; ours have been answered, or their connections are gone.
         let open = earlier.flatMap { mayStillBeAnswered($0, now: now) ? $0.last.addingTimeInterval(Self.answerLimit) : nil }
-        let unknown = TokenFailure.outcomeUnknown(sent: lost.began, until: open ?? living?.expires, status: status)
+        let unknown = TokenError.outcomeUnknown(sent: lost.began, until: open ?? living?.expires, status: status)
         let verdict = storedToken(insteadOf: unknown, now: now)
         if case .serve = verdict { return move(.finished, verdict.action) }
         guard !isForAPerson(lost, settings, living) else { return fail(.loginNeeded(.undecided(lost.began))) }
@@ -420,7 +420,7 @@ struct Acquisition: Sendable {
 
     /// Nothing was done by the server: the same again, if there is time.
     private mutating func again(
-        after seconds: Double? = nil, or failure: TokenFailure, now: Date, jitter: Double
+        after seconds: Double? = nil, or failure: TokenError, now: Date, jitter: Double
     ) -> Action {
         guard let wait = policy.again(after: seconds, jitter: jitter) else {
             return settled(storedToken(insteadOf: failure, now: now).outcome)
@@ -429,7 +429,7 @@ struct Acquisition: Sendable {
         return wait > 0 ? move(.sending, .wait(wait)) : sendAgain(now: now)
     }
 
-    private mutating func giveUp(_ failure: TokenFailure) -> Action { settled(.fail(failure)) }
+    private mutating func giveUp(_ failure: TokenError) -> Action { settled(.fail(failure)) }
 
     /// An answer that is missing stays in the journal; one that says that nothing was done takes this sending out of it.
     private mutating func settled(_ outcome: Outcome) -> Action {
@@ -442,7 +442,7 @@ struct Acquisition: Sendable {
         return Settling(refreshToken: login.refreshToken, earlier: earlier)
     }
 
-    private mutating func noteRefusal(_ cause: TokenState.Refusal.Cause, _ failure: TokenFailure, now: Date) -> Action {
+    private mutating func noteRefusal(_ cause: TokenState.Refusal.Cause, _ failure: TokenError, now: Date) -> Action {
         guard case .serve = purpose else { return settled(.fail(failure)) }
         return move(.noting(.fail(failure)), .note(.refusal(cause, settling: isUncertain ? nil : settling)))
     }
@@ -510,9 +510,9 @@ struct Acquisition: Sendable {
     }
 
     private mutating func serve(_ token: CachedToken) -> Action { move(.finished, .serve(token)) }
-    private mutating func fail(_ failure: TokenFailure) -> Action { move(.finished, .fail(failure)) }
+    private mutating func fail(_ failure: TokenError) -> Action { move(.finished, .fail(failure)) }
 
-    static func failure(_ refusal: TokenRefusal) -> TokenFailure {
+    static func failure(_ refusal: TokenRefusal) -> TokenError {
         switch refusal {
         case .oauth(.invalidClient): .keyPairRefused
         case .oauth(let code): .refused(code)

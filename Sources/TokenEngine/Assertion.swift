@@ -21,8 +21,8 @@ enum Assertion {
     }
 
     /// Proves who the client is, at the server that the settings name.
-    /// - Throws: `TokenFailure.badKey` if the secret is no key that can sign.
-    static func ofClient(_ configuration: CredentialConfiguration, now: Date) async throws(TokenFailure) -> Secret {
+    /// - Throws: `TokenError.badKey` if the secret is no key that can sign.
+    static func ofClient(_ configuration: CredentialConfiguration, now: Date) async throws(TokenError) -> Secret {
         let client = configuration.keyPair.client
         return try await sign(
             configuration, subject: client.id, scope: nil, now: now,
@@ -30,7 +30,7 @@ enum Assertion {
     }
 
     /// Asks for a token in the client's own name (RFC 7523 section 2.1). Google reads the scopes in it.
-    static func asGrant(_ configuration: CredentialConfiguration, access: RequestedAccess, now: Date) async throws(TokenFailure)
+    static func asGrant(_ configuration: CredentialConfiguration, access: RequestedAccess, now: Date) async throws(TokenError)
         -> Secret
     {
         let client = configuration.keyPair.client
@@ -50,7 +50,7 @@ enum Assertion {
 
     private static func sign(
         _ configuration: CredentialConfiguration, subject: String, scope: String?, now: Date, symmetric: Bool
-    ) async throws(TokenFailure) -> Secret {
+    ) async throws(TokenError) -> Secret {
         let settings = configuration.settings
         let issued = Int(now.timeIntervalSince1970)
         let claims = Claims(

@@ -12,7 +12,7 @@ public enum Freshness {
     }
 
     /// Good enough to be handed out without asking the server.
-    public static func isGood(sent: Date, expires: Date?, for ask: TokenAsk, at now: Date) -> Bool {
+    public static func isGood(sent: Date, expires: Date?, for ask: TokenQuery, at now: Date) -> Bool {
         guard sent.timeIntervalSince(now) <= toleratedSkew else { return false }
         guard let expires else { return true }
         let lifetime = expires.timeIntervalSince(sent)
@@ -21,7 +21,7 @@ public enum Freshness {
     }
 
     /// Still valid, and better than nothing when the server can't be asked.
-    static func isTolerable(sent: Date, expires: Date?, for ask: TokenAsk, at now: Date) -> Bool {
+    static func isTolerable(sent: Date, expires: Date?, for ask: TokenQuery, at now: Date) -> Bool {
         guard sent.timeIntervalSince(now) <= toleratedSkew else { return false }
         guard let expires else { return true }
         return expires.timeIntervalSince(now) > Double(ask.minimumLifetime ?? 0)
@@ -35,10 +35,10 @@ struct CacheDecision {
         /// The caller says that an API has rejected this very token: write that down, then decide anew.
         case reject(CachedToken)
         case acquire
-        case fail(TokenFailure)
+        case fail(TokenError)
     }
 
-    let ask: TokenAsk
+    let ask: TokenQuery
     /// The token that was stored when the caller came: whoever wants a new one is content with one that has come since.
     var seen: CachedToken?
 
@@ -64,7 +64,7 @@ struct CacheDecision {
     }
 
     /// The stored token where it is still valid, else the failure (rule 8).
-    func instead(_ token: CachedToken?, of failure: TokenFailure, at now: Date) -> Verdict {
+    func instead(_ token: CachedToken?, of failure: TokenError, at now: Date) -> Verdict {
         guard ask.mode == .cached, let token, token.rejected == nil,
             Freshness.isTolerable(sent: token.sent, expires: token.expires, for: ask, at: now)
         else { return .fail(failure) }
@@ -101,6 +101,6 @@ struct CacheDecision {
     /// Whether a new token is wanted although the stored one is good by all that the store knows.
     func isForced(_ token: CachedToken?, at now: Date) -> Bool {
         guard ask.mode != .cached, let token else { return false }
-        return Freshness.isGood(sent: token.sent, expires: token.expires, for: TokenAsk(access: ask.access), at: now)
+        return Freshness.isGood(sent: token.sent, expires: token.expires, for: TokenQuery(access: ask.access), at: now)
     }
 }

@@ -17,10 +17,10 @@ public struct Credential: Sendable {
 
 /// A client id and secret, and since when they are stored.
 public struct KeyPair: Sendable {
-    public var client: ClientIdentity
+    public var client: ClientCredentials
     public var since: Date
 
-    public init(client: ClientIdentity, since: Date) {
+    public init(client: ClientCredentials, since: Date) {
         self.client = client
         self.since = since
     }

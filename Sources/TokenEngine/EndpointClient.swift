@@ -18,8 +18,8 @@ public struct EndpointClient: Sendable {
     // MARK: Device codes
 
     /// Asks for the codes of a login on another device (RFC 8628 section 3.1).
-    /// - Throws: `TokenFailure`.
-    public func deviceCodes(_ configuration: CredentialConfiguration) async throws(TokenFailure) -> DeviceCodes {
+    /// - Throws: `TokenError`.
+    public func deviceCodes(_ configuration: CredentialConfiguration) async throws(TokenError) -> DeviceCodes {
         let assertion = try await clocks.assertion(of: configuration, now: clock.now())
         let request = configuration.settings.deviceAuthorizationRequest(
             configuration.keyPair.client, clientAssertion: assertion)
@@ -38,8 +38,8 @@ public struct EndpointClient: Sendable {
     // MARK: Introspection
 
     /// Asks the server whether a token is active (RFC 7662 section 2.2).
-    /// - Throws: `TokenFailure`; `noSuchEndpoint` where it can't be asked.
-    public func isActive(_ token: Secret, of configuration: CredentialConfiguration) async throws(TokenFailure) -> Bool {
+    /// - Throws: `TokenError`; `noSuchEndpoint` where it can't be asked.
+    public func isActive(_ token: Secret, of configuration: CredentialConfiguration) async throws(TokenError) -> Bool {
         let assertion = try await clocks.assertion(of: configuration, now: clock.now())
         let request = configuration.settings.introspectionRequest(
             configuration.keyPair.client, token: token, clientAssertion: assertion)
@@ -63,10 +63,10 @@ public struct EndpointClient: Sendable {
     }
 
     /// Revokes one token at the server (RFC 7009 section 2.2).
-    /// - Throws: `TokenFailure`.
+    /// - Throws: `TokenError`.
     public func revoke(
         _ token: Secret, hint: String, of configuration: CredentialConfiguration
-    ) async throws(TokenFailure) -> Revocation {
+    ) async throws(TokenError) -> Revocation {
         let assertion = try await clocks.assertion(of: configuration, now: clock.now())
         let request = configuration.settings.revocationRequest(
             configuration.keyPair.client, token: token, hint: hint, clientAssertion: assertion)
@@ -88,7 +88,7 @@ public struct EndpointClient: Sendable {
     // MARK: Metadata
 
     /// Finds what a server says of itself: asks at both well-known addresses, and takes the first answer that is metadata.
-    /// - Throws: `TokenFailure` where nothing can be reached, `ServerMetadata.Refusal` where the answer can't be used.
+    /// - Throws: `TokenError` where nothing can be reached, `ServerMetadata.Refusal` where the answer can't be used.
     public func metadata(of issuer: EndpointURL, certificateAuthority: String?) async throws -> ServerMetadata {
         var status = 404
         for address in ServerMetadata.addresses(of: issuer) {
@@ -97,13 +97,13 @@ public struct EndpointClient: Sendable {
             if answer.status == 200 { return try ServerMetadata(parsing: answer.body, issuer: issuer) }
             status = answer.status
         }
-        if status >= 500 { throw TokenFailure.serverFailing(status: status) }
+        if status >= 500 { throw TokenError.serverFailing(status: status) }
         throw ServerMetadata.Refusal(reason: "there is none at either of the well-known addresses (status \(status))")
     }
 
     // MARK: Sending
 
-    private func answer(to request: EndpointRequest) async throws(TokenFailure) -> EndpointAnswer {
+    private func answer(to request: EndpointRequest) async throws(TokenError) -> EndpointAnswer {
         do throws(TransportFailure) {
             return try await transport.send(request)
         } catch {

@@ -12,9 +12,9 @@ enum IDToken {
         func verify(using algorithm: some JWTAlgorithm) async throws {}
     }
 
-    /// - Throws: `TokenFailure.unusableAnswer` if there is one, and it was made for another request. A server that takes
+    /// - Throws: `TokenError.unusableAnswer` if there is one, and it was made for another request. A server that takes
     ///   `openid` for a word like any other sends none.
-    static func check(_ granted: TokenSet, nonce: String) async throws(TokenFailure) {
+    static func check(_ granted: TokenSet, nonce: String) async throws(TokenError) {
         let members = granted.extras.flatMap { JSONValue(parsing: Array($0.revealed().utf8)) }?.object
         guard let token = members?["id_token"]?.string else { return }
         guard let claims = try? await JWTKeyCollection().unverified(token, as: Claims.self), claims.nonce == nonce else {

@@ -16,7 +16,7 @@ public final class TokenDriver: Sendable {
 
     private struct Flight: Hashable {
         let name: String
-        let ask: TokenAsk
+        let ask: TokenQuery
     }
 
     /// How long another process may hold a credential's claim before we give up, in seconds: longer than a server has for an
@@ -43,7 +43,7 @@ public final class TokenDriver: Sendable {
         TokenRequests(
             transport: transport, clock: clock, clocks: clocks,
             subject: { name, rejected in
-                var ask = TokenAsk(mode: rejected == nil ? .cached : .rejected)
+                var ask = TokenQuery(mode: rejected == nil ? .cached : .rejected)
                 ask.rejectedToken = rejected
                 return try await self.token(name, ask)
             }, store: store)
@@ -52,9 +52,9 @@ public final class TokenDriver: Sendable {
     // MARK: Serving
 
     /// A valid access token, cached or new.
-    /// - Throws: `TokenFailure`, what the store throws, or `CancellationError`, which ends this caller's wait and
+    /// - Throws: `TokenError`, what the store throws, or `CancellationError`, which ends this caller's wait and
     ///   nobody else's.
-    public func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
+    public func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken {
         let stored = try await store.credential(name)
         let decision = CacheDecision(ask: ask, seen: stored.state.token(for: ask.access))
         switch decision.verdict(stored, at: clock.now()) {
@@ -66,7 +66,7 @@ public final class TokenDriver: Sendable {
     }
 
     /// Whether a caller gets the stored token, or is refused, without anything being sent.
-    public func serves(_ credential: Credential, _ ask: TokenAsk) -> Bool {
+    public func serves(_ credential: Credential, _ ask: TokenQuery) -> Bool {
         let decision = CacheDecision(ask: ask, seen: credential.state.token(for: ask.access))
         switch decision.verdict(credential, at: clock.now()) {
         case .serve: return true
@@ -80,7 +80,7 @@ public final class TokenDriver: Sendable {
             switch decision.lastLook(try await store.credential(name), at: clock.now()) {
             case .serve(let token): return token
             case .fail(let failure): throw failure
-            case .acquire, .reject: throw TokenFailure.lockTimeout
+            case .acquire, .reject: throw TokenError.lockTimeout
             }
         }
         defer { withExtendedLifetime(claim) {} }
@@ -91,20 +91,20 @@ public final class TokenDriver: Sendable {
     // MARK: Proving
 
     /// Acquires a token for a client that need not be stored: the proof that it works.
-    /// - Throws: `TokenFailure`; `loginNeeded` for a grant that needs a login.
+    /// - Throws: `TokenError`; `loginNeeded` for a grant that needs a login.
     public func prove(_ configuration: CredentialConfiguration) async throws -> CachedToken {
-        let machine = Acquisition(.prove, ask: TokenAsk(), host: host)
+        let machine = Acquisition(.prove, ask: TokenQuery(), host: host)
         return try await drive(machine, Credential(configuration), nil)
     }
 
     /// Acquires a token for a changed configuration of a claimed credential. Where that spends the stored refresh token, the
     /// new one is stored at once; the access token is not.
     /// - Parameter retriesEnded: whether a login that has ended is tried again: it ended with another client.
-    /// - Throws: `TokenFailure`, or what the store throws.
+    /// - Throws: `TokenError`, or what the store throws.
     public func prove(
         _ candidate: CredentialConfiguration, under claim: any TokenClaim, retriesEnded: Bool = false
     ) async throws -> CachedToken {
-        var ask = TokenAsk()
+        var ask = TokenQuery()
         ask.resends = retriesEnded
         let machine = Acquisition(.prove, ask: ask, host: host)
         let state = try await claim.reread().state
@@ -122,7 +122,7 @@ public final class TokenDriver: Sendable {
 
     /// Exchanges what a person's login has brought, a code, for tokens (RFC 6749 section 4.1.3, RFC 8628 section 3.4), and
     /// stores them in the place of an earlier login.
-    /// - Throws: `TokenFailure`; `noRefreshToken` where the server gave nothing to keep the login alive with.
+    /// - Throws: `TokenError`; `noRefreshToken` where the server gave nothing to keep the login alive with.
     public func logIn(with grant: AuthorizationGrant, under claim: any TokenClaim) async throws {
         try await finishing { try await self.spend(grant, under: claim) }
     }
@@ -139,7 +139,7 @@ public final class TokenDriver: Sendable {
         let refreshToken = granted.refreshToken ?? brought
         // A token that never ends needs nothing to renew it; and some servers give nothing.
         guard refreshToken != nil || token.expires == nil || configuration.settings.noRefreshToken == true else {
-            throw TokenFailure.noRefreshToken
+            throw TokenError.noRefreshToken
         }
         let login = refreshToken.map { Login(refreshToken: $0, since: sent, renewed: sent, owner: host.id) }
         try await keep { try await claim.store(login, with: token, permit) }
@@ -213,7 +213,7 @@ public final class TokenDriver: Sendable {
     }
 
     private func claimed(_ claim: (any TokenClaim)?) throws -> any TokenClaim {
-        guard let claim else { throw TokenFailure.loginNeeded(.never) }
+        guard let claim else { throw TokenError.loginNeeded(.never) }
         return claim
     }
 
@@ -237,15 +237,15 @@ public final class TokenDriver: Sendable {
         for _ in 1..<Acquisition.maximumStores {
             do { return try await body() } catch { try await clock.sleep(seconds: Acquisition.storeWait) }
         }
-        do { try await body() } catch { throw TokenFailure.notStored }
+        do { try await body() } catch { throw TokenError.notStored }
     }
 
     // MARK: Claims
 
     /// Takes a credential's claim for a change that must not meet an acquisition, such as a rotation.
-    /// - Throws: `TokenFailure.lockTimeout`, what the store throws, and what `body` throws.
+    /// - Throws: `TokenError.lockTimeout`, what the store throws, and what `body` throws.
     public func withClaim<R: Sendable>(_ name: String, _ body: (any TokenClaim) async throws -> R) async throws -> R {
-        guard let claim = try await waitForClaim(name) else { throw TokenFailure.lockTimeout }
+        guard let claim = try await waitForClaim(name) else { throw TokenError.lockTimeout }
         defer { withExtendedLifetime(claim) {} }
         return try await body(claim)
     }
@@ -281,7 +281,7 @@ extension TokenClaim {
 
 extension Acquisition.Reply {
     /// Why the exchange of a code has brought nothing.
-    fileprivate var failure: TokenFailure {
+    fileprivate var failure: TokenError {
         switch self {
         case .answer(let answer, _, _):
             switch answer.result {

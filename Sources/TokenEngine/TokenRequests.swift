@@ -17,7 +17,7 @@ struct TokenRequests: Sendable {
     func send(
         _ configuration: CredentialConfiguration, _ access: RequestedAccess, _ permit: SendPermit?, now: Date
     ) async -> Acquisition.Reply {
-        do throws(TokenFailure) {
+        do throws(TokenError) {
             switch configuration.settings.grant {
             case .clientCredentials: return try await send(configuration, .clientCredentials, access, now: now)
             case .password: return try await send(configuration, .password, access, now: now)
@@ -40,7 +40,7 @@ struct TokenRequests: Sendable {
     func send(
         _ configuration: CredentialConfiguration, login grant: AuthorizationGrant, now: Date
     ) async -> Acquisition.Reply {
-        do throws(TokenFailure) {
+        do throws(TokenError) {
             return try await send(configuration, grant, RequestedAccess(), now: now)
         } catch {
             return .unsendable(error)
@@ -51,7 +51,7 @@ struct TokenRequests: Sendable {
     /// 2.2.2): a cached one may have been ended by others, so a new one is tried once, where one can be had.
     private func exchange(
         _ configuration: CredentialConfiguration, _ access: RequestedAccess, now: Date
-    ) async throws(TokenFailure) -> Acquisition.Reply {
+    ) async throws(TokenError) -> Acquisition.Reply {
         let settings = configuration.settings
         let cached = TokenSubject(store: store) { try await subject($0, nil) }
         guard let token = try await cached.fetch(settings.subject) else { throw .noSuchEndpoint }
@@ -67,7 +67,7 @@ struct TokenRequests: Sendable {
         _ configuration: CredentialConfiguration, _ access: RequestedAccess, _ token: Secret, _ actor: Secret?, now: Date
     ) async -> Acquisition.Reply? {
         let settings = configuration.settings
-        do throws(TokenFailure) {
+        do throws(TokenError) {
             let newSubject = TokenSubject(store: store) { try await subject($0, TokenHash(of: token)) }
             guard let another = try await newSubject.fetch(settings.subject) else { return nil }
             let newActor = TokenSubject(store: store) { try await subject($0, actor.map(TokenHash.init)) }
@@ -80,7 +80,7 @@ struct TokenRequests: Sendable {
 
     private func send(
         _ configuration: CredentialConfiguration, _ grant: AuthorizationGrant, _ access: RequestedAccess, now: Date
-    ) async throws(TokenFailure) -> Acquisition.Reply {
+    ) async throws(TokenError) -> Acquisition.Reply {
         let settings = configuration.settings
         let request = settings.tokenRequest(
             configuration.keyPair.client, grant: grant, access: access,
@@ -107,7 +107,7 @@ struct TokenRequests: Sendable {
 
 extension ServerClocks {
     /// What proves the client in one request, for those that sign.
-    func assertion(of configuration: CredentialConfiguration, now: Date) async throws(TokenFailure) -> Secret? {
+    func assertion(of configuration: CredentialConfiguration, now: Date) async throws(TokenError) -> Secret? {
         guard configuration.settings.clientAuthentication.signs else { return nil }
         let dated = now.addingTimeInterval(offset(configuration.settings.tokenURL.host))
         return try await Assertion.ofClient(configuration, now: dated)

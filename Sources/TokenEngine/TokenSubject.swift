@@ -12,8 +12,8 @@ struct TokenSubject {
     static let fileLimit = 1 << 16
 
     /// - Returns: nil where none is wanted.
-    /// - Throws: `TokenFailure.noSubject`.
-    func fetch(_ wanted: ExchangedToken?) async throws(TokenFailure) -> Secret? {
+    /// - Throws: `TokenError.noSubject`.
+    func fetch(_ wanted: ExchangedToken?) async throws(TokenError) -> Secret? {
         switch wanted?.source {
         case nil: return nil
         case .file(let path):
@@ -25,7 +25,7 @@ struct TokenSubject {
             guard stored.configuration.settings.grant != .tokenExchange else { throw .noSubject(.exchange(name: name)) }
             do {
                 return try await token(name).token
-            } catch let failure as TokenFailure {
+            } catch let failure as TokenError {
                 throw .noSubject(.failed(name: name, failure))
             } catch {
                 throw .noSubject(.missing(name: name))

@@ -17,13 +17,13 @@ import TokenEngine
         return policy
     }
 
-    private func decide(_ policy: Policy, _ query: TokenAsk = TokenAsk(), of credential: String = "a", by caller: Caller)
+    private func decide(_ policy: Policy, _ query: TokenQuery = TokenQuery(), of credential: String = "a", by caller: Caller)
         -> Decision
     {
         Authorizer(caller, under: policy).decision(on: query, for: credential)
     }
 
-    private func query(_ scopes: String...) -> TokenAsk { TokenAsk(access: RequestedAccess(scopes: scopes)) }
+    private func query(_ scopes: String...) -> TokenQuery { TokenQuery(access: RequestedAccess(scopes: scopes)) }
     private func allowed(_ scopes: String..., maxTTL: Int? = nil) -> Decision { .allowed(Grant(scopes: scopes, maxTTL: maxTTL)) }
 
     @Test func `what no rule allows is denied`() {
@@ -37,7 +37,7 @@ import TokenEngine
     @Test func `no rule limits the owner, and none is read`() throws {
         struct NotRead: Error {}
         func unread() throws -> Policy { throw NotRead() }
-        var query = TokenAsk(access: RequestedAccess(scopes: ["x"], audiences: ["y"]))
+        var query = TokenQuery(access: RequestedAccess(scopes: ["x"], audiences: ["y"]))
         query.takesOver = true
         for owner in [Caller.own, Caller(uid: 0, gid: 0, pid: 1)] {
             let authorizer = try Authorizer(owner, under: unread())
@@ -73,14 +73,14 @@ import TokenEngine
 
     @Test func `audiences, resending and other machines' logins are the owner's to ask for`() {
         let rule = policy(Rule(credential: "a", subject: alicesUser, maxTTL: 60))
-        #expect(decide(rule, TokenAsk(access: RequestedAccess(audiences: ["x"])), by: alice) == .denied)
-        var takesOver = TokenAsk()
+        #expect(decide(rule, TokenQuery(access: RequestedAccess(audiences: ["x"])), by: alice) == .denied)
+        var takesOver = TokenQuery()
         takesOver.takesOver = true
         #expect(decide(rule, takesOver, by: alice) == .denied)
-        var resends = TokenAsk()
+        var resends = TokenQuery()
         resends.resends = true
         #expect(decide(rule, resends, by: alice) == .denied)
-        #expect(decide(rule, TokenAsk(mode: .rejected), by: alice) == allowed(maxTTL: 60))
+        #expect(decide(rule, TokenQuery(mode: .rejected), by: alice) == allowed(maxTTL: 60))
     }
 
     @Test func `a token leaves only if it lives no longer than the grant says`() {

@@ -96,7 +96,7 @@ final class AgentFixture: Sendable {
     static func credential() throws -> NewCredential {
         let settings = ClientSettings(clientAuthentication: .post, tokenURL: try EndpointURL("https://example.com/token"))
         return NewCredential(
-            provider: nil, settings: settings, client: ClientIdentity(id: "id", secret: try Secret(utf8: "made-up-secret")))
+            provider: nil, settings: settings, client: ClientCredentials(id: "id", secret: try Secret(utf8: "made-up-secret")))
     }
 
     /// More credentials, in one commit.
@@ -189,11 +189,11 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     @Test(arguments: Kind.allCases)
     func aTokenIsAcquiredOnceAndThenHandedOut(_ kind: Kind) async throws {
         let (agent, fixture) = try await agent(kind)
-        let first = try await agent.token("a", TokenAsk())
+        let first = try await agent.token("a", TokenQuery())
         #expect(first.token.revealed() == "made-up-token-1")
         #expect(first.type == "Bearer" && first.scopes == ["read"])
         #expect(first.lifetime == 3600)
-        #expect(try await agent.token("a", TokenAsk()).token.equals(first.token))
+        #expect(try await agent.token("a", TokenQuery()).token.equals(first.token))
         #expect(fixture.server.requests == 1)
     }
 
@@ -201,22 +201,22 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     func theAskIsHeard(_ kind: Kind) async throws {
         let (agent, fixture) = try await agent(kind)
         defer { withExtendedLifetime(fixture) {} }
-        func token(_ ask: TokenAsk) async throws -> String { try await agent.token("a", ask).token.revealed() }
-        #expect(try await token(TokenAsk()) == "made-up-token-1")
-        #expect(try await token(TokenAsk(mode: .fresh)) == "made-up-token-2")
-        #expect(try await token(TokenAsk(mode: .rejected)) == "made-up-token-3")
-        #expect(try await token(TokenAsk()) == "made-up-token-3")
+        func token(_ ask: TokenQuery) async throws -> String { try await agent.token("a", ask).token.revealed() }
+        #expect(try await token(TokenQuery()) == "made-up-token-1")
+        #expect(try await token(TokenQuery(mode: .fresh)) == "made-up-token-2")
+        #expect(try await token(TokenQuery(mode: .rejected)) == "made-up-token-3")
+        #expect(try await token(TokenQuery()) == "made-up-token-3")
         let access = RequestedAccess(scopes: ["x", "y"], audiences: ["https://api.example/?a=b&c"])
-        #expect(try await token(TokenAsk(access: access)) == "made-up-token-4")
-        #expect(try await token(TokenAsk(access: access)) == "made-up-token-4")
-        #expect(try await token(TokenAsk(minimumLifetime: 3590)) == "made-up-token-3")
+        #expect(try await token(TokenQuery(access: access)) == "made-up-token-4")
+        #expect(try await token(TokenQuery(access: access)) == "made-up-token-4")
+        #expect(try await token(TokenQuery(minimumLifetime: 3590)) == "made-up-token-3")
     }
 
     @Test(arguments: Kind.allCases)
     func listAndShowSayTheSame(_ kind: Kind) async throws {
         let (agent, fixture) = try await agent(kind)
         defer { withExtendedLifetime(fixture) {} }
-        _ = try await agent.token("b", TokenAsk())
+        _ = try await agent.token("b", TokenQuery())
         #expect(try await agent.list().map(\.name) == ["a", "b"])
         let shown = try await agent.show("b")
         #expect(shown.clientID == "id" && shown.tokens.count == 1)
@@ -229,7 +229,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         let (agent, fixture) = try await agent(kind)
         defer { withExtendedLifetime(fixture) {} }
         for name in ["nobody", "a b/c", "ü", ".."] {
-            await #expect(throws: (any Error).self) { try await agent.token(name, TokenAsk()) }
+            await #expect(throws: (any Error).self) { try await agent.token(name, TokenQuery()) }
             await #expect(throws: (any Error).self) { try await agent.show(name) }
         }
     }
@@ -292,14 +292,14 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
 
     @Test func aLockedAgentHandsOutNothing() async throws {
         let fixture = try await AgentFixture()
-        _ = try await fixture.client.token("a", TokenAsk())
+        _ = try await fixture.client.token("a", TokenQuery())
         try await fixture.client.lock()
         for target in ["/v1/tokens/a", "/v1/credentials", "/v1/credentials/a"] {
             #expect(try await fixture.ask("GET", target).status == 423)
         }
         #expect(try await fixture.client.status().locked)
         try await fixture.client.unlock(UnlockRequest(keyFile: fixture.key, ttl: nil, idle: nil))
-        #expect(try await fixture.client.token("a", TokenAsk()).token.revealed() == "made-up-token-1")
+        #expect(try await fixture.client.token("a", TokenQuery()).token.revealed() == "made-up-token-1")
     }
 
     @Test func itLocksWhenItsTimeIsUp() async throws {
@@ -354,9 +354,9 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     @Test func theVaultThatIsMeantMustBeTheOne() async throws {
         let fixture = try await AgentFixture()
         let other = AgentClient(socket: fixture.socket, vault: "/another")
-        await #expect(throws: Problem.otherVault) { try await other.token("a", TokenAsk()) }
+        await #expect(throws: Problem.otherVault) { try await other.token("a", TokenQuery()) }
         let same = AgentClient(socket: fixture.socket, vault: fixture.folder.file("vault"))
-        #expect(try await same.token("a", TokenAsk()).token.revealed() == "made-up-token-1")
+        #expect(try await same.token("a", TokenQuery()).token.revealed() == "made-up-token-1")
     }
 
     /// A commit by another process is seen by the very next request.
@@ -366,7 +366,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         let other = CredentialService(
             vault: try LockedVault(path: fixture.folder.file("vault"), memory: nil).unlock(with: .keyFile(fixture.key)),
             transport: fixture.server)
-        let pair = ClientIdentity(id: "id-2", secret: try Secret(utf8: "made-up-secret-2"))
+        let pair = ClientCredentials(id: "id-2", secret: try Secret(utf8: "made-up-secret-2"))
         _ = try await other.rotate("a", .to(pair), verify: true)
         #expect(try await fixture.ask("GET", "/v1/tokens/a", headers: ["Accept: text/plain"]).body == "made-up-token-2")
         #expect(try await fixture.client.show("a").clientID == "id-2")
@@ -380,7 +380,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     @Test func aVaultThatIsGoneOrAnotherIsNotServed() async throws {
         let fixture = try await AgentFixture()
         let path = fixture.folder.file("vault")
-        _ = try await fixture.client.token("a", TokenAsk())
+        _ = try await fixture.client.token("a", TokenQuery())
         rename(path, path + ".away")
         #expect(try await fixture.ask("GET", "/v1/tokens/a").status == 500)
         _ = try LockedVault.create(at: path, keys: [(.keyFile(fixture.key), "")], memory: nil)

@@ -88,12 +88,12 @@ import Vault
         let register = register
         try await refresher(fixture) { connection in
             #expect(register.atWork().map(\.vault) == [fixture.folder.file("vault")])
-            let answer = Task { try await connection.ask(.token(name: "a", TokenAsk())) }
+            let answer = Task { try await connection.ask(.token(name: "a", TokenQuery())) }
             while fixture.server.requests == 0 { try await Task.sleep(for: .milliseconds(5)) }
             try register.endHandingOut()
             await #expect { _ = try await answer.value } throws: { ($0 as? Problem)?.code == .agentLocked }
             // Nor is anything begun.
-            await #expect { try await connection.ask(.token(name: "b", TokenAsk())) } throws: {
+            await #expect { try await connection.ask(.token(name: "b", TokenQuery())) } throws: {
                 ($0 as? Problem)?.code == .agentLocked
             }
         }

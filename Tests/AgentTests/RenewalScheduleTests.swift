@@ -98,7 +98,7 @@ import Vault
     }
 
     @Test func `a failure's remedy says how long the next try is put off`() {
-        func pause(_ failure: TokenFailure, left: Double = 100) -> Double { RenewalSchedule.pause(after: failure, left: left) }
+        func pause(_ failure: TokenError, left: Double = 100) -> Double { RenewalSchedule.pause(after: failure, left: left) }
         #expect(pause(.keyPairRefused) == 3600)
         #expect(pause(.loginNeeded(.never)) == 3600)
         #expect(pause(.refused(.registered("invalid_scope"))) == 3600)

@@ -74,13 +74,13 @@ import Vault
         for name in ["a", "b", "c"] { _ = try await agent.add(name, AgentFixture.credential(), verify: false) }
         #expect(try log.verify(against: fixture.vault) == (3, 2))
         // A token's commit, a rename's, a removal's.
-        _ = try await agent.token("a", TokenAsk())
+        _ = try await agent.token("a", TokenQuery())
         #expect(try log.verify(against: fixture.vault) == (4, 3))
         try await agent.rename("a", to: "d")
         #expect(try log.verify(against: fixture.vault) == (5, 4))
         try await agent.remove("d")
         #expect(try log.verify(against: fixture.vault) == (6, 5))
-        let pair = ClientIdentity(id: "id-2", secret: try Secret(utf8: "made-up-secret-2"))
+        let pair = ClientCredentials(id: "id-2", secret: try Secret(utf8: "made-up-secret-2"))
         _ = try await agent.rotate("b", .to(pair), verify: false)
         #expect(try log.verify(against: fixture.vault) == (7, 6))
         let rules = RuleStore(vault: fixture.vault, log: log)
@@ -112,10 +112,10 @@ import Vault
 
     @Test func `logs every token that is handed out, and every failure`() async throws {
         let fixture = try await AgentFixture()
-        for _ in 0..<3 { _ = try await fixture.client.token("a", TokenAsk()) }
+        for _ in 0..<3 { _ = try await fixture.client.token("a", TokenQuery()) }
         let reasoned = AgentClient(socket: fixture.socket, reason: "a made-up reason: ü")
-        let token = try await reasoned.token("a", TokenAsk())
-        _ = try? await fixture.client.token("nobody", TokenAsk())
+        let token = try await reasoned.token("a", TokenQuery())
+        _ = try? await fixture.client.token("nobody", TokenQuery())
         try await fixture.client.lock()
         let events = try AuditFiles.lines(fixture.folder.file("vault.log")).compactMap(AuditEvent.init(line:))
         #expect(events.map(\.event) == [.unlock, .token, .token, .token, .token, .token, .lock])
@@ -133,7 +133,7 @@ import Vault
     /// Fail closed: what can't be logged does not happen.
     @Test func `without a log there is no token`() async throws {
         let fixture = try await AgentFixture()
-        _ = try await fixture.client.token("a", TokenAsk())
+        _ = try await fixture.client.token("a", TokenQuery())
         let log = fixture.folder.file("vault.log")
         unlink(log)
         mkdir(log, 0o700)

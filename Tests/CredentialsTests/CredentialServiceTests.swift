@@ -73,8 +73,8 @@ private struct Fixture {
     /// The pair as it stands in a form body.
     static func pair(_ name: String) -> String { "\(name)&client_secret=made-up-\(name)" }
 
-    static func client(_ name: String, secret: String? = nil) throws -> ClientIdentity {
-        ClientIdentity(id: name, secret: try Secret(utf8: secret ?? "made-up-\(name)"))
+    static func client(_ name: String, secret: String? = nil) throws -> ClientCredentials {
+        ClientCredentials(id: name, secret: try Secret(utf8: secret ?? "made-up-\(name)"))
     }
 
     func new(_ name: String, change: (inout ClientSettings) -> Void = { _ in }) throws -> NewCredential {
@@ -114,13 +114,13 @@ private struct Fixture {
     @Test func theProofIsTheFirstToken() async throws {
         let fixture = try Fixture()
         let agent = try await fixture.added()
-        #expect(try await agent.token("a", TokenAsk()).token.revealed() == "made-up-1")
+        #expect(try await agent.token("a", TokenQuery()).token.revealed() == "made-up-1")
         #expect(fixture.server.issued == 1)
     }
 
     @Test func aWrongPairIsNotStored() async throws {
         let fixture = try Fixture()
-        await #expect(throws: TokenFailure.keyPairRefused) {
+        await #expect(throws: TokenError.keyPairRefused) {
             try await fixture.agent.add("a", fixture.new("other"), verify: true)
         }
         #expect(fixture.vault.names() == [])
@@ -207,14 +207,14 @@ private struct Fixture {
     @Test func aRefusedPairChangesNothing() async throws {
         let fixture = try Fixture()
         let agent = try await fixture.added()
-        await #expect(throws: TokenFailure.keyPairRefused) {
+        await #expect(throws: TokenError.keyPairRefused) {
             try await agent.rotate("a", .to(Fixture.client("new", secret: "wrong")), verify: true)
         }
         let stored = try fixture.stored()
         #expect(stored.configuration.keyPair.client.id == "old")
         #expect(stored.configuration.previousKeyPair == nil)
         #expect(stored.configuration.stagedKeyPair == nil)
-        #expect(try await agent.token("a", TokenAsk(mode: .fresh)).token.revealed() == "made-up-2")
+        #expect(try await agent.token("a", TokenQuery(mode: .fresh)).token.revealed() == "made-up-2")
     }
 
     @Test func aPairThatCouldNotBeTriedIsKeptForLater() async throws {
@@ -247,7 +247,7 @@ private struct Fixture {
         let agent = try await fixture.added()
         _ = try await agent.rotate("a", .to(Fixture.client("new")), verify: true)
         fixture.server.accept(Fixture.pair("new"))
-        await #expect(throws: TokenFailure.keyPairRefused) { try await agent.rotate("a", .previous, verify: true) }
+        await #expect(throws: TokenError.keyPairRefused) { try await agent.rotate("a", .previous, verify: true) }
         #expect(try fixture.stored().configuration.keyPair.client.id == "new")
         #expect(try fixture.stored().configuration.previousKeyPair?.client.id == "old")
     }
@@ -269,7 +269,7 @@ private struct Fixture {
         let fixture = try Fixture()
         let agent = try await fixture.added()
         fixture.server.accept(Fixture.pair("new"))
-        await #expect(throws: TokenFailure.keyPairRefused) { try await agent.token("a", TokenAsk(mode: .fresh)) }
+        await #expect(throws: TokenError.keyPairRefused) { try await agent.token("a", TokenQuery(mode: .fresh)) }
         #expect(try agent.show("a").refusedSince != nil)
         #expect(try await agent.rotate("a", .to(Fixture.client("new")), verify: true).refusedSince == nil)
     }
@@ -293,7 +293,7 @@ private struct Fixture {
         }
         var settings = try agent.show("a").settings
         settings.scopes = ["x"]
-        await #expect(throws: TokenFailure.ownedElsewhere) {
+        await #expect(throws: TokenError.ownedElsewhere) {
             try await agent.edit("a", fixture.edit(settings), verify: true)
         }
         #expect(fixture.server.issued == 1)
@@ -341,7 +341,7 @@ private struct Fixture {
         #expect(fixture.server.issued == 2)
         settings.tokenURL = try EndpointURL("https://other.example/token")
         fixture.server.fail(down)
-        await #expect(throws: TokenFailure.unreachable(down)) {
+        await #expect(throws: TokenError.unreachable(down)) {
             try await agent.edit("a", fixture.edit(settings), verify: true)
         }
         #expect(try agent.show("a").settings.tokenURL.host == "example.com")
@@ -368,7 +368,7 @@ private struct Fixture {
         settings.scopes = ["other"]
         _ = try await agent.edit("a", fixture.edit(settings), verify: true)
         _ = try await agent.rotate("a", .to(Fixture.client("new")), verify: true)
-        #expect(try await agent.token("a", TokenAsk()).token.revealed() == "made-up-1")
+        #expect(try await agent.token("a", TokenQuery()).token.revealed() == "made-up-1")
         #expect(try await agent.check("a") == .kept)
         #expect(fixture.server.issued == 1)
     }

@@ -39,7 +39,7 @@ private struct Fixture {
         var settings = ClientSettings(clientAuthentication: .post, tokenURL: try EndpointURL("https://example.com/token"))
         change(&settings)
         return NewCredential(
-            provider: nil, settings: settings, client: ClientIdentity(id: "id", secret: try Secret(utf8: "made-up-secret")))
+            provider: nil, settings: settings, client: ClientCredentials(id: "id", secret: try Secret(utf8: "made-up-secret")))
     }
 
     struct Silent: HTTPTransport {

@@ -46,7 +46,7 @@ import Vault
     }
 
     private static func credential(_ refusal: TokenState.Refusal.Cause, _ rotation: Login.Rotation) throws -> Credential {
-        let client = ClientIdentity(
+        let client = ClientCredentials(
             id: "made-up", secret: try Secret(utf8: "made-up-1"), username: "u", password: try Secret(utf8: "made-up-2"))
         let pair = KeyPair(client: client, since: date)
         var configuration = CredentialConfiguration(provider: "p", settings: try settings(), keyPair: pair)

@@ -28,7 +28,7 @@ import TokenEngine
         var settings = ClientSettings(tokenURL: try EndpointURL(address))
         settings.certificateAuthority = authority
         let request = settings.tokenRequest(
-            ClientIdentity(id: "id", secret: try Secret(utf8: "made-up")), access: RequestedAccess())
+            ClientCredentials(id: "id", secret: try Secret(utf8: "made-up")), access: RequestedAccess())
         var limits = HTTPClientTransport.Limits()
         change(&limits)
         let transport = HTTPClientTransport(limits: limits, proxies: ProxySettings(environment: [:]))

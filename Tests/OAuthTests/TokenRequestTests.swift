@@ -11,8 +11,8 @@ private func settings(_ change: (inout ClientSettings) -> Void = { _ in }) throw
     return settings
 }
 
-private func client(_ id: String = "id", _ secret: String = "made-up") throws -> ClientIdentity {
-    ClientIdentity(id: id, secret: try Secret(utf8: secret))
+private func client(_ id: String = "id", _ secret: String = "made-up") throws -> ClientCredentials {
+    ClientCredentials(id: id, secret: try Secret(utf8: secret))
 }
 
 private func text(_ request: EndpointRequest) -> String { String(decoding: request.body, as: UTF8.self) }
@@ -50,7 +50,7 @@ private func text(_ request: EndpointRequest) -> String { String(decoding: reque
 
     @Test func noneSendsTheIDAlone() throws {
         let request = try settings { $0.clientAuthentication = .none }
-            .tokenRequest(ClientIdentity(id: "id", secret: nil), access: RequestedAccess())
+            .tokenRequest(ClientCredentials(id: "id", secret: nil), access: RequestedAccess())
         #expect(text(request) == "grant_type=client_credentials&client_id=id")
     }
 
@@ -197,13 +197,13 @@ private func text(_ request: EndpointRequest) -> String { String(decoding: reque
         #expect(request.head.authority == host)
         #expect(request.head.path == "/oauth2/token/")
         #expect(text(request) == "grant_type=client_credentials&client_id=id&client_secret=made-up")
-        #expect(provider.oldPairDiesAtOnce == true)
+        #expect(provider.newSecretRevokesOld == true)
     }
 
     /// A user's credentials in the query, no grant type, no client id.
     @Test func iotXGetsItsQuery() throws {
         let provider = try #require(Catalogue.builtIn["iot-x"])
-        let user = ClientIdentity(id: "", secret: nil, username: "a b", password: try Secret(utf8: "made&up"))
+        let user = ClientCredentials(id: "", secret: nil, username: "a b", password: try Secret(utf8: "made&up"))
         let request = try provider.settings().tokenRequest(user, grant: .password, access: RequestedAccess())
         #expect(request.head.path == "/authorization?username=a+b&password=made%26up")
         #expect(request.head.authority == "api.iot-x.com")

@@ -86,7 +86,7 @@ private let now = Date(timeIntervalSince1970: 1_000_000)
 
     /// A server that fails every time: too deep for the walk.
     private func walkToTheLastRetry(_ seen: Walk) throws {
-        let ask = TokenAsk()
+        let ask = TokenQuery()
         let dying = try credentials()[3]
         let failing = try #require(try replies().first { if case .answer(_, 503, _) = $0 { true } else { false } })
         var machine = Acquisition(
@@ -126,8 +126,8 @@ private let now = Date(timeIntervalSince1970: 1_000_000)
             try credentials().map { .credential($0) } + replies().map { .answered($0, sent: now) }
             + [.begun, .waited, .written, .stored, .storedByAnother, .notStored]
         let seen = Walk()
-        for mode in [TokenAsk.Mode.cached, .rejected] {
-            let ask = TokenAsk(mode: mode)
+        for mode in [TokenQuery.Mode.cached, .rejected] {
+            let ask = TokenQuery(mode: mode)
             let decision = CacheDecision(ask: ask, seen: try someToken())
             let machine = Acquisition(.serve(decision), ask: ask, host: Host(id: "here"))
             walk(machine, .reread, events, seen, 6)
@@ -141,11 +141,11 @@ private let now = Date(timeIntervalSince1970: 1_000_000)
     /// A state that takes an event which can't come would hide a mistake of the driver.
     @Test func `an event that can't come traps`() async {
         await #expect(processExitsWith: .failure) {
-            var machine = Acquisition(.prove, ask: TokenAsk(), host: Host(id: "here"))
+            var machine = Acquisition(.prove, ask: TokenQuery(), host: Host(id: "here"))
             _ = machine.handle(.stored, now: Date(timeIntervalSince1970: 0), jitter: 0)
         }
         await #expect(processExitsWith: .failure) {
-            var machine = Acquisition(.prove, ask: TokenAsk(), host: Host(id: "here"))
+            var machine = Acquisition(.prove, ask: TokenQuery(), host: Host(id: "here"))
             _ = machine.handle(.begun, now: Date(timeIntervalSince1970: 0), jitter: 0)
         }
     }

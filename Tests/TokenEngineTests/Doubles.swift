@@ -131,7 +131,7 @@ final class MemoryClaim: TokenClaim {
         try store.takeRoom()
         hasRoom.withLock { $0 = true }
         guard let sending else { return SendPermit(refreshToken: nil) }
-        guard let token = store.peek(name).state.login?.refreshToken else { throw TokenFailure.loginNeeded(.never) }
+        guard let token = store.peek(name).state.login?.refreshToken else { throw TokenError.loginNeeded(.never) }
         _ = try store.commit(name) { state in
             state.login?.sending = sending
             return true
@@ -233,7 +233,7 @@ func someCredential(_ tokens: CachedToken..., change: (inout Credential) -> Void
     let configuration = CredentialConfiguration(
         provider: nil, settings: ClientSettings(tokenURL: try EndpointURL("https://example.com/token")),
         keyPair: KeyPair(
-            client: ClientIdentity(id: "id", secret: try Secret(utf8: "made-up")), since: Date(timeIntervalSince1970: 0)))
+            client: ClientCredentials(id: "id", secret: try Secret(utf8: "made-up")), since: Date(timeIntervalSince1970: 0)))
     var credential = Credential(configuration, TokenState(tokens: tokens))
     change(&credential)
     return credential

@@ -37,7 +37,7 @@ extension MemoryStore {
     @Test func withoutANewRefreshTokenTheOldOneStays() async throws {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.token("new"))
-        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport).token("a", TokenQuery()).token.revealed() == "new")
         #expect(store.refreshToken == "first")
         #expect(store.peek("a").state.login?.rotation == .keeps)
         #expect(store.peek("a").state.login?.sending == nil)
@@ -46,7 +46,7 @@ extension MemoryStore {
     /// Rule 7.
     @Test func aNewRefreshTokenTakesThePlaceOfTheOld() async throws {
         let store = MemoryStore(["a": try loggedIn()])
-        _ = try await driver(store, ScriptedTransport(.token("new", refresh: "second"))).token("a", TokenAsk())
+        _ = try await driver(store, ScriptedTransport(.token("new", refresh: "second"))).token("a", TokenQuery())
         #expect(store.refreshToken == "second")
         #expect(store.peek("a").state.login?.rotation == .rotates)
     }
@@ -56,8 +56,8 @@ extension MemoryStore {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.token("new"))
         let driver = driver(store, transport)
-        _ = try await driver.token("a", TokenAsk())
-        _ = try await driver.token("a", TokenAsk(access: RequestedAccess(scopes: ["b"])))
+        _ = try await driver.token("a", TokenQuery())
+        _ = try await driver.token("a", TokenQuery(access: RequestedAccess(scopes: ["b"])))
         #expect(
             transport.bodies == [
                 "grant_type=refresh_token&refresh_token=first", "grant_type=refresh_token&refresh_token=first&scope=b",
@@ -69,7 +69,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.token("new", refresh: "second"))
         store.refuseRoom()
-        await #expect(throws: MemoryStore.Full.self) { try await driver(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: MemoryStore.Full.self) { try await driver(store, transport).token("a", TokenQuery()) }
         #expect(transport.requests == 0)
         #expect(store.refreshToken == "first")
     }
@@ -79,7 +79,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.token("new", refresh: "second"))
         store.failUpdates(1)
-        await #expect(throws: MemoryStore.Full.self) { try await driver(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: MemoryStore.Full.self) { try await driver(store, transport).token("a", TokenQuery()) }
         #expect(transport.requests == 0)
     }
 
@@ -95,7 +95,7 @@ extension MemoryStore {
             })
         let store = MemoryStore(["a": try loggedIn()])
         box.withLock { $0 = store }
-        _ = try await driver(store, transport).token("a", TokenAsk())
+        _ = try await driver(store, transport).token("a", TokenQuery())
         #expect(seen.withLock { $0 } == now)
         #expect(store.written.map { $0.state.login?.refreshToken.revealed() } == ["first", "second"])
     }
@@ -108,7 +108,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": try loggedIn()])
         box.withLock { $0 = store }
         let clock = ManualClock()
-        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport, clock).token("a", TokenQuery()).token.revealed() == "new")
         #expect(store.refreshToken == "second")
         #expect(clock.slept == [0.5, 0.5, 0.5])
         #expect(transport.requests == 1)
@@ -120,7 +120,7 @@ extension MemoryStore {
             .token("new", refresh: "second"), beforeAnswering: { box.withLock { $0?.failUpdates(1000) } })
         let store = MemoryStore(["a": try loggedIn()])
         box.withLock { $0 = store }
-        await #expect(throws: TokenFailure.notStored) { try await driver(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenError.notStored) { try await driver(store, transport).token("a", TokenQuery()) }
         #expect(store.peek("a").state.login?.sending?.began == now)
     }
 
@@ -129,7 +129,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.failure(aLostAnswer), .token("new", refresh: "second"))
         let clock = ManualClock()
-        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport, clock).token("a", TokenQuery()).token.revealed() == "new")
         #expect(transport.bodies.count == 2 && transport.bodies[0] == transport.bodies[1])
         #expect(clock.slept == [])
     }
@@ -138,8 +138,8 @@ extension MemoryStore {
     @Test func aLostAnswerThatCostTheLoginIsToldAsSuch() async throws {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(.failure(aLostAnswer), refused)
-        await #expect(throws: TokenFailure.loginNeeded(.answerLost(now))) {
-            try await driver(store, transport).token("a", TokenAsk())
+        await #expect(throws: TokenError.loginNeeded(.answerLost(now))) {
+            try await driver(store, transport).token("a", TokenQuery())
         }
         #expect(store.peek("a").state.login?.ended == now)
         #expect(store.refreshToken == "first")
@@ -147,8 +147,8 @@ extension MemoryStore {
 
     @Test func anAnswerThatStaysLostStaysInTheJournal() async throws {
         let store = MemoryStore(["a": try loggedIn { $0.rotation = .keeps }])
-        await #expect(throws: TokenFailure.unreachable(aLostAnswer)) {
-            try await driver(store, ScriptedTransport(.failure(aLostAnswer))).token("a", TokenAsk())
+        await #expect(throws: TokenError.unreachable(aLostAnswer)) {
+            try await driver(store, ScriptedTransport(.failure(aLostAnswer))).token("a", TokenQuery())
         }
         #expect(store.peek("a").state.login?.sending?.began == now)
         #expect(store.peek("a").state.login?.ended == nil)
@@ -157,8 +157,8 @@ extension MemoryStore {
     @Test func aDeathInTheMiddleIsToldAsSuch() async throws {
         let before = Date(timeIntervalSince1970: 900_000)
         let store = MemoryStore(["a": try loggedIn { $0.sending = Login.Sending(began: before, boot: nil) }])
-        await #expect(throws: TokenFailure.loginNeeded(.interrupted(before))) {
-            try await driver(store, ScriptedTransport(refused)).token("a", TokenAsk())
+        await #expect(throws: TokenError.loginNeeded(.interrupted(before))) {
+            try await driver(store, ScriptedTransport(refused)).token("a", TokenQuery())
         }
     }
 
@@ -167,7 +167,7 @@ extension MemoryStore {
             "a": try loggedIn { $0.sending = Login.Sending(began: Date(timeIntervalSince1970: 900_000), boot: nil) }
         ])
         let transport = ScriptedTransport(.token("new", refresh: "second"))
-        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport).token("a", TokenQuery()).token.revealed() == "new")
         #expect(transport.bodies == ["grant_type=refresh_token&refresh_token=first"])
         #expect(store.peek("a").state.login?.sending == nil)
     }
@@ -189,7 +189,7 @@ extension MemoryStore {
             })
         let store = MemoryStore(["a": try loggedIn()])
         box.withLock { $0 = store }
-        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "theirs")
+        #expect(try await driver(store, transport).token("a", TokenQuery()).token.revealed() == "theirs")
         #expect(store.refreshToken == "second")
         #expect(store.peek("a").state.login?.ended == nil)
     }
@@ -199,8 +199,8 @@ extension MemoryStore {
         let store = MemoryStore(["a": try loggedIn()])
         let transport = ScriptedTransport(refused)
         for _ in 0..<2 {
-            await #expect(throws: TokenFailure.loginNeeded(.ended(now))) {
-                try await driver(store, transport).token("a", TokenAsk())
+            await #expect(throws: TokenError.loginNeeded(.ended(now))) {
+                try await driver(store, transport).token("a", TokenQuery())
             }
         }
         #expect(transport.requests == 1)
@@ -211,8 +211,8 @@ extension MemoryStore {
     /// Rule 6.
     @Test func aRefusedKeyPairIsNoEndOfTheLogin() async throws {
         let store = MemoryStore(["a": try loggedIn()])
-        await #expect(throws: TokenFailure.keyPairRefused) {
-            try await driver(store, ScriptedTransport(.status(401, #"{"error":"invalid_client"}"#))).token("a", TokenAsk())
+        await #expect(throws: TokenError.keyPairRefused) {
+            try await driver(store, ScriptedTransport(.status(401, #"{"error":"invalid_client"}"#))).token("a", TokenQuery())
         }
         #expect(store.peek("a").state.login?.ended == nil)
         #expect(store.peek("a").state.login?.sending == nil)
@@ -220,8 +220,8 @@ extension MemoryStore {
 
     @Test func aServerThatFailsLeavesNoMarkInTheJournal() async throws {
         let store = MemoryStore(["a": try loggedIn()])
-        await #expect(throws: TokenFailure.serverFailing(status: 503)) {
-            try await driver(store, ScriptedTransport(.status(503))).token("a", TokenAsk())
+        await #expect(throws: TokenError.serverFailing(status: 503)) {
+            try await driver(store, ScriptedTransport(.status(503))).token("a", TokenQuery())
         }
         #expect(store.peek("a").state.login?.sending == nil)
     }
@@ -229,16 +229,16 @@ extension MemoryStore {
     @Test func withoutALoginNothingIsSent() async throws {
         let store = MemoryStore(["a": try someCredential { $0.configuration.settings.grant = .authorizationCode }])
         let transport = ScriptedTransport(.token("new"))
-        await #expect(throws: TokenFailure.loginNeeded(.never)) { try await driver(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenError.loginNeeded(.never)) { try await driver(store, transport).token("a", TokenQuery()) }
         #expect(transport.requests == 0)
     }
 
     @Test func aRotatingLoginOfAnotherMachineIsNotSpent() async throws {
         let store = MemoryStore(["a": try loggedIn { ($0.owner, $0.rotation) = ("there", .rotates) }])
         let transport = ScriptedTransport(.token("new", refresh: "second"))
-        await #expect(throws: TokenFailure.ownedElsewhere) { try await driver(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenError.ownedElsewhere) { try await driver(store, transport).token("a", TokenQuery()) }
         #expect(transport.requests == 0)
-        var ask = TokenAsk()
+        var ask = TokenQuery()
         ask.takesOver = true
         _ = try await driver(store, transport).token("a", ask)
         #expect(store.peek("a").state.login?.owner == "here")
@@ -246,7 +246,7 @@ extension MemoryStore {
 
     @Test func oneThatDoesNotRotateMayBeShared() async throws {
         let store = MemoryStore(["a": try loggedIn { ($0.owner, $0.rotation) = ("there", .keeps) }])
-        #expect(try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenQuery()).token.revealed() == "new")
     }
 }
 
@@ -289,7 +289,7 @@ extension MemoryStore {
         for round in 1...200 {
             let tokens = try await withThrowingTaskGroup(of: String.self) { group in
                 for caller in 0..<32 {
-                    group.addTask { try await drivers[caller % 2].token("a", TokenAsk()).token.revealed() }
+                    group.addTask { try await drivers[caller % 2].token("a", TokenQuery()).token.revealed() }
                 }
                 return try await group.reduce(into: Set()) { $0.insert($1) }
             }
@@ -321,10 +321,10 @@ extension MemoryStore {
         let theirs = now.addingTimeInterval(600)
         let transport = ScriptedTransport(.dated(401, #"{"error":"invalid_client"}"#, theirs), .token("new"))
         let driver = driver(store, transport)
-        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver.token("a", TokenQuery()).token.revealed() == "new")
         #expect(try transport.bodies.map(issued) == [1_000_000, 1_000_600])
         // Learned: the next is right at once. What is stored is in our own time.
-        _ = try await driver.token("a", TokenAsk(mode: .fresh))
+        _ = try await driver.token("a", TokenQuery(mode: .fresh))
         #expect(try issued(transport.bodies[2]) == 1_000_600)
         #expect(store.peek("a").state.tokens.first?.sent == now)
     }
@@ -333,18 +333,18 @@ extension MemoryStore {
         let store = MemoryStore(["a": try signing()])
         let refusal = ScriptedTransport.Reply.dated(401, #"{"error":"invalid_client"}"#, now.addingTimeInterval(600))
         let transport = ScriptedTransport(refusal)
-        await #expect(throws: TokenFailure.keyPairRefused) { try await driver(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenError.keyPairRefused) { try await driver(store, transport).token("a", TokenQuery()) }
         #expect(transport.requests == 2)
         store.write("a") { $0.state.refusal = nil }
         let right = ScriptedTransport(.dated(401, #"{"error":"invalid_client"}"#, now.addingTimeInterval(5)))
-        await #expect(throws: TokenFailure.keyPairRefused) { try await driver(store, right).token("a", TokenAsk()) }
+        await #expect(throws: TokenError.keyPairRefused) { try await driver(store, right).token("a", TokenQuery()) }
         #expect(right.requests == 1)
     }
 
     @Test func aWrongClockIsNoReasonToSendASecretTwice() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.dated(401, #"{"error":"invalid_client"}"#, now.addingTimeInterval(600)))
-        await #expect(throws: TokenFailure.keyPairRefused) { try await driver(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenError.keyPairRefused) { try await driver(store, transport).token("a", TokenQuery()) }
         #expect(transport.requests == 1)
     }
 }
@@ -359,7 +359,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": credential])
         let driver = driver(store, ScriptedTransport(.token("new")))
         guard isExpected else {
-            await #expect(throws: TokenFailure.noRefreshToken) {
+            await #expect(throws: TokenError.noRefreshToken) {
                 try await driver.withClaim("a") { try await driver.logIn(with: grant, under: $0) }
             }
             return
@@ -376,7 +376,7 @@ extension MemoryStore {
         let transport = ScriptedTransport(.status(400, #"{"error":"slow_down"}"#), .token("new", refresh: "first"))
         let driver = driver(MemoryStore(["a": try loggedIn()]), transport)
         let grant = AuthorizationGrant.deviceCode(try Secret(utf8: "made-up-code"))
-        await #expect(throws: TokenFailure.refused(.registered("slow_down"))) {
+        await #expect(throws: TokenError.refused(.registered("slow_down"))) {
             try await driver.withClaim("a") { try await driver.logIn(with: grant, under: $0) }
         }
         #expect(transport.requests == 1)
@@ -404,7 +404,7 @@ extension MemoryStore {
     @Test func anIDTokenMustCarryOurNonce() async throws {
         #expect(try await logIn(answer(nonce: "ours")) == "new")
         for other in ["another", nil] {
-            await #expect(throws: TokenFailure.unusableAnswer(reason: "an ID token that belongs to another login")) {
+            await #expect(throws: TokenError.unusableAnswer(reason: "an ID token that belongs to another login")) {
                 try await logIn(answer(nonce: other))
             }
         }
@@ -429,7 +429,7 @@ extension MemoryStore {
     @Test func theTokenOfAnotherCredentialIsExchanged() async throws {
         let store = MemoryStore(["a": try exchanging(.credential(name: "b")), "b": try someCredential()])
         let transport = ScriptedTransport(.token("subject"), .token("exchanged"))
-        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "exchanged")
+        #expect(try await driver(store, transport).token("a", TokenQuery()).token.revealed() == "exchanged")
         #expect(
             transport.bodies[1]
                 == "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=subject"
@@ -444,7 +444,7 @@ extension MemoryStore {
             "b": try someCredential(try someToken("of-b")), "c": try someCredential(try someToken("of-c")),
         ])
         let transport = ScriptedTransport(.token("exchanged"))
-        _ = try await driver(store, transport).token("a", TokenAsk())
+        _ = try await driver(store, transport).token("a", TokenQuery())
         let parameters = FormEncoding.decode(transport.bodies[0])
         #expect(parameters.contains(Parameter("subject_token", "of-b")))
         #expect(parameters.contains(Parameter("actor_token", "of-c")))
@@ -457,9 +457,9 @@ extension MemoryStore {
         let store = MemoryStore(["a": try exchanging(.file(path: path))])
         let transport = ScriptedTransport(.token("exchanged"))
         let driver = driver(store, transport)
-        _ = try await driver.token("a", TokenAsk())
+        _ = try await driver.token("a", TokenQuery())
         _ = folder.write("token", "two")
-        _ = try await driver.token("a", TokenAsk(mode: .fresh))
+        _ = try await driver.token("a", TokenQuery(mode: .fresh))
         #expect(transport.bodies.map { FormEncoding.decode($0)[1].value } == ["one", "two"])
     }
 
@@ -468,8 +468,8 @@ extension MemoryStore {
         let path = TemporaryFolder().write("token", content)
         let store = MemoryStore(["a": try exchanging(.file(path: path))])
         let transport = ScriptedTransport(.token("exchanged"))
-        await #expect(throws: TokenFailure.noSubject(.file(path: path))) {
-            try await driver(store, transport).token("a", TokenAsk())
+        await #expect(throws: TokenError.noSubject(.file(path: path))) {
+            try await driver(store, transport).token("a", TokenQuery())
         }
         #expect(transport.requests == 0)
     }
@@ -483,7 +483,7 @@ extension MemoryStore {
         for (name, failure) in [
             ("a", SubjectFailure.exchange(name: "b")), ("own", .exchange(name: "own")), ("lost", .missing(name: "nobody")),
         ] {
-            await #expect(throws: TokenFailure.noSubject(failure)) { try await driver.token(name, TokenAsk()) }
+            await #expect(throws: TokenError.noSubject(failure)) { try await driver.token(name, TokenQuery()) }
         }
     }
 
@@ -492,11 +492,11 @@ extension MemoryStore {
         let store = MemoryStore(["a": try exchanging(.credential(name: "b")), "b": stored])
         let refusal = ScriptedTransport.Reply.status(400, #"{"error":"invalid_request"}"#)
         let transport = ScriptedTransport(refusal, .token("alive"), .token("exchanged"))
-        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "exchanged")
+        #expect(try await driver(store, transport).token("a", TokenQuery()).token.revealed() == "exchanged")
         #expect([0, 2].map { FormEncoding.decode(transport.bodies[$0])[1].value } == ["dead", "alive"])
         let stubborn = ScriptedTransport(refusal, .token("alive"), refusal)
-        await #expect(throws: TokenFailure.refused(.registered("invalid_request"))) {
-            try await driver(store, stubborn).token("a", TokenAsk(mode: .fresh))
+        await #expect(throws: TokenError.refused(.registered("invalid_request"))) {
+            try await driver(store, stubborn).token("a", TokenQuery(mode: .fresh))
         }
         #expect(stubborn.requests == 3)
     }
@@ -504,8 +504,8 @@ extension MemoryStore {
     @Test func whyTheSubjectHasNoTokenIsSaid() async throws {
         let store = MemoryStore(["a": try exchanging(.credential(name: "b")), "b": try someCredential()])
         let transport = ScriptedTransport(.status(401, #"{"error":"invalid_client"}"#))
-        await #expect(throws: TokenFailure.noSubject(.failed(name: "b", .keyPairRefused))) {
-            try await driver(store, transport).token("a", TokenAsk())
+        await #expect(throws: TokenError.noSubject(.failed(name: "b", .keyPairRefused))) {
+            try await driver(store, transport).token("a", TokenQuery())
         }
     }
 }

@@ -73,7 +73,7 @@ private final class BrokenClaim: TokenClaim {
         switch flaw {
         case .ignoresReservations:
             guard let sending else { return SendPermit(refreshToken: nil) }
-            guard let stored else { throw TokenFailure.loginNeeded(.never) }
+            guard let stored else { throw TokenError.loginNeeded(.never) }
             try await inner.update { $0.login?.sending = sending }
             return SendPermit(refreshToken: stored)
         case .journalsLate:

@@ -14,7 +14,7 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
     @Test func aGoodTokenIsServedWithoutLockOrRequest() async throws {
         let store = MemoryStore(["a": try someCredential(someToken())])
         let transport = ScriptedTransport(.status(500))
-        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "stored")
+        #expect(try await driver(store, transport).token("a", TokenQuery()).token.revealed() == "stored")
         #expect(transport.requests == 0)
         #expect(store.updates == 0)
     }
@@ -22,7 +22,7 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
     @Test func anExpiredTokenIsRenewedAndStored() async throws {
         let store = MemoryStore(["a": try someCredential(someToken(sent: 0))])
         let transport = ScriptedTransport(.token("new"))
-        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport).token("a", TokenQuery()).token.revealed() == "new")
         #expect(store.peek("a").state.tokens.map { $0.token.revealed() } == ["new"])
     }
 
@@ -32,18 +32,18 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
     ])
     func theMarginShrinksWithTheLifetime(_ lifetime: Double, _ left: Double, _ served: Bool) async throws {
         let store = MemoryStore(["a": try someCredential(someToken(sent: 1_000_000 - lifetime + left, lifetime: lifetime))])
-        let token = try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk())
+        let token = try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenQuery())
         #expect(token.token.revealed() == (served ? "stored" : "new"))
     }
 
     @Test func aTokenThatNeverSaysWhenItEndsIsServed() async throws {
         let store = MemoryStore(["a": try someCredential(someToken(sent: 0, lifetime: nil))])
-        #expect(try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk()).token.revealed() == "stored")
+        #expect(try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenQuery()).token.revealed() == "stored")
     }
 
     @Test func theProvidersLifetimeCountsWhereTheServerIsSilent() async throws {
         let store = MemoryStore(["a": try someCredential { $0.configuration.settings.tokenLifetime = 100 }])
-        let token = try await driver(store, ScriptedTransport(.token("new", expiresIn: nil))).token("a", TokenAsk())
+        let token = try await driver(store, ScriptedTransport(.token("new", expiresIn: nil))).token("a", TokenQuery())
         #expect(token.lifetime == 100)
     }
 
@@ -52,14 +52,14 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
         let clock = ManualClock()
         let transport = ScriptedTransport(.token("new", expiresIn: 3600), beforeAnswering: { clock.advance(50) })
         let store = MemoryStore(["a": try someCredential()])
-        let token = try await driver(store, transport, clock).token("a", TokenAsk())
+        let token = try await driver(store, transport, clock).token("a", TokenQuery())
         #expect(token.expires == Date(timeIntervalSince1970: 1_003_600))
     }
 
     /// Rule 9: what was bought while the clock was a day ahead is not believed for a day.
     @Test func aTokenFromTheFutureIsNotBelieved() async throws {
         let store = MemoryStore(["a": try someCredential(someToken(sent: 1_086_400))])
-        #expect(try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenQuery()).token.revealed() == "new")
     }
 
     /// Rule 9: after a day of suspend, the wall clock counts.
@@ -68,16 +68,16 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.token("first"), .token("second"))
         let driver = driver(store, transport, clock)
-        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "first")
+        #expect(try await driver.token("a", TokenQuery()).token.revealed() == "first")
         clock.advance(86_400)
-        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "second")
+        #expect(try await driver.token("a", TokenQuery()).token.revealed() == "second")
     }
 
     /// Rule 9: no loop when the server hands out the same token again, even one about to end.
     @Test func theSameTokenAgainIsServedAfterOneRequest() async throws {
         let store = MemoryStore(["a": try someCredential(someToken("same", sent: 996_405))])
         let transport = ScriptedTransport(.token("same", expiresIn: 5))
-        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "same")
+        #expect(try await driver(store, transport).token("a", TokenQuery()).token.revealed() == "same")
         #expect(transport.requests == 1)
     }
 
@@ -85,10 +85,10 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
         let store = MemoryStore(["a": try someCredential(someToken(sent: 997_000))])
         let transport = ScriptedTransport(.token("new"))
         let driver = driver(store, transport)
-        #expect(try await driver.token("a", TokenAsk(minimumLifetime: 500)).token.revealed() == "stored")
-        #expect(try await driver.token("a", TokenAsk(minimumLifetime: 700)).token.revealed() == "new")
-        await #expect(throws: TokenFailure.lifetimeTooShort(lifetime: 3600, asked: 7200)) {
-            try await driver.token("a", TokenAsk(minimumLifetime: 7200))
+        #expect(try await driver.token("a", TokenQuery(minimumLifetime: 500)).token.revealed() == "stored")
+        #expect(try await driver.token("a", TokenQuery(minimumLifetime: 700)).token.revealed() == "new")
+        await #expect(throws: TokenError.lifetimeTooShort(lifetime: 3600, asked: 7200)) {
+            try await driver.token("a", TokenQuery(minimumLifetime: 7200))
         }
         #expect(transport.requests == 2)
     }
@@ -97,17 +97,17 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
         let store = MemoryStore(["a": try someCredential(someToken())])
         let transport = ScriptedTransport(.token("scoped"))
         let driver = driver(store, transport)
-        let ask = TokenAsk(access: RequestedAccess(scopes: ["x"]))
+        let ask = TokenQuery(access: RequestedAccess(scopes: ["x"]))
         #expect(try await driver.token("a", ask).token.revealed() == "scoped")
         #expect(try await driver.token("a", ask).token.revealed() == "scoped")
-        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "stored")
+        #expect(try await driver.token("a", TokenQuery()).token.revealed() == "stored")
         #expect(transport.requests == 1)
     }
 
     @Test func eachAudienceHasItsOwnToken() async throws {
         let store = MemoryStore(["a": try someCredential(someToken()) { $0.configuration.settings.audiences = ["own"] }])
         let transport = ScriptedTransport(.token("other"))
-        let ask = TokenAsk(access: RequestedAccess(audiences: ["x", "y"]))
+        let ask = TokenQuery(access: RequestedAccess(audiences: ["x", "y"]))
         #expect(try await driver(store, transport).token("a", ask).token.revealed() == "other")
         #expect(try await driver(store, transport).token("a", ask).token.revealed() == "other")
         #expect(transport.bodies == ["grant_type=client_credentials&audience=x&audience=y"])
@@ -116,26 +116,26 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
     @Test func freshBuysANewOne() async throws {
         let store = MemoryStore(["a": try someCredential(someToken())])
         #expect(
-            try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk(mode: .fresh)).token.revealed() == "new"
+            try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenQuery(mode: .fresh)).token.revealed() == "new"
         )
     }
 
     /// Rule 10, also when the new one can't be had.
     @Test func `a rejected token is marked, and not served again`() async throws {
         let store = MemoryStore(["a": try someCredential(someToken())])
-        await #expect(throws: TokenFailure.serverFailing(status: 503)) {
-            try await driver(store, ScriptedTransport(.status(503))).token("a", TokenAsk(mode: .rejected))
+        await #expect(throws: TokenError.serverFailing(status: 503)) {
+            try await driver(store, ScriptedTransport(.status(503))).token("a", TokenQuery(mode: .rejected))
         }
         #expect(store.peek("a").state.tokens.first?.rejected == Date(timeIntervalSince1970: 1_000_000))
         #expect(
-            try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenAsk(mode: .rejected)).token.revealed()
+            try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenQuery(mode: .rejected)).token.revealed()
                 == "new")
     }
 
     @Test func noMoreTokensAreKeptThanAreOfUse() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let driver = driver(store, ScriptedTransport(.token("new")))
-        for number in 0..<40 { _ = try await driver.token("a", TokenAsk(access: RequestedAccess(scopes: ["s\(number)"]))) }
+        for number in 0..<40 { _ = try await driver.token("a", TokenQuery(access: RequestedAccess(scopes: ["s\(number)"]))) }
         #expect(store.peek("a").state.tokens.count == 32)
     }
 }
@@ -148,19 +148,19 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
             store.write("a") { $0.state.tokens = [fresh] }
         }
         let transport = ScriptedTransport(.token("ours"))
-        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "theirs")
+        #expect(try await driver(store, transport).token("a", TokenQuery()).token.revealed() == "theirs")
         #expect(transport.requests == 0)
     }
 
     /// Rule 1 and 10: fifty callers that reject one token buy one new one.
-    @Test(arguments: [TokenAsk.Mode.fresh, .rejected])
-    func aNewerTokenAnswersADemandForANewOne(_ mode: TokenAsk.Mode) async throws {
+    @Test(arguments: [TokenQuery.Mode.fresh, .rejected])
+    func aNewerTokenAnswersADemandForANewOne(_ mode: TokenQuery.Mode) async throws {
         let fresh = try someToken("theirs", sent: 1_000_000.5)
         let store = MemoryStore(["a": try someCredential(someToken("rejected"))]) { store in
             store.write("a") { $0.state.tokens = [fresh] }
         }
         let transport = ScriptedTransport(.token("ours"))
-        #expect(try await driver(store, transport).token("a", TokenAsk(mode: mode)).token.revealed() == "theirs")
+        #expect(try await driver(store, transport).token("a", TokenQuery(mode: mode)).token.revealed() == "theirs")
         #expect(transport.requests == 0)
     }
 
@@ -169,7 +169,7 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
         let store = MemoryStore(["a": try someCredential(someToken(sent: 0))])
         store.hold("a")
         let transport = ScriptedTransport(.token("new"))
-        await #expect(throws: TokenFailure.lockTimeout) { try await driver(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenError.lockTimeout) { try await driver(store, transport).token("a", TokenQuery()) }
         #expect(store.reads == 2)
         #expect(transport.requests == 0)
     }
@@ -185,15 +185,15 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
             }
         }
         store.hold("a")
-        #expect(try await driver(store, ScriptedTransport(.token("x"))).token("a", TokenAsk()).token.revealed() == "theirs")
+        #expect(try await driver(store, ScriptedTransport(.token("x"))).token("a", TokenQuery()).token.revealed() == "theirs")
     }
 
     @Test func theLockIsReleasedAfterSuccessAndFailure() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(400, #"{"error":"invalid_scope"}"#), .token("new"))
         let driver = driver(store, transport)
-        await #expect(throws: TokenFailure.refused(.registered("invalid_scope"))) { try await driver.token("a", TokenAsk()) }
-        _ = try await driver.token("a", TokenAsk())
+        await #expect(throws: TokenError.refused(.registered("invalid_scope"))) { try await driver.token("a", TokenQuery()) }
+        _ = try await driver.token("a", TokenQuery())
         #expect(try store.tryClaim("a") != nil)
     }
 }
@@ -237,7 +237,7 @@ private final class Counter: Sendable {
             for _ in 0..<32 {
                 group.addTask {
                     started.count.withLock { $0 += 1 }
-                    return try await driver.token("a", TokenAsk()).token.revealed()
+                    return try await driver.token("a", TokenQuery()).token.revealed()
                 }
             }
             while transport.requests == 0 || started.count.withLock({ $0 }) < 32 { await Task.yield() }
@@ -257,9 +257,9 @@ private final class Counter: Sendable {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.token("new"), beforeAnswering: { await gate.pass() })
         let driver = driver(store, transport)
-        let first = Task { try await driver.token("a", TokenAsk()) }
+        let first = Task { try await driver.token("a", TokenQuery()) }
         while transport.requests == 0 { await Task.yield() }
-        let second = Task { try await driver.token("a", TokenAsk()) }
+        let second = Task { try await driver.token("a", TokenQuery()) }
         first.cancel()
         await #expect(throws: CancellationError.self) { try await first.value }
         gate.open()
@@ -272,8 +272,8 @@ private final class Counter: Sendable {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(400), .token("new"))
         let driver = driver(store, transport)
-        await #expect(throws: TokenFailure.self) { try await driver.token("a", TokenAsk()) }
-        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "new")
+        await #expect(throws: TokenError.self) { try await driver.token("a", TokenQuery()) }
+        #expect(try await driver.token("a", TokenQuery()).token.revealed() == "new")
     }
 }
 
@@ -286,11 +286,11 @@ private final class Counter: Sendable {
         let clock = ManualClock()
         let driver = driver(store, transport, clock)
         for _ in 0..<2 {
-            await #expect(throws: TokenFailure.keyPairRefused) { try await driver.token("a", TokenAsk()) }
+            await #expect(throws: TokenError.keyPairRefused) { try await driver.token("a", TokenQuery()) }
             clock.advance(121)
         }
         #expect(store.peek("a").state.refusal?.since == Date(timeIntervalSince1970: 1_000_000))
-        _ = try await driver.token("a", TokenAsk())
+        _ = try await driver.token("a", TokenQuery())
         #expect(store.peek("a").state.refusal == nil)
     }
 
@@ -300,8 +300,8 @@ private final class Counter: Sendable {
         let clock = ManualClock()
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(status))
-        await #expect(throws: TokenFailure.serverFailing(status: status)) {
-            try await driver(store, transport, clock).token("a", TokenAsk())
+        await #expect(throws: TokenError.serverFailing(status: status)) {
+            try await driver(store, transport, clock).token("a", TokenQuery())
         }
         #expect(transport.requests == 4)
         #expect(clock.slept == [0.5, 1, 2])
@@ -310,7 +310,7 @@ private final class Counter: Sendable {
     @Test func aTransientFailureIsForgottenWhenTheNextTryWorks() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(503), .failure(aFailure), .token("new"))
-        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport).token("a", TokenQuery()).token.revealed() == "new")
     }
 
     /// Rule 8.
@@ -318,7 +318,7 @@ private final class Counter: Sendable {
         let clock = ManualClock()
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(429, retryAfter: "7"), .token("new"))
-        _ = try await driver(store, transport, clock).token("a", TokenAsk())
+        _ = try await driver(store, transport, clock).token("a", TokenQuery())
         #expect(clock.slept == [7])
     }
 
@@ -327,8 +327,8 @@ private final class Counter: Sendable {
         let clock = ManualClock()
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.failure(aLostAnswer), beforeAnswering: { clock.advance(20) })
-        await #expect(throws: TokenFailure.unreachable(aLostAnswer)) {
-            try await driver(store, transport, clock).token("a", TokenAsk())
+        await #expect(throws: TokenError.unreachable(aLostAnswer)) {
+            try await driver(store, transport, clock).token("a", TokenQuery())
         }
         #expect(transport.requests == 3)
     }
@@ -336,7 +336,7 @@ private final class Counter: Sendable {
     @Test func aRetryAfterBeyondTheLimitIsPassedOn() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(429, retryAfter: "600"))
-        await #expect(throws: TokenFailure.busy(retryAfter: 600)) { try await driver(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenError.busy(retryAfter: 600)) { try await driver(store, transport).token("a", TokenQuery()) }
         #expect(transport.requests == 1)
     }
 
@@ -344,17 +344,17 @@ private final class Counter: Sendable {
     @Test func whatIsStillValidIsServedWhenTheServerFails() async throws {
         let store = MemoryStore(["a": try someCredential(someToken(sent: 996_430))])
         let transport = ScriptedTransport(.status(503))
-        #expect(try await driver(store, transport).token("a", TokenAsk()).token.revealed() == "stored")
+        #expect(try await driver(store, transport).token("a", TokenQuery()).token.revealed() == "stored")
         #expect(transport.requests == 4)
-        await #expect(throws: TokenFailure.self) { try await driver(store, transport).token("a", TokenAsk(mode: .fresh)) }
-        await #expect(throws: TokenFailure.self) { try await driver(store, transport).token("a", TokenAsk(minimumLifetime: 60)) }
+        await #expect(throws: TokenError.self) { try await driver(store, transport).token("a", TokenQuery(mode: .fresh)) }
+        await #expect(throws: TokenError.self) { try await driver(store, transport).token("a", TokenQuery(minimumLifetime: 60)) }
     }
 
     @Test func aLostAnswerIsTriedAgainAtOnce() async throws {
         let clock = ManualClock()
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.failure(aLostAnswer), .token("new"))
-        _ = try await driver(store, transport, clock).token("a", TokenAsk())
+        _ = try await driver(store, transport, clock).token("a", TokenQuery())
         #expect(clock.slept == [])
         #expect(transport.requests == 2)
     }
@@ -366,7 +366,7 @@ private final class Counter: Sendable {
     func whatNoRetryMendsIsNotTriedAgain(_ failure: TransportFailure) async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.failure(failure))
-        await #expect(throws: TokenFailure.unreachable(failure)) { try await driver(store, transport).token("a", TokenAsk()) }
+        await #expect(throws: TokenError.unreachable(failure)) { try await driver(store, transport).token("a", TokenQuery()) }
         #expect(transport.requests == 1)
     }
 
@@ -379,7 +379,7 @@ private final class Counter: Sendable {
             for body in bodies {
                 let store = MemoryStore(["a": try someCredential()])
                 do {
-                    _ = try await driver(store, ScriptedTransport(.status(status, body))).token("a", TokenAsk())
+                    _ = try await driver(store, ScriptedTransport(.status(status, body))).token("a", TokenQuery())
                     Issue.record("a token came out of \(body)")
                 } catch {
                     #expect(!"\(error)".contains("leak"))
@@ -416,7 +416,7 @@ private final class Counter: Sendable {
     }
 
     @Test func `a refused client and a failing server are told apart`() async throws {
-        await #expect(throws: TokenFailure.keyPairRefused) { try await revoke(.status(401, #"{"error":"invalid_client"}"#)) }
-        await #expect(throws: TokenFailure.serverFailing(status: 503)) { try await revoke(.status(503)) }
+        await #expect(throws: TokenError.keyPairRefused) { try await revoke(.status(401, #"{"error":"invalid_client"}"#)) }
+        await #expect(throws: TokenError.serverFailing(status: 503)) { try await revoke(.status(503)) }
     }
 }

@@ -44,11 +44,11 @@ extension MemoryStore {
         let store = try rotating(left: 40)
         let transport = ScriptedTransport(lost, .token("new", refresh: "second"))
         let clock = ManualClock()
-        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "old")
+        #expect(try await driver(store, transport, clock).token("a", TokenQuery()).token.revealed() == "old")
         #expect(transport.requests == 1)
         #expect(store.login?.sending?.began == start)
         // Nor is anything sent by the next call.
-        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "old")
+        #expect(try await driver(store, transport, clock).token("a", TokenQuery()).token.revealed() == "old")
         #expect(transport.requests == 1)
     }
 
@@ -56,7 +56,7 @@ extension MemoryStore {
     @Test func `when the old token has ended it is sent once more`() async throws {
         let store = try rotating()
         let transport = ScriptedTransport(.status(502), .token("new", refresh: "second"))
-        #expect(try await driver(store, transport, ManualClock()).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport, ManualClock()).token("a", TokenQuery()).token.revealed() == "new")
         #expect(transport.requests == 2)
         #expect(store.login?.refreshToken.revealed() == "second")
         #expect(store.login?.sending == nil)
@@ -67,8 +67,8 @@ extension MemoryStore {
         let transport = ScriptedTransport(.status(502))
         let clock = ManualClock()
         for _ in 0..<3 {
-            await #expect(throws: TokenFailure.loginNeeded(.undecided(start))) {
-                try await driver(store, transport, clock).token("a", TokenAsk())
+            await #expect(throws: TokenError.loginNeeded(.undecided(start))) {
+                try await driver(store, transport, clock).token("a", TokenQuery())
             }
             clock.advance(1000)
         }
@@ -80,7 +80,7 @@ extension MemoryStore {
     @Test func `a person can have it sent again`() async throws {
         let store = try rotating { $0.state.login?.sending = Login.Sending(began: start, boot: nil, isResend: true) }
         let transport = ScriptedTransport(.token("new", refresh: "second"))
-        var ask = TokenAsk()
+        var ask = TokenQuery()
         ask.resends = true
         #expect(try await driver(store, transport, ManualClock()).token("a", ask).token.revealed() == "new")
     }
@@ -88,7 +88,7 @@ extension MemoryStore {
     @Test func `a person can have an ended login tried again`() async throws {
         let store = try rotating { $0.state.login?.ended = start }
         let transport = ScriptedTransport(.token("new", refresh: "second"))
-        var ask = TokenAsk()
+        var ask = TokenQuery()
         ask.resends = true
         #expect(try await driver(store, transport, ManualClock()).token("a", ask).token.revealed() == "new")
         #expect(store.login?.ended == nil)
@@ -97,8 +97,8 @@ extension MemoryStore {
     @Test func `where resending is a persons to decide nothing is resent`() async throws {
         let store = try rotating { $0.configuration.settings.resend = .never }
         let transport = ScriptedTransport(.status(502))
-        await #expect(throws: TokenFailure.loginNeeded(.undecided(start))) {
-            try await driver(store, transport, ManualClock()).token("a", TokenAsk())
+        await #expect(throws: TokenError.loginNeeded(.undecided(start))) {
+            try await driver(store, transport, ManualClock()).token("a", TokenQuery())
         }
         #expect(transport.requests == 1)
     }
@@ -107,23 +107,23 @@ extension MemoryStore {
     func `within the grace period it is sent again at once`(_ grace: RefreshTokenGrace) async throws {
         let store = try rotating(left: 40, grace: grace)
         let transport = ScriptedTransport(.failure(aLostAnswer), .token("new", refresh: "second"))
-        #expect(try await driver(store, transport, ManualClock()).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport, ManualClock()).token("a", TokenQuery()).token.revealed() == "new")
         #expect(transport.requests == 2)
     }
 
     /// The old token serves those who do not want another one, and a replaced refresh token that comes again ends it.
-    @Test(arguments: [TokenAsk(mode: .fresh), TokenAsk(minimumLifetime: 50)])
-    func `nobody who wants another token risks the one that lives`(_ ask: TokenAsk) async throws {
+    @Test(arguments: [TokenQuery(mode: .fresh), TokenQuery(minimumLifetime: 50)])
+    func `nobody who wants another token risks the one that lives`(_ ask: TokenQuery) async throws {
         let store = try rotating(left: 40)
         let transport = ScriptedTransport(.status(502), .token("new", refresh: "second"))
         let clock = ManualClock()
         let expires = start.addingTimeInterval(40)
-        await #expect(throws: TokenFailure.outcomeUnknown(sent: start, until: expires, status: 502)) {
+        await #expect(throws: TokenError.outcomeUnknown(sent: start, until: expires, status: 502)) {
             try await driver(store, transport, clock).token("a", ask)
         }
         clock.advance(20)
         // Nor when no answer can come any more: the machine has started anew.
-        await #expect(throws: TokenFailure.outcomeUnknown(sent: start, until: expires, status: nil)) {
+        await #expect(throws: TokenError.outcomeUnknown(sent: start, until: expires, status: nil)) {
             try await driver(store, transport, clock, boot: "next").token("a", ask)
         }
         #expect(transport.requests == 1)
@@ -135,11 +135,11 @@ extension MemoryStore {
         let store = try rotating { $0.state.tokens = [try someToken("old", lifetime: nil)] }
         let transport = ScriptedTransport(.status(502), .token("new", refresh: "second"))
         for _ in 0..<2 {
-            await #expect(throws: TokenFailure.loginNeeded(.undecided(start))) {
-                try await driver(store, transport, ManualClock(), boot: nil).token("a", TokenAsk(mode: .fresh))
+            await #expect(throws: TokenError.loginNeeded(.undecided(start))) {
+                try await driver(store, transport, ManualClock(), boot: nil).token("a", TokenQuery(mode: .fresh))
             }
         }
-        #expect(try await driver(store, transport, ManualClock()).token("a", TokenAsk()).token.revealed() == "old")
+        #expect(try await driver(store, transport, ManualClock()).token("a", TokenQuery()).token.revealed() == "old")
         #expect(transport.requests == 1)
     }
 
@@ -147,8 +147,8 @@ extension MemoryStore {
         let doubt = Login.Sending(began: start.addingTimeInterval(-20), boot: "before")
         let store = try rotating(grace: .seconds(30)) { $0.state.login?.sending = doubt }
         let transport = ScriptedTransport(.status(429, retryAfter: "20"), .failure(aLostAnswer), .token("new"))
-        await #expect(throws: TokenFailure.loginNeeded(.undecided(doubt.began))) {
-            try await driver(store, transport, ManualClock()).token("a", TokenAsk())
+        await #expect(throws: TokenError.loginNeeded(.undecided(doubt.began))) {
+            try await driver(store, transport, ManualClock()).token("a", TokenQuery())
         }
         #expect(transport.requests == 2)
         #expect(store.login?.sending?.isResend == true)
@@ -160,8 +160,8 @@ extension MemoryStore {
         let store = try rotating(grace: .seconds(30)) { $0.state.login?.sending = doubt }
         let transport = ScriptedTransport(.status(429, retryAfter: "20"), .token("new"))
         let until = doubt.last.addingTimeInterval(185)
-        await #expect(throws: TokenFailure.outcomeUnknown(sent: doubt.began, until: until, status: nil)) {
-            try await driver(store, transport, ManualClock()).token("a", TokenAsk())
+        await #expect(throws: TokenError.outcomeUnknown(sent: doubt.began, until: until, status: nil)) {
+            try await driver(store, transport, ManualClock()).token("a", TokenQuery())
         }
         #expect(transport.requests == 1)
     }
@@ -170,7 +170,7 @@ extension MemoryStore {
         let doubt = Login.Sending(began: start.addingTimeInterval(-20), boot: "this")
         let store = try rotating(left: 40, grace: .seconds(30)) { $0.state.login?.sending = doubt }
         let transport = ScriptedTransport(.status(429, retryAfter: "20"), .token("new"))
-        #expect(try await driver(store, transport, ManualClock()).token("a", TokenAsk()).token.revealed() == "old")
+        #expect(try await driver(store, transport, ManualClock()).token("a", TokenQuery()).token.revealed() == "old")
         #expect(transport.requests == 1)
     }
 
@@ -178,7 +178,7 @@ extension MemoryStore {
         let store = try rotating(left: 59, grace: .seconds(30))
         let clock = ManualClock()
         let transport = ScriptedTransport(.failure(aLostAnswer), beforeAnswering: { clock.advance(31) })
-        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "old")
+        #expect(try await driver(store, transport, clock).token("a", TokenQuery()).token.revealed() == "old")
         #expect(transport.requests == 1)
     }
 
@@ -189,24 +189,24 @@ extension MemoryStore {
         let clock = ManualClock()
         clock.advance(10)
         await #expect(
-            throws: TokenFailure.outcomeUnknown(sent: start, until: start.addingTimeInterval(185), status: nil)
-        ) { try await driver(store, transport, clock).token("a", TokenAsk()) }
+            throws: TokenError.outcomeUnknown(sent: start, until: start.addingTimeInterval(185), status: nil)
+        ) { try await driver(store, transport, clock).token("a", TokenQuery()) }
         #expect(transport.requests == 0)
         clock.advance(176)
-        #expect(try await driver(store, transport, clock).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport, clock).token("a", TokenQuery()).token.revealed() == "new")
     }
 
     @Test func `a sending of an earlier start of the machine is over`() async throws {
         let store = try rotating { $0.state.login?.sending = Login.Sending(began: start, boot: "before") }
         let transport = ScriptedTransport(.token("new", refresh: "second"))
-        #expect(try await driver(store, transport, ManualClock()).token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver(store, transport, ManualClock()).token("a", TokenQuery()).token.revealed() == "new")
     }
 
     @Test func `a server that has done nothing leaves an earlier doubt as it was`() async throws {
         let doubt = Login.Sending(began: start.addingTimeInterval(-1000), boot: nil)
         let store = try rotating { $0.state.login?.sending = doubt }
-        await #expect(throws: TokenFailure.serverFailing(status: 503)) {
-            try await driver(store, ScriptedTransport(.status(503)), ManualClock()).token("a", TokenAsk())
+        await #expect(throws: TokenError.serverFailing(status: 503)) {
+            try await driver(store, ScriptedTransport(.status(503)), ManualClock()).token("a", TokenQuery())
         }
         #expect(store.login?.sending == doubt)
     }
@@ -214,8 +214,8 @@ extension MemoryStore {
     /// DNS, connect and TLS failures come before the request's first byte.
     @Test func `a connection that was never made leaves no doubt`() async throws {
         let store = try rotating()
-        await #expect(throws: TokenFailure.unreachable(aFailure)) {
-            try await driver(store, ScriptedTransport(.failure(aFailure)), ManualClock()).token("a", TokenAsk())
+        await #expect(throws: TokenError.unreachable(aFailure)) {
+            try await driver(store, ScriptedTransport(.failure(aFailure)), ManualClock()).token("a", TokenQuery())
         }
         #expect(store.login?.sending == nil)
     }
@@ -225,7 +225,7 @@ extension MemoryStore {
         let host = Host(id: "here", former: ["machine-id"])
         let driver = TokenDriver(
             store: store, transport: ScriptedTransport(.token("new", refresh: "second")), clock: ManualClock(), host: host)
-        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "new")
+        #expect(try await driver.token("a", TokenQuery()).token.revealed() == "new")
         #expect(store.login?.owner == "here")
     }
 }
@@ -244,9 +244,9 @@ extension MemoryStore {
         let store = try rotating()
         let driver = driver(store, ScriptedTransport(.status(status, body)), ManualClock())
         do {
-            _ = try await driver.token("a", TokenAsk())
+            _ = try await driver.token("a", TokenQuery())
             Issue.record("a token came out of \(body)")
-        } catch TokenFailure.onlyRefreshToken {}
+        } catch TokenError.onlyRefreshToken {}
         #expect(store.login?.refreshToken.revealed() == "second")
         #expect(store.login?.sending == nil)
     }
@@ -255,11 +255,11 @@ extension MemoryStore {
         let store = try rotating()
         let transport = ScriptedTransport(.status(403))
         let clock = ManualClock()
-        await #expect(throws: TokenFailure.refused(.unregistered(status: 403))) {
-            try await driver(store, transport, clock).token("a", TokenAsk())
+        await #expect(throws: TokenError.refused(.unregistered(status: 403))) {
+            try await driver(store, transport, clock).token("a", TokenQuery())
         }
         for _ in 0..<44 {
-            await #expect(throws: TokenFailure.self) { try await driver(store, transport, clock).token("a", TokenAsk()) }
+            await #expect(throws: TokenError.self) { try await driver(store, transport, clock).token("a", TokenQuery()) }
         }
         #expect(transport.requests == 1)
         #expect(store.peek("a").state.refusal?.cause == .refresh(status: 403))
@@ -280,18 +280,18 @@ extension MemoryStore {
     @Test func `a rejected token without a refresh token is kept and served`() async throws {
         let store = try withoutRefreshToken()
         let driver = driver(store, ScriptedTransport(.token("new")), ManualClock())
-        await #expect(throws: TokenFailure.loginNeeded(.notRenewable(rejected: start))) {
-            try await driver.token("a", TokenAsk(mode: .rejected))
+        await #expect(throws: TokenError.loginNeeded(.notRenewable(rejected: start))) {
+            try await driver.token("a", TokenQuery(mode: .rejected))
         }
         #expect(store.peek("a").state.tokens.first?.rejected == start)
-        #expect(try await driver.token("a", TokenAsk()).token.revealed() == "only")
+        #expect(try await driver.token("a", TokenQuery()).token.revealed() == "only")
     }
 
     @Test func `three workers with one dead token buy one`() async throws {
         let store = MemoryStore(["a": try someCredential(someToken("dead"))])
         let transport = ScriptedTransport(.token("second"), .token("third"))
         let driver = driver(store, transport, ManualClock())
-        var ask = TokenAsk(mode: .rejected)
+        var ask = TokenQuery(mode: .rejected)
         ask.rejectedToken = TokenHash(of: try Secret(utf8: "dead"))
         for _ in 0..<3 { #expect(try await driver.token("a", ask).token.revealed() == "second") }
         #expect(transport.requests == 1)
@@ -301,14 +301,14 @@ extension MemoryStore {
         let store = MemoryStore(["a": try someCredential(someToken())])
         let clock = ManualClock()
         let failing = driver(store, ScriptedTransport(.status(400, #"{"error":"invalid_scope"}"#)), clock)
-        for _ in 0..<20 { await #expect(throws: TokenFailure.self) { try await failing.token("a", TokenAsk(mode: .fresh)) } }
+        for _ in 0..<20 { await #expect(throws: TokenError.self) { try await failing.token("a", TokenQuery(mode: .fresh)) } }
         let transport = ScriptedTransport(.token("new"))
         let driver = driver(store, transport, clock)
-        for _ in 0..<10 { _ = try await driver.token("a", TokenAsk(mode: .fresh)) }
-        await #expect(throws: TokenFailure.tooManyRenewals(wait: 60)) { try await driver.token("a", TokenAsk(mode: .fresh)) }
+        for _ in 0..<10 { _ = try await driver.token("a", TokenQuery(mode: .fresh)) }
+        await #expect(throws: TokenError.tooManyRenewals(wait: 60)) { try await driver.token("a", TokenQuery(mode: .fresh)) }
         #expect(transport.requests == 10)
         clock.advance(61)
-        _ = try await driver.token("a", TokenAsk(mode: .fresh))
+        _ = try await driver.token("a", TokenQuery(mode: .fresh))
     }
 
     @Test func `a refused client is asked again after a growing while`() async throws {
@@ -319,7 +319,7 @@ extension MemoryStore {
         var asked: [Int] = []
         for second in 0..<3600 {
             let before = transport.requests
-            _ = try? await driver.token("a", TokenAsk())
+            _ = try? await driver.token("a", TokenQuery())
             if transport.requests > before { asked.append(second) }
             clock.advance(1)
         }
@@ -330,7 +330,7 @@ extension MemoryStore {
         let store = MemoryStore(["a": try someCredential { $0.configuration.settings.grant = .password }])
         let transport = ScriptedTransport(refused)
         let driver = driver(store, transport, ManualClock())
-        for _ in 0..<44 { _ = try? await driver.token("a", TokenAsk()) }
+        for _ in 0..<44 { _ = try? await driver.token("a", TokenQuery()) }
         #expect(transport.requests == 1)
     }
 
@@ -339,7 +339,7 @@ extension MemoryStore {
     func `a refresh for other scopes ends the older token unless the settings know better`(_ live: Bool) async throws {
         let store = try rotating(left: 3000) { $0.configuration.settings.olderTokensLive = live }
         let driver = driver(store, ScriptedTransport(.token("scoped", refresh: "second")), ManualClock())
-        _ = try await driver.token("a", TokenAsk(access: RequestedAccess(scopes: ["b"])))
+        _ = try await driver.token("a", TokenQuery(access: RequestedAccess(scopes: ["b"])))
         #expect(store.peek("a").state.tokens.map { $0.token.revealed() } == (live ? ["old", "scoped"] : ["scoped"]))
     }
 
@@ -347,10 +347,10 @@ extension MemoryStore {
         let store = MemoryStore(["a": try someCredential(someToken("first"))])
         let clock = ManualClock()
         let driver = driver(store, ScriptedTransport(.token("second"), .token("third")), clock)
-        _ = try await driver.token("a", TokenAsk(mode: .fresh))
+        _ = try await driver.token("a", TokenQuery(mode: .fresh))
         #expect(store.peek("a").state.replaced.map { $0.token.revealed() } == ["first"])
         clock.advance(3601)
-        _ = try await driver.token("a", TokenAsk(mode: .fresh))
+        _ = try await driver.token("a", TokenQuery(mode: .fresh))
         #expect(store.peek("a").state.replaced.isEmpty)
     }
 }

@@ -65,7 +65,7 @@ private final class Sandbox {
     var credential: NewCredential {
         get throws {
             let settings = ClientSettings(tokenURL: try EndpointURL(address + "/torq/v1/auth/token"))
-            let client = ClientIdentity(id: id, secret: try Secret(utf8: secret))
+            let client = ClientCredentials(id: id, secret: try Secret(utf8: secret))
             return NewCredential(provider: nil, settings: settings, client: client)
         }
     }
@@ -100,7 +100,7 @@ func engineBenchmarks(core: String) {
         benchmark in
         let configuration = CredentialConfiguration(
             provider: nil, settings: ClientSettings(tokenURL: try EndpointURL("https://example.com/token")),
-            keyPair: KeyPair(client: ClientIdentity(id: "id", secret: try Secret(utf8: "made-up")), since: .now))
+            keyPair: KeyPair(client: ClientCredentials(id: "id", secret: try Secret(utf8: "made-up")), since: .now))
         var credential = Credential(configuration)
         credential.state.tokens = [
             CachedToken(
@@ -109,7 +109,7 @@ func engineBenchmarks(core: String) {
         ]
         let driver = TokenDriver(store: OneCredential(credential), transport: NoNetwork(), host: Host(id: "here"))
         benchmark.startMeasurement()
-        for _ in benchmark.scaledIterations { blackHole(try await driver.token("a", TokenAsk())) }
+        for _ in benchmark.scaledIterations { blackHole(try await driver.token("a", TokenQuery())) }
         benchmark.stopMeasurement()
     }
 
@@ -128,7 +128,7 @@ func engineBenchmarks(core: String) {
     Benchmark("one acquisition, over loopback, stored") { benchmark in
         let made = try await SandboxVault(count: 1, latency: 0)
         let agent = CredentialService(vault: made.vault, transport: made.transport)
-        var ask = TokenAsk(mode: .fresh)
+        var ask = TokenQuery(mode: .fresh)
         ask.forcedRenewalsPerMinute = .max
         let fresh = ask
         _ = try await agent.token("credential-0", fresh)

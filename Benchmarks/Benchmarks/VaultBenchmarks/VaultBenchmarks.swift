@@ -116,7 +116,7 @@ let benchmarks: @Sendable () -> Void = {
         let sized = try SizedVault(count: 10)
         let agent = CredentialService(vault: try sized.open(), transport: NoNetwork())
         benchmark.startMeasurement()
-        for _ in benchmark.scaledIterations { blackHole(try await agent.token(sized.name, TokenAsk())) }
+        for _ in benchmark.scaledIterations { blackHole(try await agent.token(sized.name, TokenQuery())) }
         benchmark.stopMeasurement()
         sized.remove()
     }

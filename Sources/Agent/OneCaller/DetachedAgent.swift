@@ -63,7 +63,7 @@ public final class DetachedAgent: CredentialManager {
 
     // MARK: Who does it
 
-    public func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
+    public func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken {
         guard try service.spends(name, ask) else { return try await local.token(name, ask) }
         guard case .token(let token) = try await perform(.token(name: name, ask)) else { throw Problem.refresherEnded }
         return token.cached
@@ -158,7 +158,7 @@ public final class DetachedAgent: CredentialManager {
 
 extension CredentialService {
     /// Whether a token can be had only by spending a refresh token, as far as can be told now.
-    func spends(_ name: String, _ ask: TokenAsk) throws -> Bool {
+    func spends(_ name: String, _ ask: TokenQuery) throws -> Bool {
         try mayBeRefreshed(name) && !driver.serves(try store.credential(name), ask)
     }
 

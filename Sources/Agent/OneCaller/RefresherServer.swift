@@ -67,7 +67,7 @@ public final class RefresherServer: Sendable {
         }
 
         /// The log says what becomes of the token: what was acquired after a lock is stored, and not handed out.
-        func token(_ name: String, _ ask: TokenAsk) async throws -> CachedToken {
+        func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken {
             let token = try await log.record(
                 .token, of: name, caller: caller, reason: reason, token: { $0.token.withBytes { $0.array() } }
             ) {

@@ -12,7 +12,7 @@ struct ServiceRequest: Codable {
     enum Operation: Codable {
         /// The first, and once.
         case open(OpenVault)
-        case token(name: String, TokenAsk)
+        case token(name: String, TokenQuery)
         case add(name: String, NewCredentialDocument, verify: Bool)
         case rotate(name: String, RotationDocument, verify: Bool)
         case edit(name: String, SettingsEdit, verify: Bool)
@@ -42,14 +42,14 @@ struct ServiceResponse: Codable {
 
 /// Why it was not done: the error that was thrown, so that commands tell errors apart as if they had done it themselves.
 enum ServiceFailure: Codable {
-    case token(TokenFailure)
+    case token(TokenError)
     case vault(VaultError)
     case agent(CredentialError)
     case problem(word: String, status: Int, exit: Int32, title: String, hint: String?)
 
     init(_ error: any Error, of name: String?) {
         switch error {
-        case let error as TokenFailure: self = .token(error)
+        case let error as TokenError: self = .token(error)
         case let error as VaultError: self = .vault(error)
         case let error as CredentialError: self = .agent(error)
         default:
@@ -115,15 +115,15 @@ struct ClientDocument: Codable {
     var username: String?
     var password: SecretDocument?
 
-    init(_ client: ClientIdentity) {
+    init(_ client: ClientCredentials) {
         id = client.id
         secret = client.secret.map(SecretDocument.init)
         username = client.username
         password = client.password.map(SecretDocument.init)
     }
 
-    var client: ClientIdentity {
-        ClientIdentity(id: id, secret: secret?.secret, username: username, password: password?.secret)
+    var client: ClientCredentials {
+        ClientCredentials(id: id, secret: secret?.secret, username: username, password: password?.secret)
     }
 }
 

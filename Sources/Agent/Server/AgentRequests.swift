@@ -197,67 +197,67 @@ struct AgentRequests: Sendable {
 
     // MARK: Tokens
 
-    /// Somebody's wish for a token, from an open vault.
-    private struct Wish {
+    /// A request for a token, and the vault that was open when it came.
+    private struct RequestContext {
         let name: String
         let request: Request
         let open: AgentVault.Open
     }
 
     private func token(_ name: String, _ request: Request) throws -> Outcome {
-        let wish = Wish(name: name, request: request, open: try vault.opened())
+        let context = RequestContext(name: name, request: request, open: try vault.opened())
         do {
-            let (ask, grant) = try permitted(wish)
-            if let cached = try wish.open.cache.handout(name, ask, at: clock.now()) {
-                return try handOut(cached, wish, grant)
+            let (ask, grant) = try permitted(context)
+            if let cached = try context.open.cache.handout(name, ask, at: clock.now()) {
+                return try handOut(cached, context, grant)
             }
             return .later {
                 do {
-                    return try handOut(try await wish.open.acquire(name, ask, at: clock.now()), wish, grant)
+                    return try handOut(try await context.open.acquire(name, ask, at: clock.now()), context, grant)
                 } catch {
-                    return try refuse(error, wish)
+                    return try refuse(error, context)
                 }
             }
         } catch {
-            return try refuse(error, wish)
+            return try refuse(error, context)
         }
     }
 
     /// What is asked, with the scopes that are allowed.
-    private func permitted(_ wish: Wish) throws -> (ask: TokenAsk, grant: Grant) {
-        var ask = try Self.ask(wish.request.query)
-        let authorizer = try Authorizer(wish.request.caller, under: wish.open.policy())
-        guard case .allowed(let grant) = authorizer.decision(on: ask, for: wish.name) else { throw Problem.denied(wish.name) }
+    private func permitted(_ context: RequestContext) throws -> (ask: TokenQuery, grant: Grant) {
+        var ask = try Self.ask(context.request.query)
+        let authorizer = try Authorizer(context.request.caller, under: context.open.policy())
+        guard case .allowed(let grant) = authorizer.decision(on: ask, for: context.name) else { throw Problem.denied(context.name) }
         ask.access.scopes = grant.scopes
         return (ask, grant)
     }
 
     /// A token is handed out after the line that says so is written; so is every refusal.
-    private func handOut(_ handout: Handout, _ wish: Wish, _ grant: Grant) throws -> Outcome {
+    private func handOut(_ handout: ServedToken, _ context: RequestContext, _ grant: Grant) throws -> Outcome {
         guard grant.covers(lifetime: handout.expires.map { $0.timeIntervalSince(handout.sent) }) else {
             throw Problem.livesTooLong(longest: grant.maxTTL ?? 0)
         }
-        var event = event(wish, "done")
-        event.token = wish.open.log.fingerprint(handout.token)
-        return .logged(event, wish.open.log) { try answer(handout, wish) }
+        var event = event(context, "done")
+        event.token = context.open.log.fingerprint(handout.token)
+        return .logged(event, context.open.log) { try answer(handout, context) }
     }
 
-    private func refuse(_ error: any Error, _ wish: Wish) throws -> Outcome {
+    private func refuse(_ error: any Error, _ context: RequestContext) throws -> Outcome {
         if error is AuditError { throw error }
-        let problem = Problem(describing: error, of: wish.name)
-        return .logged(event(wish, AuditEvent.outcome(of: problem)), wish.open.log) { throw problem }
+        let problem = Problem(describing: error, of: context.name)
+        return .logged(event(context, AuditEvent.outcome(of: problem)), context.open.log) { throw problem }
     }
 
-    private func event(_ wish: Wish, _ outcome: String) -> AuditEvent {
-        var event = AuditEvent(.token, of: wish.name, by: wish.request.caller, outcome: outcome, at: clock.now())
-        event.reason = wish.request.decoded("Claviger-Reason").map { String($0.prefix(200)) }
+    private func event(_ context: RequestContext, _ outcome: String) -> AuditEvent {
+        var event = AuditEvent(.token, of: context.name, by: context.request.caller, outcome: outcome, at: clock.now())
+        event.reason = context.request.decoded("Claviger-Reason").map { String($0.prefix(200)) }
         return event
     }
 
-    private func answer(_ handout: Handout, _ wish: Wish) throws -> ServerResponse {
-        guard wish.request.http.header("Accept") != "text/plain" else {
-            let format = wish.request.query.isEmpty ? .raw : Self.format(wish.request.query)
-            return ServerResponse(status: 200, type: "text/plain", body: handout.body(format, of: wish.name, at: clock.now()))
+    private func answer(_ handout: ServedToken, _ context: RequestContext) throws -> ServerResponse {
+        guard context.request.http.header("Accept") != "text/plain" else {
+            let format = context.request.query.isEmpty ? .raw : Self.format(context.request.query)
+            return ServerResponse(status: 200, type: "text/plain", body: handout.body(format, of: context.name, at: clock.now()))
         }
         return try json(
             TokenDocument(
@@ -267,8 +267,8 @@ struct AgentRequests: Sendable {
     }
 
     /// - Throws: `Problem` for a parameter that is unknown or no number.
-    static func ask(_ query: String) throws -> TokenAsk {
-        var ask = TokenAsk()
+    static func ask(_ query: String) throws -> TokenQuery {
+        var ask = TokenQuery()
         guard !query.isEmpty else { return ask }
         for parameter in FormEncoding.decode(query) {
             switch (parameter.name, parameter.value) {

@@ -34,15 +34,15 @@ final class AgentVault: Sendable {
 
         private struct Flight: Hashable {
             let name: String
-            let ask: TokenAsk
+            let ask: TokenQuery
         }
 
-        private let flights = Mutex<[Flight: Task<Handout, any Error>]>([:])
+        private let flights = Mutex<[Flight: Task<ServedToken, any Error>]>([:])
 
         /// A token that is not in the cache. Whoever asks for the same thing meanwhile gets the same answer, for no more
         /// than the wait.
         /// - Throws: what the agent throws.
-        func acquire(_ name: String, _ ask: TokenAsk, at now: Date) async throws -> Handout {
+        func acquire(_ name: String, _ ask: TokenQuery, at now: Date) async throws -> ServedToken {
             let flight = Flight(name: name, ask: ask)
             let task = flights.withLock { flights in
                 if ask.mode == .cached, let task = flights[flight] { return task }
@@ -75,7 +75,7 @@ final class AgentVault: Sendable {
         /// Seconds without a request.
         var idle: Double?
         var lastUse = Date.distantPast
-        var guesses = Guesses()
+        var guesses = UnlockThrottle()
     }
 
     let path: String
@@ -102,7 +102,7 @@ final class AgentVault: Sendable {
 
     // MARK: Opening
 
-    /// Opens the vault. Guesses are made one after the other, and wrong ones make the next wait longer.
+    /// Opens the vault. UnlockThrottle are made one after the other, and wrong ones make the next wait longer.
     /// - Throws: `Problem`, `VaultError`, `SodiumError`.
     func unlock(_ request: UnlockRequest) throws {
         let wait = state.withLock { $0.guesses.begin(at: clock.now()) }
@@ -206,7 +206,7 @@ extension AgentVault.State {
 }
 
 /// Who guesses passphrases waits longer with each wrong one, up to a minute.
-struct Guesses {
+struct UnlockThrottle {
     private var wrong = 0
     private var nextAt = Date.distantPast
     private var isGuessing = false

@@ -98,7 +98,7 @@ final class RenewalSchedule: Sendable {
         let name = due.key.name
         // Not what another process has renewed meanwhile.
         let left = due.expires.map { $0.timeIntervalSince(clock.now()) } ?? 0
-        let ask = TokenAsk(access: due.key.access, minimumLifetime: max(0, Int(left)) + (due.expires == nil ? 0 : 1))
+        let ask = TokenQuery(access: due.key.access, minimumLifetime: max(0, Int(left)) + (due.expires == nil ? 0 : 1))
         do {
             let handout = try cache.keep(try await agent.token(name, ask), of: name)
             state.withLock { $0.failures[name] = nil }
@@ -106,7 +106,7 @@ final class RenewalSchedule: Sendable {
             await record(name, handout.token)
         } catch VaultError.noSuchCredential {
             cache.withPlans { $0.forget(due.key) }
-        } catch TokenFailure.lifetimeTooShort {
+        } catch TokenError.lifetimeTooShort {
             // A server may hand out the same token until its end: that is no failure.
             postpone(due, by: max(1, left / 2))
         } catch {
@@ -126,14 +126,14 @@ final class RenewalSchedule: Sendable {
     static func pause(after error: any Error, left: Double) -> Double {
         if needsPerson(error) { return 3600 }
         let usual = min(60, max(5, left / 4))
-        guard case .retry(let seconds?) = (error as? TokenFailure)?.remedy else { return usual }
+        guard case .retry(let seconds?) = (error as? TokenError)?.remedy else { return usual }
         return max(usual, Double(seconds))
     }
 
     /// Whether trying again does not help until a person has done something.
     static func needsPerson(_ error: any Error) -> Bool {
         // What is wrong with the network may pass, also where it looks like a setting.
-        guard let failure = error as? TokenFailure, !failure.isOfTheNetwork else { return false }
+        guard let failure = error as? TokenError, !failure.isOfTheNetwork else { return false }
         return switch failure.remedy {
         case .logIn, .replaceSecret, .configure: true
         case .retry, .askOtherwise, .investigate: false
@@ -177,11 +177,11 @@ final class RenewalSchedule: Sendable {
         defer { state.withLock { $0.sinks[index]?.isBusy = false } }
         do {
             let token: CachedToken
-            if let cached = try cache.handout(sink.credential, TokenAsk(), at: now) {
+            if let cached = try cache.handout(sink.credential, TokenQuery(), at: now) {
                 guard cached.token != known.written || !sink.isThere else { return }
-                token = try await agent.token(sink.credential, TokenAsk())
+                token = try await agent.token(sink.credential, TokenQuery())
             } else {
-                token = try await agent.token(sink.credential, TokenAsk())
+                token = try await agent.token(sink.credential, TokenQuery())
             }
             let handout = try cache.keep(token, of: sink.credential, asked: now)
             var event = AuditEvent(
@@ -214,6 +214,6 @@ public struct RefreshSettings: Sendable {
     public init() {}
 }
 
-extension TokenFailure {
+extension TokenError {
     fileprivate var isOfTheNetwork: Bool { if case .unreachable = self { true } else { false } }
 }

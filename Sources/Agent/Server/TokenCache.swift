@@ -8,7 +8,7 @@ import Vault
 
 /// A token ready to be handed out: in ordinary memory, which is where it goes anyway. Locked pages hold thousands of
 /// secrets at most; an agent may have many more tokens.
-struct Handout: Sendable {
+struct ServedToken: Sendable {
     var token: [UInt8]
     var type: String
     var scopes: [String]?
@@ -28,7 +28,7 @@ struct Handout: Sendable {
 /// a commit, by whichever process, gives a changed credential another record.
 final class TokenCache: Sendable {
     private struct Entry {
-        var handout: Handout
+        var handout: ServedToken
         let record: RecordID
         /// The vault's generation in which that was last looked at.
         var generation: UInt64
@@ -49,7 +49,7 @@ final class TokenCache: Sendable {
 
     /// What can be handed out at once.
     /// - Throws: what the vault throws, if it is not there any more, or is another.
-    func handout(_ name: String, _ ask: TokenAsk, at now: Date) throws -> Handout? {
+    func handout(_ name: String, _ ask: TokenQuery, at now: Date) throws -> ServedToken? {
         guard ask.mode == .cached else { return nil }
         let generation = try vault.newestGeneration()
         let key = TokenKey(name: name, access: ask.access)
@@ -72,8 +72,8 @@ final class TokenCache: Sendable {
     }
 
     /// - Parameter asked: when somebody asked for it; nil where nobody did.
-    func keep(_ token: CachedToken, of name: String, asked: Date? = nil) throws -> Handout {
-        let handout = Handout(token)
+    func keep(_ token: CachedToken, of name: String, asked: Date? = nil) throws -> ServedToken {
+        let handout = ServedToken(token)
         let key = TokenKey(name: name, access: token.access)
         let generation = try vault.newestGeneration()
         // Another process may have changed the credential since: only what stands in this very record is kept.

@@ -31,7 +31,7 @@ struct Curl: AsyncParsableCommand {
         let address = String(url.prefix { $0 != "#" })
         _ = try SettingInput.address("curl", address)
         let token = try await naming(name) {
-            try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, TokenAsk()) }
+            try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, TokenQuery()) }
         }
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw Problem.system("run curl", errno) }

@@ -65,7 +65,7 @@ struct Exec: AsyncParsableCommand {
         let tokens = try await Session(vaultOptions).withTokenAgent(reason: reason) { agent in
             var tokens: [String: String] = [:]
             for (variable, name) in wanted {
-                let ask = TokenAsk(minimumLifetime: minTTL)
+                let ask = TokenQuery(minimumLifetime: minTTL)
                 tokens[variable] = try await naming(name) { try await agent.token(name, ask).token.revealed() }
             }
             return tokens

@@ -61,8 +61,8 @@ struct Login: AsyncParsableCommand {
     private func namingPermissions<R>(of credential: CredentialView, _ body: () async throws -> R) async throws -> R {
         do {
             return try await body()
-        } catch TokenFailure.noRefreshToken {
-            var problem = Problem(describing: TokenFailure.noRefreshToken)
+        } catch TokenError.noRefreshToken {
+            var problem = Problem(describing: TokenError.noRefreshToken)
             if let page = credential.provider.flatMap({ try? ProviderFiles.named($0) })?.permissionsPage {
                 problem.hint = "end what was granted before at \(Terminal.plain(page)), and log in again"
             }
@@ -82,7 +82,7 @@ struct Login: AsyncParsableCommand {
         }
         if settings.grant == .deviceCode { return try await DeviceLogin(agent: agent, name: name, drawsCode: !noQRCode).run() }
         guard settings.authorizationURL != nil else {
-            guard settings.grant == .refreshToken else { throw TokenFailure.noSuchEndpoint }
+            guard settings.grant == .refreshToken else { throw TokenError.noSuchEndpoint }
             let token = try Terminal.promptSecret(
                 "refresh token of \(Terminal.plain(name)), not shown: ", otherwise: .noTerminalForSecret("refresh token"))
             return try await agent.logIn(name, with: .refreshToken(token))
@@ -99,7 +99,7 @@ struct Login: AsyncParsableCommand {
         guard Terminal.isThere else { throw Problem.noTerminalForCode }
         let uri = credential.settings.redirectURI ?? "http://127.0.0.1"
         guard let request = try credential.settings.authorizationRequest(clientID: credential.clientID, redirectURI: uri) else {
-            throw TokenFailure.noSuchEndpoint
+            throw TokenError.noSuchEndpoint
         }
         Terminal.note("open this address, and log in:")
         Terminal.note("  " + request.url)

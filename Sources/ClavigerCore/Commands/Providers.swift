@@ -38,7 +38,7 @@ struct Providers: ParsableCommand {
         if json { return try Terminal.output(Report.json(provider)) }
         let settings = try provider.settings(
             Dictionary((provider.variables ?? []).map { ($0.name, $0.fallback ?? $0.name.uppercased()) }) { $1 })
-        let client = ClientIdentity(
+        let client = ClientCredentials(
             id: "CLIENT-ID", secret: try Secret(utf8: "CLIENT-SECRET"), username: "USER", password: try Secret(utf8: "PASSWORD"))
         let grant: AuthorizationGrant =
             switch settings.grant {

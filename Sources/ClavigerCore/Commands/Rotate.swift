@@ -58,7 +58,7 @@ struct Rotate: AsyncParsableCommand {
 
     private func oldPair(_ result: CredentialView) -> String {
         let provider = result.provider.flatMap { try? ProviderFiles.named($0) }
-        return provider?.oldPairDiesAtOnce == true
+        return provider?.newSecretRevokesOld == true
             ? "at \(Terminal.plain(provider?.title ?? "")) the old pair ended when the new one was made"
             : "the old pair is kept for --rollback"
     }

@@ -54,42 +54,42 @@ struct StatusCommand: AsyncParsableCommand {
         ]
     }
 
-    struct Need: Encodable {
+    struct ToDo: Encodable {
         var credential: String
         var what: String
     }
 
     /// What does not mend itself, or has not yet.
-    private static func needs(_ all: [CredentialView], _ now: Date, _ failures: [RefreshFailure]) -> [Need] {
-        var needs: [Need] = []
+    private static func needs(_ all: [CredentialView], _ now: Date, _ failures: [RefreshFailure]) -> [ToDo] {
+        var needs: [ToDo] = []
         for summary in all {
             let name = summary.name
             switch CredentialReport(summary, now: now).readiness {
             case .ready: break
             case .keyPairRefused:
                 needs.append(
-                    Need(
+                    ToDo(
                         credential: name,
                         what: "the server refuses the key pair; make a new one, and claviger rotate \(Hint.shellWord(name))"))
             case .rotationUnfinished:
                 needs.append(
-                    Need(
+                    ToDo(
                         credential: name,
                         what: "a new key pair is not proven yet; claviger rotate \(Hint.shellWord(name)) --resume"))
             case .refreshRefused:
                 needs.append(
-                    Need(
+                    ToDo(
                         credential: name,
                         what: "the server refuses to renew the login and does not say why; claviger login \(Hint.shellWord(name))"))
             case .loginNeeded:
-                needs.append(Need(credential: name, what: "somebody has to log in; claviger login \(Hint.shellWord(name))"))
+                needs.append(ToDo(credential: name, what: "somebody has to log in; claviger login \(Hint.shellWord(name))"))
             }
         }
         let known = Set(needs.map(\.credential))
         for failure in failures where !known.contains(failure.credential) {
             let hint = failure.hint.map { "; \($0)" } ?? ""
             needs.append(
-                Need(credential: failure.credential, what: "\(failure.title), since \(Report.time(failure.since))\(hint)"))
+                ToDo(credential: failure.credential, what: "\(failure.title), since \(Report.time(failure.since))\(hint)"))
         }
         return needs
     }
@@ -110,14 +110,14 @@ struct StatusCommand: AsyncParsableCommand {
 
         var agent: AgentMember?
         var credentials: [CredentialReport]
-        var needs: [Need]
+        var needs: [ToDo]
 
         enum CodingKeys: String, CodingKey {
             case agent, credentials
             case needs = "to_do"
         }
 
-        init(agent: AgentStatus?, credentials: [CredentialView], needs: [Need], now: Date) {
+        init(agent: AgentStatus?, credentials: [CredentialView], needs: [ToDo], now: Date) {
             self.agent = agent.map {
                 AgentMember(
                     locked: $0.locked, vault: $0.vault, pid: $0.pid, since: Report.time($0.since),

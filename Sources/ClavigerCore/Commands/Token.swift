@@ -59,7 +59,7 @@ struct TokenCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var ask = TokenAsk(
+        var ask = TokenQuery(
             access: RequestedAccess(scopes: try scope.flatMap(SettingInput.scopes), audiences: audience),
             mode: rejected || rejectedTokenFile != nil ? .rejected : fresh ? .fresh : .cached, minimumLifetime: minTTL)
         if ask.mode == .rejected { ask.rejectedToken = try rejectedToken() }

@@ -21,9 +21,9 @@ struct KnownOfPair {
 
 extension SecretOptions {
     /// The pair from the options, or asked for on the terminal.
-    func client(_ known: KnownOfPair) throws -> ClientIdentity {
+    func client(_ known: KnownOfPair) throws -> ClientCredentials {
         let document = known.document
-        var client = ClientIdentity(id: try clientID(known), secret: nil)
+        var client = ClientCredentials(id: try clientID(known), secret: nil)
         if known.settings.hasPrivateKey {
             client.secret = try privateKey(known)
         } else if known.settings.needsSecret {

@@ -19,7 +19,7 @@ struct BrowserLogin {
     let timeout: Int
 
     func run() async throws -> CredentialView {
-        let visit = Visit()
+        let visit = RedirectReceiver()
         return try await withThrowingTaskGroup(of: CredentialView?.self) { group in
             defer { group.cancelAll() }
             let port = try await listen(visit, &group)
@@ -44,13 +44,13 @@ struct BrowserLogin {
     private func begin(_ port: Int) throws -> AuthorizationRequest {
         let uri = redirect.uri(port: port)
         guard let request = try credential.settings.authorizationRequest(clientID: credential.clientID, redirectURI: uri) else {
-            throw TokenFailure.noSuchEndpoint
+            throw TokenError.noSuchEndpoint
         }
         return request
     }
 
     /// Starts a listener for each address, all on one port.
-    private func listen(_ visit: Visit, _ group: inout ThrowingTaskGroup<CredentialView?, any Error>) async throws -> Int {
+    private func listen(_ visit: RedirectReceiver, _ group: inout ThrowingTaskGroup<CredentialView?, any Error>) async throws -> Int {
         var port = redirect.port
         for address in redirect.addresses {
             let (ports, continuation) = AsyncStream<Int>.makeStream()
@@ -85,7 +85,7 @@ struct BrowserLogin {
         return port
     }
 
-    private func respond(to request: ServerRequest, _ visit: Visit) async -> ServerResponse {
+    private func respond(to request: ServerRequest, _ visit: RedirectReceiver) async -> ServerResponse {
         let path = request.target.prefix { $0 != "?" }
         let query = String(request.target.dropFirst(path.count + 1))
         guard request.method == "GET", path == redirect.path else { return response(.notHere, 404) }
@@ -94,7 +94,7 @@ struct BrowserLogin {
     }
 
     /// The exchange happens before the page is written, so that the page tells the truth.
-    private func answer(_ request: AuthorizationRequest, query: String, _ visit: Visit) async -> ServerResponse {
+    private func answer(_ request: AuthorizationRequest, query: String, _ visit: RedirectReceiver) async -> ServerResponse {
         do {
             let code = try request.code(fromQuery: query)
             let result = try await agent.logIn(credential.name, with: request.grant(code: code))
@@ -134,7 +134,7 @@ struct BrowserLogin {
 }
 
 /// The one visit of the browser that counts.
-private final class Visit: Sendable {
+private final class RedirectReceiver: Sendable {
     private struct State {
         var request: AuthorizationRequest?
         var result: Result<CredentialView, any Error>?

@@ -25,16 +25,16 @@ struct DeviceLogin {
             try await Task.sleep(for: .seconds(interval))
             do {
                 return try await agent.logIn(name, with: .deviceCode(codes.deviceCode))
-            } catch TokenFailure.refused(.registered("authorization_pending")) {
+            } catch TokenError.refused(.registered("authorization_pending")) {
                 continue
-            } catch TokenFailure.refused(.registered("slow_down")) {
+            } catch TokenError.refused(.registered("slow_down")) {
                 // Section 3.5: five seconds more for this and all later questions.
                 interval += 5
-            } catch TokenFailure.refused(.registered("access_denied")) {
+            } catch TokenError.refused(.registered("access_denied")) {
                 throw Problem("the login was refused (access_denied)", hint: again, .refused)
-            } catch TokenFailure.refused(.registered("expired_token")) {
+            } catch TokenError.refused(.registered("expired_token")) {
                 break
-            } catch TokenFailure.unreachable, TokenFailure.serverFailing, TokenFailure.busy {
+            } catch TokenError.unreachable, TokenError.serverFailing, TokenError.busy {
                 // Section 3.5: a question that found no answer is asked again, later.
                 interval += 5
             }

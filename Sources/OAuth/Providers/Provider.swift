@@ -70,7 +70,7 @@ public struct Provider: Codable, Equatable, Sendable {
     /// Seconds.
     public var tokenLifetime: Int?
     /// Whether a new key pair kills the old one the moment it is made.
-    public var oldPairDiesAtOnce: Bool?
+    public var newSecretRevokesOld: Bool?
     public var notes: [String]?
     public var authorizationURL: Template?
     public var authorizationParameters: [Parameter]?
@@ -100,7 +100,7 @@ public struct Provider: Codable, Equatable, Sendable {
         case apiURL = "api_url"
         case clientAuthentication = "client_authentication"
         case tokenLifetime = "token_lifetime"
-        case oldPairDiesAtOnce = "old_pair_dies_at_once"
+        case newSecretRevokesOld = "old_pair_dies_at_once"
         case authorizationURL = "authorization_url"
         case authorizationParameters = "authorization_parameters"
         case redirectURI = "redirect_uri"

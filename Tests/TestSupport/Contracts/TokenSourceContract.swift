@@ -66,22 +66,22 @@ public struct TokenSourceContract: Sendable {
     // MARK: Tokens
 
     private func cache(_ subject: Subject) async throws {
-        let first = try await subject.source.token("a", TokenAsk())
+        let first = try await subject.source.token("a", TokenQuery())
         try expect(first.type == "Bearer" && first.lifetime == 3600, "a token without its type or lifetime")
-        try expect(try await subject.source.token("a", TokenAsk()).token.equals(first.token), "a good token is not served")
+        try expect(try await subject.source.token("a", TokenQuery()).token.equals(first.token), "a good token is not served")
         try expect(subject.requests() == 1, "a good token is acquired again")
     }
 
     private func fresh(_ subject: Subject) async throws {
-        let first = try await subject.source.token("a", TokenAsk())
-        let fresh = try await subject.source.token("a", TokenAsk(mode: .fresh))
+        let first = try await subject.source.token("a", TokenQuery())
+        let fresh = try await subject.source.token("a", TokenQuery(mode: .fresh))
         try expect(!fresh.token.equals(first.token) && subject.requests() == 2, "a fresh token is an old one")
-        try expect(try await subject.source.token("a", TokenAsk()).token.equals(fresh.token), "a fresh token is not kept")
+        try expect(try await subject.source.token("a", TokenQuery()).token.equals(fresh.token), "a fresh token is not kept")
     }
 
     private func rejected(_ subject: Subject) async throws {
-        let first = try await subject.source.token("a", TokenAsk())
-        var ask = TokenAsk(mode: .rejected)
+        let first = try await subject.source.token("a", TokenQuery())
+        var ask = TokenQuery(mode: .rejected)
         ask.rejectedToken = TokenHash(of: first.token)
         let second = try await subject.source.token("a", ask)
         try expect(!second.token.equals(first.token) && subject.requests() == 2, "a rejected token is served")
@@ -92,16 +92,16 @@ public struct TokenSourceContract: Sendable {
 
     private func access(_ subject: Subject) async throws {
         let access = RequestedAccess(scopes: ["x", "y"], audiences: ["https://api.example/?a=b&c"])
-        let own = try await subject.source.token("a", TokenAsk())
-        let other = try await subject.source.token("a", TokenAsk(access: access))
+        let own = try await subject.source.token("a", TokenQuery())
+        let other = try await subject.source.token("a", TokenQuery(access: access))
         try expect(!other.token.equals(own.token), "one token for two requests")
-        try expect(try await subject.source.token("a", TokenAsk(access: access)).token.equals(other.token), "it is not kept")
-        try expect(try await subject.source.token("a", TokenAsk()).token.equals(own.token), "the other one is not kept")
+        try expect(try await subject.source.token("a", TokenQuery(access: access)).token.equals(other.token), "it is not kept")
+        try expect(try await subject.source.token("a", TokenQuery()).token.equals(own.token), "the other one is not kept")
     }
 
     private func lifetime(_ subject: Subject) async throws {
-        let first = try await subject.source.token("a", TokenAsk())
-        let same = try await subject.source.token("a", TokenAsk(minimumLifetime: 1800))
+        let first = try await subject.source.token("a", TokenQuery())
+        let same = try await subject.source.token("a", TokenQuery(minimumLifetime: 1800))
         try expect(same.token.equals(first.token), "a token that lives long enough was replaced")
     }
 
@@ -110,7 +110,7 @@ public struct TokenSourceContract: Sendable {
     private func absence(_ subject: Subject) async throws {
         for name in ["nobody", "a b/c", "ü", ".."] {
             for refused in [
-                await problem { _ = try await subject.source.token(name, TokenAsk()) },
+                await problem { _ = try await subject.source.token(name, TokenQuery()) },
                 await problem { _ = try await subject.source.show(name) },
             ] {
                 try expect(refused != nil, "the name \(name) was not refused")
@@ -122,7 +122,7 @@ public struct TokenSourceContract: Sendable {
     }
 
     private func list(_ subject: Subject) async throws {
-        _ = try await subject.source.token("b", TokenAsk())
+        _ = try await subject.source.token("b", TokenQuery())
         let all = try await subject.source.list()
         try expect(all.map(\.name) == ["a", "b"], "the list is not all there is, in order")
         try expect(try await all == [subject.source.show("a"), subject.source.show("b")], "list and show differ")
@@ -130,7 +130,7 @@ public struct TokenSourceContract: Sendable {
     }
 
     private func secrets(_ subject: Subject) async throws {
-        let token = try await subject.source.token("a", TokenAsk()).token.revealed()
+        let token = try await subject.source.token("a", TokenQuery()).token.revealed()
         let shown = try await String(decoding: JSONEncoder().encode(subject.source.show("a")), as: UTF8.self)
         let listed = try await String(decoding: JSONEncoder().encode(subject.source.list()), as: UTF8.self)
         for secret in subject.secrets + [token] {
@@ -140,12 +140,12 @@ public struct TokenSourceContract: Sendable {
 
     private func remedy(_ subject: Subject) async throws {
         subject.answer(400, #"{"error":"invalid_client"}"#)
-        let refused = await problem { _ = try await subject.source.token("a", TokenAsk()) }
+        let refused = await problem { _ = try await subject.source.token("a", TokenQuery()) }
         try expect(refused?.code == .clientRefused, "another problem: \(refused?.title ?? "none")")
         let hint = refused?.hint?.text ?? ""
         try expect(hint == Hint.rotate("a").text, "no remedy, or another: \(hint)")
         subject.answer(400, #"{"error":"invalid_scope"}"#)
-        let other = await problem { _ = try await subject.source.token("b", TokenAsk()) }
+        let other = await problem { _ = try await subject.source.token("b", TokenQuery()) }
         try expect(other != nil && other?.code != refused?.code, "one word for two problems")
     }
 

@@ -224,7 +224,7 @@ extension TokenStateStoreContract {
     private static func credential() throws -> Credential {
         var settings = ClientSettings(tokenURL: try EndpointURL("https://example.com/token"))
         settings.grant = .refreshToken
-        let client = ClientIdentity(id: "id", secret: try Secret(utf8: "made-up-secret"))
+        let client = ClientCredentials(id: "id", secret: try Secret(utf8: "made-up-secret"))
         let login = Login(refreshToken: try Secret(utf8: "made-up-old"), since: date, renewed: date, owner: "here")
         return Credential(
             CredentialConfiguration(provider: nil, settings: settings, keyPair: KeyPair(client: client, since: date)),

@@ -199,13 +199,13 @@ final class Simulation: @unchecked Sendable {
     }
 
     /// - Parameter ask: nil for a proof, as of a rotation.
-    private static func acquire(_ ask: TokenAsk?, _ driver: TokenDriver) async throws -> CachedToken {
+    private static func acquire(_ ask: TokenQuery?, _ driver: TokenDriver) async throws -> CachedToken {
         if let ask { return try await driver.token(name, ask) }
         return try await driver.withClaim(name) { try await driver.prove($0.credential.configuration, under: $0) }
     }
 
-    private func ask() -> TokenAsk {
-        var ask = TokenAsk()
+    private func ask() -> TokenQuery {
+        var ask = TokenQuery()
         switch scheduler.generator.below(8) {
         case 0, 1: ask.mode = .fresh
         case 2:
@@ -238,7 +238,7 @@ final class Simulation: @unchecked Sendable {
     }
 
     private func checkDelay(_ error: any Error, _ number: Int) {
-        guard case .outcomeUnknown(_, let until?, _) = error as? TokenFailure, disk.journaledBoot != boot,
+        guard case .outcomeUnknown(_, let until?, _) = error as? TokenError, disk.journaledBoot != boot,
             let last = disk.credential.state.login?.sending?.last, until == last.addingTimeInterval(Acquisition.answerLimit)
         else { return }
         violate(.bootEndsDoubt, "call \(number)")

@@ -1,7 +1,7 @@
 import AgentProtocol
 import FoundationEssentials
 
-extension Handout {
+extension ServedToken {
     /// As a client that reads no JSON wants it.
     func body(_ format: TokenFormat, of name: String, at now: Date) -> [UInt8] {
         if format == .raw { return token }

@@ -2,7 +2,7 @@ public import FoundationEssentials
 public import OAuth
 
 /// Why there is no token. None of these carries a word of the server's beyond a registered error code.
-public enum TokenFailure: Error, Codable, Equatable, Sendable {
+public enum TokenError: Error, Codable, Equatable, Sendable {
     /// `invalid_client`: the key pair is wrong, or was regenerated elsewhere.
     case keyPairRefused
     case refused(OAuthErrorCode)
@@ -45,7 +45,7 @@ public enum TokenFailure: Error, Codable, Equatable, Sendable {
     case memory
 }
 
-extension TokenFailure {
+extension TokenError {
     /// What can be done about a failure.
     public enum Remedy: Equatable, Sendable {
         /// The same again, later: after so many seconds where that is known.
@@ -124,7 +124,7 @@ public enum SubjectFailure: Error, Codable, Equatable, Sendable {
     /// It is an exchange itself: two that name each other would wait for ever.
     case exchange(name: String)
     /// No token could be had for it.
-    case failed(name: String, TokenFailure)
+    case failed(name: String, TokenError)
     /// The file can't be read, or holds no token.
     case file(path: String)
 }

@@ -2,7 +2,7 @@ public import FoundationEssentials
 public import OAuth
 
 /// What a caller wants.
-public struct TokenAsk: Codable, Hashable, Sendable {
+public struct TokenQuery: Codable, Hashable, Sendable {
     public enum Mode: String, Codable, Hashable, Sendable {
         /// A cached token if it is good enough.
         case cached
