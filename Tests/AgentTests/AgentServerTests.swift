@@ -174,67 +174,6 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     }
 }
 
-/// Both kinds of agent do the same.
-@Suite(.timeLimit(.minutes(3))) struct TokenAgentTests {
-    enum Kind: CaseIterable { case local, client }
-
-    private func agent(_ kind: Kind) async throws -> (any TokenSource, AgentFixture) {
-        let fixture = try await AgentFixture()
-        switch kind {
-        case .local: return (CredentialService(vault: fixture.vault, transport: fixture.server), fixture)
-        case .client: return (fixture.client, fixture)
-        }
-    }
-
-    @Test(arguments: Kind.allCases)
-    func aTokenIsAcquiredOnceAndThenHandedOut(_ kind: Kind) async throws {
-        let (agent, fixture) = try await agent(kind)
-        let first = try await agent.token("a", TokenQuery())
-        #expect(first.token.revealed() == "made-up-token-1")
-        #expect(first.type == "Bearer" && first.scopes == ["read"])
-        #expect(first.lifetime == 3600)
-        #expect(try await agent.token("a", TokenQuery()).token.equals(first.token))
-        #expect(fixture.server.requests == 1)
-    }
-
-    @Test(arguments: Kind.allCases)
-    func theAskIsHeard(_ kind: Kind) async throws {
-        let (agent, fixture) = try await agent(kind)
-        defer { withExtendedLifetime(fixture) {} }
-        func token(_ ask: TokenQuery) async throws -> String { try await agent.token("a", ask).token.revealed() }
-        #expect(try await token(TokenQuery()) == "made-up-token-1")
-        #expect(try await token(TokenQuery(mode: .fresh)) == "made-up-token-2")
-        #expect(try await token(TokenQuery(mode: .rejected)) == "made-up-token-3")
-        #expect(try await token(TokenQuery()) == "made-up-token-3")
-        let access = RequestedAccess(scopes: ["x", "y"], audiences: ["https://api.example/?a=b&c"])
-        #expect(try await token(TokenQuery(access: access)) == "made-up-token-4")
-        #expect(try await token(TokenQuery(access: access)) == "made-up-token-4")
-        #expect(try await token(TokenQuery(minimumLifetime: 3590)) == "made-up-token-3")
-    }
-
-    @Test(arguments: Kind.allCases)
-    func listAndShowSayTheSame(_ kind: Kind) async throws {
-        let (agent, fixture) = try await agent(kind)
-        defer { withExtendedLifetime(fixture) {} }
-        _ = try await agent.token("b", TokenQuery())
-        #expect(try await agent.list().map(\.name) == ["a", "b"])
-        let shown = try await agent.show("b")
-        #expect(shown.clientID == "id" && shown.tokens.count == 1)
-        #expect(try await agent.list().last == shown)
-        #expect(shown.settings.tokenURL.description == "https://example.com/token")
-    }
-
-    @Test(arguments: Kind.allCases)
-    func whatIsNotThereIsRefused(_ kind: Kind) async throws {
-        let (agent, fixture) = try await agent(kind)
-        defer { withExtendedLifetime(fixture) {} }
-        for name in ["nobody", "a b/c", "ü", ".."] {
-            await #expect(throws: (any Error).self) { try await agent.token(name, TokenQuery()) }
-            await #expect(throws: (any Error).self) { try await agent.show(name) }
-        }
-    }
-}
-
 @Suite(.timeLimit(.minutes(3))) struct AgentServerTests {
     /// While a server takes its time, the agent says so to whoever can read it: a client that gives up sooner waits on.
     @Test func `a slow answer is announced to those who ask for it`() async throws {
