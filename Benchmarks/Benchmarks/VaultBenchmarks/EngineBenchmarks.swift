@@ -1,5 +1,6 @@
-import Credentials
+import Access
 import Benchmark
+import Credentials
 import Foundation
 import FoundationNetworking
 import HTTP
@@ -85,7 +86,7 @@ private struct SandboxVault {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         vault = try LockedVault.create(
             at: folder + "/vault", keys: [(.keyFile(try KeyFile.create(folder + "/key")), "bench")], memory: nil)
-        let agent = CredentialService(vault: vault, transport: transport)
+        let agent = CredentialService(vault: vault, log: .unwritten(vault), transport: transport)
         for index in 0..<count { _ = try await agent.add("credential-\(index)", try sandbox.credential, verify: false) }
     }
 
@@ -127,7 +128,7 @@ func engineBenchmarks(core: String) {
 
     Benchmark("one acquisition, over loopback, stored") { benchmark in
         let made = try await SandboxVault(count: 1, latency: 0)
-        let agent = CredentialService(vault: made.vault, transport: made.transport)
+        let agent = CredentialService(vault: made.vault, log: .unwritten(made.vault), transport: made.transport)
         var ask = TokenQuery(mode: .fresh)
         ask.forcedRenewalsPerMinute = .max
         let fresh = ask

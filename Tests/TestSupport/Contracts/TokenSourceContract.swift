@@ -11,7 +11,7 @@ public struct TokenSourceContract: Sendable {
     /// A source under test with two credentials, `a` and `b`.
     public struct Subject {
         public var source: any TokenSource
-        /// How many requests the server has had. It answers each with another token, which lives for an hour.
+        /// How many requests the server has had. It answers each with another token, for the scope `read` and an hour.
         public var requests: @Sendable () -> Int
         /// Makes the server answer this from now on.
         public var answer: @Sendable (_ status: Int, _ body: String) -> Void
@@ -67,7 +67,8 @@ public struct TokenSourceContract: Sendable {
 
     private func cache(_ subject: Subject) async throws {
         let first = try await subject.source.token("a", TokenQuery())
-        try expect(first.type == "Bearer" && first.lifetime == 3600, "a token without its type or lifetime")
+        try expect(
+            first.type == "Bearer" && first.scopes == ["read"] && first.lifetime == 3600, "a token without what belongs to it")
         try expect(try await subject.source.token("a", TokenQuery()).token.equals(first.token), "a good token is not served")
         try expect(subject.requests() == 1, "a good token is acquired again")
     }
@@ -88,6 +89,9 @@ public struct TokenSourceContract: Sendable {
         // Another worker tells of the first one.
         try expect(try await subject.source.token("a", ask).token.equals(second.token), "a good token was given up")
         try expect(subject.requests() == 2, "news of an older token costs a request")
+        // Without a word which one, the stored one is meant.
+        let third = try await subject.source.token("a", TokenQuery(mode: .rejected))
+        try expect(!third.token.equals(second.token) && subject.requests() == 3, "a rejected token is served")
     }
 
     private func access(_ subject: Subject) async throws {
