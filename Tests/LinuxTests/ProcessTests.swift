@@ -47,7 +47,7 @@ import Testing
     @Test func `a descriptor that stands where another is put is not lost`() throws {
         let folder = TemporaryFolder()
         let (a, b) = (try File.openStream(folder.write("a", "A")), try File.openStream(folder.write("b", "B")))
-        var child = shell("cat <&\(a.descriptor); cat <&\(b.descriptor)")
+        var child = shell("cat /proc/self/fd/\(a.descriptor) /proc/self/fd/\(b.descriptor)")
         // Each under the other's number.
         child.streams = (0...max(a.descriptor, b.descriptor)).map { $0 < 3 ? .inherited : .null }
         child.streams[Int(a.descriptor)] = .file(b)
