@@ -175,6 +175,39 @@ import Testing
         #expect(answers.allSatisfy { $0.hasSuffix("\r\n\r\ndone") })
     }
 
+    @Test(arguments: [false, true])
+    func `what is begun for a client that is gone by then is done all the same`(_ reports: Bool) async throws {
+        let folder = TemporaryFolder()
+        let path = folder.file("s")
+        let (isRead, isClosed) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let isDone = Mutex(false)
+        let server = HTTPServer(bodyLimit: 0) { requests in
+            isRead.signal()
+            isClosed.wait()
+            return requests.map { _ in
+                .later(reports: reports) {
+                    isDone.withLock { $0 = true }
+                    return ServerResponse(status: 204, headers: [], body: [])
+                }
+            }
+        }
+        let isSeen = try await serving(server, on: .path(path)) { _ in
+            await withCheckedContinuation { continuation in
+                Thread.detachNewThread {
+                    let descriptor = unixSocket(path) { connect($0, $1, $2) }
+                    let text = "POST / HTTP/1.1\r\nHost: a\r\n\r\n"
+                    _ = send(descriptor, text, text.utf8.count, Int32(MSG_NOSIGNAL))
+                    isRead.wait()
+                    close(descriptor)
+                    isClosed.signal()
+                    continuation.resume()
+                }
+            }
+            return try await eventually { isDone.withLock { $0 } }
+        }
+        #expect(isSeen)
+    }
+
     /// Cancelled in the middle of a request, and of a stream: nothing hangs, nothing traps.
     @Test(arguments: [false, true])
     func `ends with its connections, whatever they are doing`(_ isStreaming: Bool) async throws {
