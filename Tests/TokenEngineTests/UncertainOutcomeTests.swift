@@ -196,6 +196,18 @@ extension MemoryStore {
         #expect(try await driver(store, transport, clock).token("a", TokenQuery()).token.revealed() == "new")
     }
 
+    /// As by a time server, in the middle of a refresh.
+    @Test func `a clock that is set back a little makes no sending over`() async throws {
+        let store = try rotating { $0.state.login?.sending = Login.Sending(began: start, boot: "this") }
+        let transport = ScriptedTransport(.token("new", refresh: "second"))
+        let clock = ManualClock()
+        clock.advance(-60)
+        await #expect(
+            throws: TokenError.outcomeUnknown(sent: start, until: start.addingTimeInterval(185), status: nil)
+        ) { try await driver(store, transport, clock).token("a", TokenQuery()) }
+        #expect(transport.requests == 0)
+    }
+
     @Test func `a sending of an earlier start of the machine is over`() async throws {
         let store = try rotating { $0.state.login?.sending = Login.Sending(began: start, boot: "before") }
         let transport = ScriptedTransport(.token("new", refresh: "second"))
