@@ -37,6 +37,13 @@ import Testing
     }
 }
 
+@Suite struct RefresherRefusalTests {
+    @Test func `nobody starts a refresher by hand`() async {
+        let result = await Program.run(Program.core, ["refresher"])
+        #expect(result.refuses(64, "claviger starts this by itself"))
+    }
+}
+
 @Suite struct VaultRefusalTests {
     @Test func noVault() async throws {
         let fixture = CommandFixture(withoutVault: ())

@@ -43,14 +43,15 @@ enum RefresherProcess {
     /// Serves the command at the other end until it is gone and all work is done.
     /// - Throws: a problem if it was started by hand.
     static func serve() async throws -> Never {
-        guard fcntl(descriptor, F_GETFD) != -1 else {
+        // The runtime may have opened something under this number: only the command's end is a socket.
+        let socket = File(owning: descriptor, path: "the command's socket")
+        guard (try? socket.status())?.kind == .socket else {
             throw Problem("claviger starts this by itself, when a login is renewed", .usage)
         }
         // Who traces a process reads its memory: no key is asked for then.
         guard ProcessHardening.tracer == 0 else { exit(ProblemCode.refused.exit) }
         try? await Session.withTransport { transport in
-            let server = RefresherServer(
-                File(owning: descriptor, path: "the command's socket"), transport: transport, environment: Session.environment)
+            let server = RefresherServer(socket, transport: transport, environment: Session.environment)
             let signals = watchSignals(server)
             await server.run()
             withExtendedLifetime(signals) {}
