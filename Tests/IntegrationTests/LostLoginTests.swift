@@ -24,8 +24,7 @@ struct LoginWithoutRefreshTokenTests {
         #expect(after.status == 0 && after.output == token, "\(after.errors)")
     }
 
-    @Test func `survives token --rejected, which says that only a person can help`() async throws
-    {
+    @Test func `survives token --rejected, which says that only a person can help`() async throws {
         let (rotating, token) = try await loggedIn()
         let rejected = await rotating.run("token", "a", "--rejected")
         #expect(rejected.refuses(77, "log"), "\(rejected.errors)")

@@ -116,7 +116,8 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
     @Test func freshBuysANewOne() async throws {
         let store = MemoryStore(["a": try someCredential(someToken())])
         #expect(
-            try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenQuery(mode: .fresh)).token.revealed() == "new"
+            try await driver(store, ScriptedTransport(.token("new"))).token("a", TokenQuery(mode: .fresh)).token.revealed()
+                == "new"
         )
     }
 

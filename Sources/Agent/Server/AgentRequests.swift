@@ -227,7 +227,9 @@ struct AgentRequests: Sendable {
     private func permitted(_ context: RequestContext) throws -> (ask: TokenQuery, grant: Grant) {
         var ask = try Self.ask(context.request.query)
         let authorizer = try Authorizer(context.request.caller, under: context.open.policy())
-        guard case .allowed(let grant) = authorizer.decision(on: ask, for: context.name) else { throw Problem.denied(context.name) }
+        guard case .allowed(let grant) = authorizer.decision(on: ask, for: context.name) else {
+            throw Problem.denied(context.name)
+        }
         ask.access.scopes = grant.scopes
         return (ask, grant)
     }

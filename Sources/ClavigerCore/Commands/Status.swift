@@ -80,7 +80,8 @@ struct StatusCommand: AsyncParsableCommand {
                 needs.append(
                     ToDo(
                         credential: name,
-                        what: "the server refuses to renew the login and does not say why; claviger login \(Hint.shellWord(name))"))
+                        what: "the server refuses to renew the login and does not say why; claviger login \(Hint.shellWord(name))"
+                    ))
             case .loginNeeded:
                 needs.append(ToDo(credential: name, what: "somebody has to log in; claviger login \(Hint.shellWord(name))"))
             }

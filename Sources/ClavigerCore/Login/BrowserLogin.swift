@@ -50,7 +50,9 @@ struct BrowserLogin {
     }
 
     /// Starts a listener for each address, all on one port.
-    private func listen(_ visit: RedirectReceiver, _ group: inout ThrowingTaskGroup<CredentialView?, any Error>) async throws -> Int {
+    private func listen(
+        _ visit: RedirectReceiver, _ group: inout ThrowingTaskGroup<CredentialView?, any Error>
+    ) async throws -> Int {
         var port = redirect.port
         for address in redirect.addresses {
             let (ports, continuation) = AsyncStream<Int>.makeStream()
