@@ -10,10 +10,14 @@ import Testing
         var child = child
         let (reading, writing) = try File.pipe()
         child.streams[1] = .file(writing)
-        if isDetached { try child.startDetached() } else { try child.start() }
+        let running = isDetached ? nil : try child.start()
+        if isDetached { try child.startDetached() }
         child.streams[1] = .null
         _ = consume writing
-        return String(decoding: try reading.readToEnd(limit: 1 << 16), as: UTF8.self)
+        let text = String(decoding: try reading.readToEnd(limit: 1 << 16), as: UTF8.self)
+        // One that nobody waits for stays, and whoever waits for any child of this process sees nothing else.
+        _ = running?.wait()
+        return text
     }
 
     private func shell(_ script: String, environment: [String: String]? = nil) -> ChildProcess {
