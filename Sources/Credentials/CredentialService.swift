@@ -15,10 +15,13 @@ public struct CredentialService: CredentialManager {
     let clock: any WallClock
     let host: Host
 
-    /// - Parameter log: the vault's, whose head is sealed with every commit. What is done is recorded by `AuditedService`.
+    /// - Parameters:
+    ///   - log: the vault's, whose head is sealed with every commit. What is done is recorded by `AuditedService`.
+    ///   - host: the same for everybody who works on this vault here, or each takes the others' logins for foreign ones.
+    ///   - mayBegin: throws when nothing new is to be begun any more, as in `TokenDriver`.
     public init(
         vault: UnlockedVault, log: AuditLog, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
-        host: Host = .unnamed
+        host: Host, mayBegin: @escaping @Sendable () throws -> Void = {}
     ) {
         self.vault = vault
         self.log = log
@@ -26,7 +29,8 @@ public struct CredentialService: CredentialManager {
         self.host = host
         store = FileStateStore(vault: vault, log: log)
         let clocks = ServerClocks()
-        driver = TokenDriver(store: store, transport: transport, clock: clock, host: host, clocks: clocks)
+        driver = TokenDriver(
+            store: store, transport: transport, clock: clock, host: host, clocks: clocks, mayBegin: mayBegin)
         endpoints = EndpointClient(transport: transport, clock: clock, clocks: clocks)
     }
 

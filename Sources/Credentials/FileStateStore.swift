@@ -79,9 +79,9 @@ private final class FileClaim: TokenClaim {
         return isStored
     }
 
-    func store(_ login: Login?, with token: CachedToken, _ permit: SendPermit) async throws {
+    func store(_ login: Login?, with token: CachedToken?, _ permit: SendPermit) async throws {
         _ = try await commits.commit(name, in: room.withLock { $0 }) { state in
-            state.begin(login, with: token, now: token.sent)
+            state.begin(login, with: token)
             return true
         }
         room.withLock { $0 = nil }

@@ -172,8 +172,8 @@ extension Problem {
             self.init("the server answers with \(reason)", hint: "is this the token endpoint?", .unusableAnswer)
         case .onlyRefreshToken(let reason):
             self.init(
-                "the server has replaced the refresh token, which is stored, but there is no token in its answer: \(reason)",
-                hint: "the login is alive; try again, or ask the provider about its answers", .unusableAnswer)
+                "the refresh token of the server's answer is stored, but there is no access token in it: \(reason)",
+                hint: "the login is alive: ask for a token again, or the provider about its answers", .unusableAnswer)
         case .outcomeUnknown(let sent, let until, let status): self.init(outcomeUnknown: sent, until, status)
         case .tooManyRenewals(let wait):
             self.init(

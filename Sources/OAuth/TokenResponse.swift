@@ -26,6 +26,9 @@ public struct TokenAnswer: Sendable {
 
 /// Reads the answer of a token endpoint: strict where a mistake would cost, lenient where servers are known to be loose.
 public enum TokenResponse {
+    /// Bytes of an access token, and of all that comes beside it. No server takes a request with so much in its head.
+    static let longestToken = 128 << 10
+
     /// Reads an answer, its refresh token before anything else.
     /// - Parameters:
     ///   - isWhole: false if the connection ended before the body did.
@@ -100,15 +103,19 @@ public enum TokenResponse {
             // RFC 6749 appendix A.12, less the space: anything else could break out of a header.
             throw .unusable(reason: "an access token with characters that no token may have")
         }
+        guard access.utf8.count <= longestToken else {
+            throw .unusable(reason: "an access token that is too long for any request")
+        }
         let known: Set<String> = ["access_token", "token_type", "expires_in", "scope", "refresh_token"]
-        let extras = members.filter { !known.contains($0.key) }
+        let others = members.filter { !known.contains($0.key) }
+        let extras = others.isEmpty ? "" : JSONValue.object(others).encoded()
         return TokenSet(
             accessToken: try secret(access),
             tokenType: try tokenType(body["token_type"]),
             expiresIn: try lifetime(body["expires_in"]),
             scopes: scopes(body["scope"]),
             refreshToken: refreshToken,
-            extras: extras.isEmpty ? nil : try secret(JSONValue.object(extras).encoded()))
+            extras: (1...longestToken).contains(extras.utf8.count) ? try secret(extras) : nil)
     }
 
     private static func secret(_ text: String) throws(TokenRefusal) -> Secret {

@@ -143,13 +143,12 @@ struct Acquisition: Sendable {
 
     /// What to do in the place of sending a refresh token whose answer is missing; nil to send it.
     private func resumeVerdict(_ unanswered: Login.Sending, now: Date) -> CacheDecision.Verdict {
-        guard let settings = credential?.configuration.settings, !ask.resends, !isHarmless(unanswered, now: now) else {
-            return .acquire
-        }
+        guard let settings = credential?.configuration.settings, !isHarmless(unanswered, now: now) else { return .acquire }
         let isOpen = mayStillBeAnswered(unanswered, now: now)
+        if ask.resends, !isOpen { return .acquire }
         let living = livingToken(now: now)
         let failure: TokenError
-        if isForAPerson(unanswered, settings, living) {
+        if isForAPerson(unanswered, settings, living), !ask.resends {
             failure = .loginNeeded(.undecided(unanswered.began))
         } else if isOpen {
             failure = .outcomeUnknown(
@@ -175,13 +174,14 @@ struct Acquisition: Sendable {
         return decision.instead(credential?.state.token(for: ask.access), of: failure, at: now)
     }
 
-    /// The stored token where others can still use it. To send the refresh token once more may end it, so that does not happen
-    /// for a caller who wants another one.
+    /// The stored token that others can use the longest, for whatever scopes. To send the refresh token once more may end all
+    /// of them, so that does not happen for a caller who wants another one.
     private func livingToken(now: Date) -> CachedToken? {
-        guard let token = credential?.state.token(for: ask.access), token.rejected == nil,
-            Freshness.isTolerable(sent: token.sent, expires: token.expires, for: TokenQuery(access: ask.access), at: now)
-        else { return nil }
-        return token
+        let living = credential?.state.tokens.filter { token in
+            token.rejected == nil
+                && Freshness.isTolerable(sent: token.sent, expires: token.expires, for: TokenQuery(access: token.access), at: now)
+        }
+        return living?.max { $0.expires ?? .distantFuture < $1.expires ?? .distantFuture }
     }
 
     /// Whether only a person has the refresh token sent again: once is enough, the settings say so, or the stored token never
@@ -259,7 +259,7 @@ struct Acquisition: Sendable {
         case .failure(let refusal):
             if sending != nil, let new = answer.refreshToken, credential?.state.login?.refreshToken.equals(new) == false {
                 // The server has replaced the refresh token, whatever it says besides.
-                return store(acquired(nil, answer, now: now), .fail(.onlyRefreshToken(reason: Self.reason(refusal))))
+                return store(acquired(nil, answer, now: now), .fail(Self.onlyRefreshToken(refusal)))
             }
             return refusedOrFailed(refusal, status: status, isWhole: isWhole, now: now, jitter: jitter)
         }
@@ -452,6 +452,10 @@ struct Acquisition: Sendable {
         case .transient(429, let retryAfter): .busy(retryAfter: retryAfter)
         case .transient(let status, _): .serverFailing(status: status)
         }
+    }
+
+    static func onlyRefreshToken(_ refusal: TokenRefusal) -> TokenError {
+        .onlyRefreshToken(reason: reason(refusal))
     }
 
     private static func reason(_ refusal: TokenRefusal) -> String {

@@ -105,7 +105,9 @@ public struct EndpointClient: Sendable {
 
     private func answer(to request: EndpointRequest) async throws(TokenError) -> EndpointAnswer {
         do throws(TransportFailure) {
-            return try await transport.send(request)
+            let answer = try await transport.send(request)
+            guard answer.extent != .tooLarge else { throw .answerTooLarge(host: request.head.authority ?? "") }
+            return answer
         } catch {
             throw .unreachable(error)
         }

@@ -7,16 +7,25 @@ public struct EndpointAnswer: Sendable {
     public var headerFields: HTTPFields
     /// With its content coding undone (gzip, deflate).
     public var body: [UInt8]
-    /// False if the connection broke, or the time was up, before the body's end. What has come may still hold a refresh
-    /// token that the server has rotated to; nothing else in it can be relied on.
-    public var isWhole: Bool
+    public var extent: Extent
 
-    public init(status: Int, headerFields: HTTPFields = [:], body: [UInt8], isWhole: Bool = true) {
-        self.isWhole = isWhole
+    /// How much of the body was read. What has come may hold a refresh token that the server has rotated to; of a body that
+    /// is not whole, nothing else can be relied on.
+    public enum Extent: Sendable {
+        case whole
+        /// The connection broke, or the time was up, before its end.
+        case cutOff
+        /// It is longer than the transport's limit; what fits is there.
+        case tooLarge
+    }
+
+    public var isWhole: Bool { extent == .whole }
+
+    public init(status: Int, headerFields: HTTPFields = [:], body: [UInt8], extent: Extent = .whole) {
         self.status = status
         self.headerFields = headerFields
         self.body = body
-        self.isWhole = isWhole
+        self.extent = extent
     }
 }
 

@@ -13,6 +13,7 @@ public final class TokenDriver: Sendable {
     private let clocks: ServerClocks
     private let flights: SingleFlight<Flight, CachedToken>
     private let executor: (any TaskExecutor)?
+    private let mayBegin: @Sendable () throws -> Void
 
     private struct Flight: Hashable {
         let name: String
@@ -23,11 +24,14 @@ public final class TokenDriver: Sendable {
     /// answer.
     static let claimLimit = 200.0
 
-    /// - Parameter executor: where acquisitions run; nil for wherever Swift runs tasks.
+    /// - Parameters:
+    ///   - executor: where acquisitions run; nil for wherever Swift runs tasks.
+    ///   - mayBegin: throws when nothing new is to be begun any more. It is asked while a claim is waited for, and before a
+    ///     refresh token or a code is sent; what has been sent is finished.
     public init(
         store: any TokenStateStore, transport: any HTTPTransport, clock: any WallClock = SystemClock(), host: Host,
         jitter: @escaping @Sendable () -> Double = { Random.unit() }, clocks: ServerClocks = ServerClocks(),
-        executor: (any TaskExecutor)? = nil
+        executor: (any TaskExecutor)? = nil, mayBegin: @escaping @Sendable () throws -> Void = {}
     ) {
         self.store = store
         self.transport = transport
@@ -36,6 +40,7 @@ public final class TokenDriver: Sendable {
         self.jitter = jitter
         self.clocks = clocks
         self.executor = executor
+        self.mayBegin = mayBegin
         flights = SingleFlight(executor: executor)
     }
 
@@ -129,26 +134,32 @@ public final class TokenDriver: Sendable {
 
     private func spend(_ grant: AuthorizationGrant, under claim: any TokenClaim) async throws {
         let configuration = claim.credential.configuration
+        try mayBegin()
         let permit = try await claim.beginSending(nil)
-        let (granted, sent) = try await exchange(grant, configuration)
-        if case .authorizationCode(_, _, _, let nonce?) = grant { try await IDToken.check(granted, nonce: nonce) }
-        let token = CachedToken(
-            granted, access: RequestedAccess(), sent: sent, fallbackLifetime: configuration.settings.tokenLifetime)
-        var brought: Secret?
-        if case .refreshToken(let token) = grant { brought = token }
-        let refreshToken = granted.refreshToken ?? brought
-        // A token that never ends needs nothing to renew it; and some servers give nothing.
-        guard refreshToken != nil || token.expires == nil || configuration.settings.noRefreshToken == true else {
-            throw TokenError.noRefreshToken
-        }
+        let (answer, sent) = try await exchange(grant, configuration)
+        let refreshToken = answer.refreshToken ?? grant.refreshToken
         let login = refreshToken.map { Login(refreshToken: $0, since: sent, renewed: sent, owner: host.id) }
-        try await keep { try await claim.store(login, with: token, permit) }
+        switch answer.result {
+        case .success(let granted):
+            if let nonce = grant.nonce { try await IDToken.check(granted, nonce: nonce) }
+            let token = CachedToken(
+                granted, access: RequestedAccess(), sent: sent, fallbackLifetime: configuration.settings.tokenLifetime)
+            // A token that never ends needs nothing to renew it; and some servers give nothing.
+            guard refreshToken != nil || token.expires == nil || configuration.settings.noRefreshToken == true else {
+                throw TokenError.noRefreshToken
+            }
+            try await keep { try await claim.store(login, with: token, permit) }
+        case .failure(let refusal):
+            try await keep { try await claim.store(login, with: nil, permit) }
+            throw Acquisition.onlyRefreshToken(refusal)
+        }
     }
 
     /// A code is spent by its first use: it is sent again only where the server has certainly not used it.
+    /// - Returns: an answer with a token, or at least with a refresh token that is new to us.
     private func exchange(
         _ grant: AuthorizationGrant, _ configuration: CredentialConfiguration
-    ) async throws -> (granted: TokenSet, sent: Date) {
+    ) async throws -> (answer: TokenAnswer, sent: Date) {
         var policy = RetryPolicy()
         var redated = false
         while true {
@@ -159,7 +170,9 @@ public final class TokenDriver: Sendable {
             switch reply {
             case .answer(let answer, let status, _):
                 switch answer.result {
-                case .success(let granted): return (granted, sent)
+                case .success: return (answer, sent)
+                // An ID token that is asked for proves whose login it is; without it, nothing does.
+                case .failure where grant.nonce == nil && grant.isReplaced(by: answer): return (answer, sent)
                 case .failure(.transient(_, let retryAfter)) where [408, 429, 503].contains(status):
                     wait = policy.again(after: retryAfter.map(Double.init), jitter: jitter())
                 case .failure: break
@@ -191,6 +204,7 @@ public final class TokenDriver: Sendable {
             case .serve(let token): return token
             case .fail(let failure): throw failure
             case .begin(let sending):
+                try mayBegin()
                 permit = try await claimed(claim).beginSending(sending)
                 event = .begun
             case .send:
@@ -255,12 +269,29 @@ public final class TokenDriver: Sendable {
         var waited = 0.0
         var pause = 0.005
         while true {
+            try mayBegin()
             if let claim = try await store.tryClaim(name) { return claim }
             guard waited < Self.claimLimit else { return nil }
             try await clock.sleep(seconds: pause)
             waited += pause
             pause = min(pause * 1.5, 0.1)
         }
+    }
+}
+
+extension AuthorizationGrant {
+    fileprivate var nonce: String? {
+        if case .authorizationCode(_, _, _, let nonce) = self { nonce } else { nil }
+    }
+
+    fileprivate var refreshToken: Secret? {
+        if case .refreshToken(let token) = self { token } else { nil }
+    }
+
+    /// Whether an answer to it has a refresh token that is not the one that was sent.
+    fileprivate func isReplaced(by answer: TokenAnswer) -> Bool {
+        guard let new = answer.refreshToken else { return false }
+        return refreshToken?.equals(new) != true
     }
 }
 

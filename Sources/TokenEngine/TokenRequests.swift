@@ -95,6 +95,7 @@ struct TokenRequests: Sendable {
         let read = TokenResponse.read(
             status: answer.status, headers: answer.headerFields, body: answer.body, isWhole: answer.isWhole, now: received,
             isPolling: grant.isPolling)
+        if answer.extent == .tooLarge, read.refreshToken == nil { return .failed(.answerTooLarge(host: settings.tokenURL.host)) }
         // A wrong clock makes an assertion worthless.
         if settings.isDated, case .failure(let refusal) = read.result, case .oauth = refusal,
             clocks.learn(fromRefusal: read.date, of: settings.tokenURL.host, at: received)

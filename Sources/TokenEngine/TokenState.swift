@@ -52,6 +52,8 @@ public struct TokenState: Sendable {
     public static let maximumTokens = 32
     /// Replaced tokens that are kept for a revocation.
     public static let maximumReplaced = 8
+    /// Bytes of all tokens and of what came with them: a refresh token must always find room beside them in the record.
+    public static let maximumTokenBytes = 256 << 10
 
     public func token(for access: RequestedAccess) -> CachedToken? {
         tokens.first { $0.access == access }
@@ -67,6 +69,13 @@ public struct TokenState: Sendable {
         tokens.append(token)
         if tokens.count > Self.maximumTokens { tokens.removeFirst() }
         if replaced.count > Self.maximumReplaced { replaced.removeFirst(replaced.count - Self.maximumReplaced) }
+        while (tokens + replaced).reduce(0, { $0 + $1.size }) > Self.maximumTokenBytes {
+            guard replaced.isEmpty else {
+                replaced.removeFirst()
+                continue
+            }
+            tokens.removeFirst()
+        }
         refusal = nil
     }
 
@@ -97,12 +106,12 @@ public struct TokenState: Sendable {
     }
 
     /// Stores what a person's login has brought, in the place of everything before.
-    public mutating func begin(_ login: Login?, with token: CachedToken, now: Date) {
+    public mutating func begin(_ login: Login?, with token: CachedToken?) {
         for old in tokens { replace(old) }
         self.login = login
         tokens = []
         forcedRenewals = []
-        keep(token, now: now)
+        if let token { keep(token, now: token.sent) }
     }
 
     // MARK: Forgetting
@@ -201,4 +210,9 @@ public struct AcquiredTokens: Sendable {
     public init(token: CachedToken?, refreshToken: Secret?, received: Date, owner: String) {
         (self.token, self.refreshToken, self.received, self.owner) = (token, refreshToken, received, owner)
     }
+}
+
+extension CachedToken {
+    /// In bytes.
+    fileprivate var size: Int { token.count + (extras?.count ?? 0) }
 }

@@ -33,7 +33,8 @@ public protocol TokenClaim: Sendable {
     /// - Returns: false if the refresh token that was spent is not the stored one any more; nothing has changed then.
     func store(_ acquired: AcquiredTokens, _ permit: SendPermit) async throws -> Bool
     /// Stores a login that a person has made, in the room that was taken for it.
-    func store(_ login: Login?, with token: CachedToken, _ permit: SendPermit) async throws
+    /// - Parameter token: nil where only the refresh token of its answer was of use.
+    func store(_ login: Login?, with token: CachedToken?, _ permit: SendPermit) async throws
     /// Stores what was learned, or acquired without a refresh token.
     func update(_ change: @escaping @Sendable (inout TokenState) -> Void) async throws
 }

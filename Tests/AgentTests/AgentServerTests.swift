@@ -78,7 +78,8 @@ final class AgentFixture: Sendable {
         vault = try LockedVault.create(at: path, keys: [(.keyFile(key), "")], memory: nil)
         let local = CredentialService(vault: vault, transport: server)
         for name in ["a", "b"] { _ = try await local.add(name, try Self.credential(), verify: false) }
-        let agent = AgentServer(vault: path, memory: nil, transport: server, clock: clock, limits: limits, refresh: refresh)
+        let agent = AgentServer(
+            vault: path, memory: nil, transport: server, host: .unnamed, clock: clock, limits: limits, refresh: refresh)
         self.agent = agent
         if unlocked { try agent.open(try LockedVault(path: path, memory: nil).unlock(with: .keyFile(key))) }
         let socket = AgentSocket(path: folder.file("s"))
@@ -159,7 +160,7 @@ final class AgentFixture: Sendable {
 extension CredentialService {
     /// With a log that nothing is written to.
     init(vault: UnlockedVault, transport: any HTTPTransport) {
-        self.init(vault: vault, log: .unwritten(vault), transport: transport)
+        self.init(vault: vault, log: .unwritten(vault), transport: transport, host: .unnamed)
     }
 }
 
@@ -696,22 +697,49 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(recv(idle, &byte, 1, Int32(MSG_DONTWAIT)) == 0)
     }
 
-    /// Nobody can fill the log until others' lines are gone.
-    @Test func anotherUserWhoAsksTooOften() async throws {
-        let fixture = try await AgentFixture()
+    /// Requests of whatever user to an agent of the fixture's vault, without a socket.
+    private func asker(_ fixture: AgentFixture) throws -> @Sendable (UInt32) async -> Int {
         let vault = AgentVault(
             path: fixture.folder.file("vault"), memory: nil, transport: fixture.server, host: .unnamed, clock: fixture.clock,
             refresh: RefreshSettings())
         vault.open(try LockedVault(path: vault.path, memory: nil).unlock(with: .keyFile(fixture.key)), ttl: nil, idle: nil)
         let requests = AgentRequests(vault: vault, clock: fixture.clock, shutDown: {})
-        let stranger = geteuid() + 70_000
-        func ask(_ uid: UInt32) async -> Int {
+        return { uid in
             let peer = ConnectionPeer.process(PeerProcess(uid: uid, gid: 1, pid: 1))
             switch requests.replies(to: [ServerRequest(method: "GET", target: "/v1/tokens/a", peer: peer)])[0] {
             case .now(let answer): return answer.status
             case .later(_, let work): return await work().status
             }
         }
+    }
+
+    @Test(arguments: [true, false])
+    func `what a rule allows is looked at once more before a token leaves`(_ staysAllowed: Bool) async throws {
+        let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(300)))
+        let ask = try asker(fixture)
+        let stranger = geteuid() + 70_000
+        let rules = RuleStore(vault: fixture.vault, log: .unwritten(fixture.vault))
+        try rules.update { $0.allow(Rule(credential: "a", subject: .user(id: stranger, name: "made-up"))) }
+        async let status = ask(stranger)
+        while fixture.server.requests == 0 { try await Task.sleep(for: .milliseconds(5)) }
+        if !staysAllowed { try rules.update { $0 = Policy() } }
+        #expect(await status == (staysAllowed ? 200 : 403))
+    }
+
+    @Test func `a token that comes after lock is stored and not handed out`() async throws {
+        let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(300)))
+        async let answer = fixture.ask("GET", "/v1/tokens/a")
+        while fixture.server.requests == 0 { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(try await fixture.ask("POST", "/v1/lock").status == 204)
+        #expect(try await answer.status == ProblemCode.agentLocked.status)
+        #expect(try CredentialService(vault: fixture.vault, transport: fixture.server).show("a").tokens.count == 1)
+    }
+
+    /// Nobody can fill the log until others' lines are gone.
+    @Test func anotherUserWhoAsksTooOften() async throws {
+        let fixture = try await AgentFixture()
+        let ask = try asker(fixture)
+        let stranger = geteuid() + 70_000
         for _ in 0..<2000 { #expect(await ask(stranger) == 403) }
         for _ in 0..<50 { #expect(await ask(stranger) == 429) }
         // Others are not held up, nor is the owner.

@@ -103,4 +103,20 @@ import Vault
         let events = try AuditFiles.lines(fixture.folder.file("vault.log")).compactMap(AuditEvent.init)
         #expect(events.map(\.outcome) == ["failed"] && events[0].token == nil)
     }
+
+    /// It could hold the vault's key for minutes otherwise.
+    @Test func `a refresher that waits for another process ends with lock`() async throws {
+        let fixture = try await AgentFixture(unlocked: false)
+        let register = register
+        let other = CredentialService(vault: fixture.vault, transport: fixture.server)
+        try await other.driver.withClaim("a") { _ in
+            try await refresher(fixture) { connection in
+                let answer = Task { try await connection.ask(.token(name: "a", TokenQuery())) }
+                try await Task.sleep(for: .milliseconds(50))
+                try register.endHandingOut()
+                await #expect { _ = try await answer.value } throws: { ($0 as? Problem)?.code == .agentLocked }
+            }
+        }
+        #expect(fixture.server.requests == 0)
+    }
 }

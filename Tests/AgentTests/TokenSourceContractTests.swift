@@ -32,7 +32,7 @@ import Vault
     /// A command's side, whose refreshers run in this process.
     private static func detached(_ fixture: AgentFixture) throws -> DetachedAgent {
         let log = AuditLog(vault: fixture.vault, path: fixture.folder.file("vault.log"))
-        let service = CredentialService(vault: fixture.vault, log: log, transport: fixture.server)
+        let service = CredentialService(vault: fixture.vault, log: log, transport: fixture.server, host: .unnamed)
         let command = DetachedAgent.Command(
             vault: fixture.vault, path: fixture.folder.file("vault"), runtimeFolder: nil, stateFolder: nil, acceptsOlder: true,
             uid: getuid(),

@@ -70,7 +70,8 @@ import Vault
         let fixture = try Fixture()
         let log = fixture.log()
         let agent = AuditedService(
-            CredentialService(vault: fixture.vault, log: log, transport: GrantingServer()), log: log, caller: .own)
+            CredentialService(vault: fixture.vault, log: log, transport: GrantingServer(), host: .unnamed), log: log, caller: .own
+        )
         for name in ["a", "b", "c"] { _ = try await agent.add(name, AgentFixture.credential(), verify: false) }
         #expect(try log.verify(against: fixture.vault) == (3, 2))
         // A token's commit, a rename's, a removal's.

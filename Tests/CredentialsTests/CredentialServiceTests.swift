@@ -49,7 +49,7 @@ private let down = TransportFailure.certificate(host: "example.com", reason: "ma
 extension CredentialService {
     /// With a log that nothing is written to.
     init(vault: UnlockedVault, transport: any HTTPTransport) {
-        self.init(vault: vault, log: .unwritten(vault), transport: transport)
+        self.init(vault: vault, log: .unwritten(vault), transport: transport, host: .unnamed)
     }
 }
 

@@ -24,7 +24,7 @@ private struct Fixture {
         store = FailingStore(path: path)
         vault = try UnlockedVault(
             store: store, cipher: LockedVault.create(at: path, keys: [(key, "")], memory: nil).cipher, memory: nil)
-        service = CredentialService(vault: vault, log: .unwritten(vault), transport: Silent())
+        service = CredentialService(vault: vault, log: .unwritten(vault), transport: Silent(), host: .unnamed)
         rules = RuleStore(vault: vault, log: .unwritten(vault))
         _ = try await service.add("a", Self.credential(), verify: false)
         let exchange = try Self.credential {

@@ -61,4 +61,26 @@ import Testing
         await #expect(throws: CancellationError.self) { try await task.value }
         #expect(transport.requests == 0)
     }
+
+    private struct Ending: Error {}
+
+    @Test func `who may begin nothing new sends nothing, and waits for no claim`() async throws {
+        let store = try loggedIn()
+        let transport = ScriptedTransport(.token("new", refresh: "second"))
+        let mayBegin = Mutex(true)
+        let clock = ManualClock()
+        let driver = TokenDriver(
+            store: store, transport: transport, clock: clock, host: Host(id: "here"),
+            mayBegin: { if !mayBegin.withLock({ $0 }) { throw Ending() } })
+        let claim = try #require(try await store.tryClaim("a"))
+        let waiting = Task { try await driver.token("a", TokenQuery()) }
+        while clock.slept.isEmpty { await Task.yield() }
+        mayBegin.withLock { $0 = false }
+        await #expect(throws: Ending.self) { try await waiting.value }
+        await #expect(throws: Ending.self) { _ = try await driver.prove(claim.credential.configuration, under: claim) }
+        let code = try Secret(utf8: "code")
+        await #expect(throws: Ending.self) { try await driver.logIn(with: .deviceCode(code), under: claim) }
+        #expect(transport.requests == 0)
+        #expect(store.peek("a").state.login?.sending == nil)
+    }
 }

@@ -143,10 +143,10 @@ final class MemoryClaim: TokenClaim {
         try inRoom { try store.commit(name, hasRoom: true) { $0.store(acquired, spent: permit.refreshToken) } }
     }
 
-    func store(_ login: Login?, with token: CachedToken, _ permit: SendPermit) throws {
+    func store(_ login: Login?, with token: CachedToken?, _ permit: SendPermit) throws {
         _ = try inRoom {
             try store.commit(name, hasRoom: true) { state in
-                state.begin(login, with: token, now: token.sent)
+                state.begin(login, with: token)
                 return true
             }
         }
@@ -176,6 +176,8 @@ final class ScriptedTransport: HTTPTransport {
         case token(String, expiresIn: Int? = 3600, refresh: String? = nil)
         case status(Int, String = "", retryAfter: String? = nil)
         case failure(TransportFailure)
+        /// The start of a body that is longer than the limit.
+        case tooLarge(String)
         /// A refusal that says what time it is.
         case dated(Int, String, Date)
     }
@@ -210,6 +212,8 @@ final class ScriptedTransport: HTTPTransport {
             var fields = HTTPFields()
             fields[.date] = Self.date(date)
             return EndpointAnswer(status: status, headerFields: fields, body: Array(body.utf8))
+        case .tooLarge(let body):
+            return EndpointAnswer(status: 200, body: Array(body.utf8), extent: .tooLarge)
         case .failure(let failure):
             throw failure
         }

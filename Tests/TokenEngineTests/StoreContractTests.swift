@@ -102,9 +102,9 @@ private final class BrokenClaim: TokenClaim {
         }
     }
 
-    func store(_ login: Login?, with token: CachedToken, _ permit: SendPermit) async throws {
+    func store(_ login: Login?, with token: CachedToken?, _ permit: SendPermit) async throws {
         guard flaw == .ignoresReservations else { return try await inner.store(login, with: token, permit) }
-        try await inner.update { $0.begin(login, with: token, now: token.sent) }
+        try await inner.update { $0.begin(login, with: token) }
     }
 
     func update(_ change: @escaping @Sendable (inout TokenState) -> Void) async throws { try await inner.update(change) }
@@ -116,6 +116,6 @@ private struct SharedClaim: TokenClaim {
     func reread() async throws -> Credential { credential }
     func beginSending(_ sending: Login.Sending?) async throws -> SendPermit { SendPermit(refreshToken: nil) }
     func store(_ acquired: AcquiredTokens, _ permit: SendPermit) async throws -> Bool { false }
-    func store(_ login: Login?, with token: CachedToken, _ permit: SendPermit) async throws {}
+    func store(_ login: Login?, with token: CachedToken?, _ permit: SendPermit) async throws {}
     func update(_ change: @escaping @Sendable (inout TokenState) -> Void) async throws {}
 }

@@ -361,13 +361,22 @@ private final class Counter: Sendable {
     }
 
     @Test(arguments: [
-        TransportFailure.certificate(host: "example.com", reason: "made up"), .answerTooLarge(host: "example.com"),
+        TransportFailure.certificate(host: "example.com", reason: "made up"),
         .configuration(reason: "made up"),
     ])
     func whatNoRetryMendsIsNotTriedAgain(_ failure: TransportFailure) async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.failure(failure))
         await #expect(throws: TokenError.unreachable(failure)) { try await driver(store, transport).token("a", TokenQuery()) }
+        #expect(transport.requests == 1)
+    }
+
+    @Test func `an answer that is too long is not asked for again`() async throws {
+        let store = MemoryStore(["a": try someCredential()])
+        let transport = ScriptedTransport(.tooLarge("made up"))
+        await #expect(throws: TokenError.unreachable(.answerTooLarge(host: "example.com"))) {
+            try await driver(store, transport).token("a", TokenQuery())
+        }
         #expect(transport.requests == 1)
     }
 

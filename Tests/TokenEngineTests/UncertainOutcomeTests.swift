@@ -38,7 +38,7 @@ extension MemoryStore {
     /// Rule 4.
     @Test(arguments: [
         ScriptedTransport.Reply.failure(aLostAnswer), .status(500), .status(502), .status(504),
-        .failure(.answerTooLarge(host: "example.com")),
+        .tooLarge("made up"),
     ])
     func `outside of the grace period the old token is served while it lives`(_ lost: ScriptedTransport.Reply) async throws {
         let store = try rotating(left: 40)
@@ -77,12 +77,18 @@ extension MemoryStore {
         #expect(store.login?.ended == nil)
     }
 
-    @Test func `a person can have it sent again`() async throws {
+    @Test func `a person can have it sent again when no answer can come any more`() async throws {
         let store = try rotating { $0.state.login?.sending = Login.Sending(began: start, boot: nil, isResend: true) }
         let transport = ScriptedTransport(.token("new", refresh: "second"))
+        let clock = ManualClock()
         var ask = TokenQuery()
         ask.resends = true
-        #expect(try await driver(store, transport, ManualClock()).token("a", ask).token.revealed() == "new")
+        clock.advance(184)
+        let open = TokenError.outcomeUnknown(sent: start, until: start.addingTimeInterval(185), status: nil)
+        await #expect(throws: open) { try await driver(store, transport, clock).token("a", ask) }
+        #expect(transport.requests == 0)
+        clock.advance(1)
+        #expect(try await driver(store, transport, clock).token("a", ask).token.revealed() == "new")
     }
 
     @Test func `a person can have an ended login tried again`() async throws {
@@ -128,6 +134,20 @@ extension MemoryStore {
         }
         #expect(transport.requests == 1)
         clock.advance(20)
+        #expect(try await driver(store, transport, clock, boot: "next").token("a", ask).token.revealed() == "new")
+    }
+
+    @Test func `nor the one that lives for other scopes`() async throws {
+        let store = try rotating(left: 40)
+        let transport = ScriptedTransport(.status(502), .token("new", refresh: "second"))
+        let clock = ManualClock()
+        let ask = TokenQuery(access: RequestedAccess(scopes: ["other"]))
+        let expires = start.addingTimeInterval(40)
+        await #expect(throws: TokenError.outcomeUnknown(sent: start, until: expires, status: 502)) {
+            try await driver(store, transport, clock).token("a", ask)
+        }
+        #expect(transport.requests == 1)
+        clock.advance(40)
         #expect(try await driver(store, transport, clock, boot: "next").token("a", ask).token.revealed() == "new")
     }
 
@@ -261,6 +281,53 @@ extension MemoryStore {
         } catch TokenError.onlyRefreshToken {}
         #expect(store.login?.refreshToken.revealed() == "second")
         #expect(store.login?.sending == nil)
+    }
+
+    @Test func `a new refresh token is stored, however long the answer is`() async throws {
+        let store = try rotating()
+        let transport = ScriptedTransport(.tooLarge(#"{"refresh_token":"second","x":"made up"#))
+        await #expect(throws: TokenError.onlyRefreshToken(reason: "an answer that was cut off")) {
+            try await driver(store, transport, ManualClock()).token("a", TokenQuery())
+        }
+        #expect(store.login?.refreshToken.revealed() == "second")
+    }
+
+    /// An odd answer to a code may hold a refresh token, too.
+    @Test(arguments: [
+        (200, #"{"refresh_token":"second","expires_in":60}"#),
+        (200, #"{"access_token":"x","expires_in":-1,"refresh_token":"second"}"#),
+        (500, #"{"refresh_token":"second"}"#), (429, #"{"refresh_token":"second"}"#),
+    ])
+    func `a login whose answer is odd keeps its refresh token`(_ status: Int, _ body: String) async throws {
+        let secret = try Secret(utf8: "made-up")
+        for grant in [
+            AuthorizationGrant.authorizationCode(secret, redirectURI: "http://127.0.0.1", verifier: secret, nonce: nil),
+            .refreshToken(secret), .deviceCode(secret),
+        ] {
+            let store = try rotating()
+            let transport = ScriptedTransport(.status(status, body), .token("late"))
+            let driver = driver(store, transport, ManualClock())
+            do {
+                try await driver.withClaim("a") { try await driver.logIn(with: grant, under: $0) }
+                Issue.record("a token came out of \(body)")
+            } catch TokenError.onlyRefreshToken {}
+            #expect(transport.requests == 1)
+            #expect(store.login?.refreshToken.revealed() == "second")
+            #expect(store.peek("a").state.tokens.isEmpty)
+        }
+    }
+
+    /// An ID token was asked for, to prove whose login it is.
+    @Test func `a login whose answer lacks the proof that it is ours is none`() async throws {
+        let secret = try Secret(utf8: "made-up")
+        let store = try rotating()
+        let driver = driver(store, ScriptedTransport(.status(200, #"{"refresh_token":"second"}"#)), ManualClock())
+        let grant = AuthorizationGrant.authorizationCode(
+            secret, redirectURI: "http://127.0.0.1", verifier: secret, nonce: "ours")
+        await #expect(throws: TokenError.unusableAnswer(reason: "no access token")) {
+            try await driver.withClaim("a") { try await driver.logIn(with: grant, under: $0) }
+        }
+        #expect(store.login?.refreshToken.revealed() == "first")
     }
 
     @Test func `a refused refresh without a reason is told, and not tried on every call`() async throws {

@@ -213,7 +213,12 @@ struct AgentRequests: Sendable {
             }
             return .later {
                 do {
-                    return try handOut(try await context.open.acquire(name, ask, at: clock.now()), context, grant)
+                    let token = try await context.open.acquire(name, ask, at: clock.now())
+                    // Meanwhile the vault may have been locked, or a rule have changed.
+                    try context.open.refuseIfClosed()
+                    let now = try permitted(context)
+                    guard now.ask == ask else { throw Problem.denied(name) }
+                    return try handOut(token, context, now.grant)
                 } catch {
                     return try refuse(error, context)
                 }

@@ -13,7 +13,7 @@ public final class AgentServer: Sendable {
 
     /// - Parameter path: the vault's absolute path.
     public init(
-        vault path: String, memory: SeenGenerations?, transport: any HTTPTransport, host: Host = .unnamed,
+        vault path: String, memory: SeenGenerations?, transport: any HTTPTransport, host: Host,
         clock: any WallClock = SystemClock(),
         limits: HTTPServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings()
     ) {

@@ -18,6 +18,18 @@ final class AgentVault: Sendable {
         let cache: TokenCache
         let log: AuditLog
         let renewals: RenewalSchedule
+        private let lock: Lock
+
+        /// Whether the vault was locked since; what is in flight still holds its keys.
+        private final class Lock: Sendable {
+            private let isLocked = Atomic(false)
+
+            func close() { isLocked.store(true, ordering: .releasing) }
+
+            func check() throws {
+                if isLocked.load(ordering: .acquiring) { throw Problem.agentLocked }
+            }
+        }
 
         init(
             vault: UnlockedVault, logPath: String, transport: any HTTPTransport, host: Host, clock: any WallClock,
@@ -27,10 +39,22 @@ final class AgentVault: Sendable {
             cache = TokenCache(vault: vault)
             policies = Mutex((0, Policy()))
             log = AuditLog(vault: vault, path: logPath)
-            agent = CredentialService(vault: vault, log: log, transport: transport, clock: clock, host: host)
+            let lock = Lock()
+            self.lock = lock
+            agent = CredentialService(
+                vault: vault, log: log, transport: transport, clock: clock, host: host, mayBegin: { try lock.check() })
             renewals = RenewalSchedule(
                 agent: agent, cache: cache, vault: vault, log: log, clock: clock, settings: refresh)
         }
+
+        /// Begins nothing new and hands out nothing from now on. What was sent is finished, and its answer stored.
+        func close() {
+            lock.close()
+            cache.wipe()
+        }
+
+        /// - Throws: `Problem.agentLocked`.
+        func refuseIfClosed() throws { try lock.check() }
 
         private struct Flight: Hashable {
             let name: String
@@ -142,7 +166,7 @@ final class AgentVault: Sendable {
             }
             return state.open
         }
-        old?.cache.wipe()
+        old?.close()
     }
 
     // MARK: Locking
@@ -155,7 +179,7 @@ final class AgentVault: Sendable {
             return state.open
         }
         guard let old else { return }
-        old.cache.wipe()
+        old.close()
         try? old.log.append([event(.lock, caller)], patience: 1)
         try? old.log.seal(in: old.vault)
     }

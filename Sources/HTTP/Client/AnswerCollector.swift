@@ -34,9 +34,9 @@ final class AnswerCollector: HTTPClientResponseDelegate {
 
     func didReceiveBodyPart(task: HTTPClient.Task<Void>, _ part: ByteBuffer) -> EventLoopFuture<Void> {
         let fits = state.withLock { state in
-            guard state.body.count + part.readableBytes <= limit else { return false }
-            state.body += part.readableBytesView
-            return true
+            let room = limit - state.body.count
+            state.body += part.readableBytesView.prefix(room)
+            return part.readableBytes <= room
         }
         return fits ? task.eventLoop.makeSucceededVoidFuture() : task.eventLoop.makeFailedFuture(TooLarge())
     }

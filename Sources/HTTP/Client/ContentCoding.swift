@@ -24,8 +24,8 @@ enum ContentCoding: Equatable {
         case whole([UInt8])
         /// What stands before the place where the body ends too early, or is damaged.
         case part([UInt8])
-        /// More than the limit: a small body can decode to gigabytes.
-        case tooLarge
+        /// More than the limit, and the first of it: a small body can decode to gigabytes.
+        case tooLarge([UInt8])
         /// Not in this coding, or nothing of it could be decoded.
         case notEncoded
     }
@@ -75,7 +75,7 @@ private struct Inflation {
         var atMemberEnd: Int?
         while true {
             let status = unsafe step(&stream)
-            guard output.count <= limit else { return .tooLarge }
+            guard output.count <= limit else { return .tooLarge(Array(output.prefix(limit))) }
             switch (status, format) {
             case (Z_OK, _): continue
             case (Z_STREAM_END, _) where unsafe stream.avail_in == 0: return .whole(output)

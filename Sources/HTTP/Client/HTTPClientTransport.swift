@@ -18,7 +18,7 @@ public final class HTTPClientTransport: HTTPTransport {
         /// earlier sending can't be answered any more.
         public var total = Duration.seconds(180)
         /// The most bytes of an answer's body, as it comes and once more when it is decoded.
-        public var body = 1 << 20
+        public var body = 4 << 20
         /// How long a connection is kept. Its buffer holds the last answer, with the tokens in it, as long.
         public var idle = Duration.milliseconds(500)
         public init() {}
@@ -36,9 +36,9 @@ public final class HTTPClientTransport: HTTPTransport {
     public func close() async { await clients.close() }
 
     /// Sends a request and reads its answer.
-    /// - Returns: the answer; what has come of it (`isWhole` is false) if the connection broke after its head.
-    /// - Throws: `noConnection`, `certificate` or `configuration` if nothing was sent; `answerLost` or `answerTooLarge` if
-    ///   the server may have acted on the request.
+    /// - Returns: the answer; what has come of it if the connection broke after its head, or if it is longer than the limit.
+    /// - Throws: `noConnection`, `certificate` or `configuration` if nothing was sent; `answerLost` if the server may have
+    ///   acted on the request.
     public func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
         let address = "\(request.head.scheme ?? "https")://\(request.head.authority ?? "")\(request.head.path ?? "/")"
         guard let url = try? EndpointURL(address) else { throw .configuration(reason: "the address can't be used") }
@@ -62,22 +62,27 @@ public final class HTTPClientTransport: HTTPTransport {
     private func answer(
         _ progress: AnswerCollector.Progress, _ failure: (any Error)?, host: String
     ) throws(TransportFailure) -> EndpointAnswer {
-        if failure is AnswerCollector.TooLarge { throw .answerTooLarge(host: host) }
         guard let head = progress.head else {
             throw TransportFailure(failure ?? HTTPClientError.remoteConnectionClosed, host: host, hasBegun: progress.hasBegun)
         }
+        let extent: EndpointAnswer.Extent =
+            switch failure {
+            case nil: .whole
+            case is AnswerCollector.TooLarge: .tooLarge
+            default: .cutOff
+            }
         var answer = EndpointAnswer(
-            status: Int(head.status.code), headerFields: HTTPFields(head.headers), body: progress.body, isWhole: failure == nil)
-        try decode(&answer, host: host)
+            status: Int(head.status.code), headerFields: HTTPFields(head.headers), body: progress.body, extent: extent)
+        decode(&answer)
         return answer
     }
 
-    private func decode(_ answer: inout EndpointAnswer, host: String) throws(TransportFailure) {
+    private func decode(_ answer: inout EndpointAnswer) {
         guard let coding = answer.headerFields[.contentEncoding].flatMap(ContentCoding.init(field:)) else { return }
         switch coding.decode(answer.body, limit: limits.body) {
         case .whole(let body): answer.body = body
-        case .part(let body): (answer.body, answer.isWhole) = (body, false)
-        case .tooLarge: throw .answerTooLarge(host: host)
+        case .part(let body): (answer.body, answer.extent) = (body, answer.isWhole ? .cutOff : answer.extent)
+        case .tooLarge(let body): (answer.body, answer.extent) = (body, .tooLarge)
         case .notEncoded: return
         }
         answer.headerFields[.contentEncoding] = nil

@@ -198,11 +198,11 @@ enum SimulatedFate {
     }
 
     private func body(_ access: String, _ refresh: String, _ members: String) -> EndpointAnswer {
-        var (status, isWhole) = (200, true)
+        var (status, extent) = (200, EndpointAnswer.Extent.whole)
         var text = #"{"token_type":"Bearer"\#(members)}"#
         switch self {
         case .cut(let part):
-            (text, isWhole) = (String(text.prefix(Int(part * Double(text.count)))), false)
+            (text, extent) = (String(text.prefix(Int(part * Double(text.count)))), .cutOff)
         case .odd(0): text = #"{"expires_in":60\#(refresh)}"#
         case .odd(1): text = #"{"access_token":"\#(access)","expires_in":-1\#(refresh)}"#
         case .odd(2): text = #"{"access_token":"\#(access)","token_type":"DPoP"\#(refresh)}"#
@@ -210,6 +210,6 @@ enum SimulatedFate {
         case .odd: (status, text) = (500, #"{"error":"server_error"\#(refresh)}"#)
         default: break
         }
-        return EndpointAnswer(status: status, body: Array(text.utf8), isWhole: isWhole)
+        return EndpointAnswer(status: status, body: Array(text.utf8), extent: extent)
     }
 }

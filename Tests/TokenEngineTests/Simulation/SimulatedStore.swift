@@ -129,7 +129,7 @@ private final class SimulatedClaim: TokenClaim, @unchecked Sendable {
         return isStored
     }
 
-    func store(_ login: Login?, with token: CachedToken, _ permit: SendPermit) async throws {
+    func store(_ login: Login?, with token: CachedToken?, _ permit: SendPermit) async throws {
         preconditionFailure("nobody logs in through the driver here")
     }
 
