@@ -29,12 +29,13 @@ let thinLink: [LinkerSetting] = [
         ], .when(platforms: [.linux], configuration: .release)),
 ]
 
-/// The core stays dynamic (DNS, libsodium), with packed relocations and everything bound at start.
+/// The core stays dynamic (DNS, libsodium), with packed relocations and everything bound at start. It exports no symbols: the
+/// dynamic loader would look through 45,000 of them.
 let coreLink: [LinkerSetting] = [
     .unsafeFlags(
         [
             "-use-ld=lld", "-Xlinker", "-s", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs",
-            "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "-z", "-Xlinker", "relro",
+            "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "-z", "-Xlinker", "relro", "-Xlinker", "--no-export-dynamic",
         ], .when(platforms: [.linux], configuration: .release))
 ]
 
@@ -192,7 +193,11 @@ let package = Package(
             name: "ProxyTests",
             dependencies: ["Proxy", "OAuth", .product(name: "HTTPTypes", package: "swift-http-types")], swiftSettings: house),
         .testTarget(
-            name: "ClavigerCoreTests", dependencies: ["ClavigerCore", "ClavigerSandbox", "OAuth", "TestSupport"],
+            name: "ClavigerCoreTests",
+            dependencies: [
+                "ClavigerCore", "ClavigerSandbox", "OAuth", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             exclude: ["memory_scan.py"], swiftSettings: house),
         .testTarget(
             name: "StoredTests", dependencies: ["ClavigerCore", "TestSupport"], exclude: ["Fixtures", "make_fixture.py"],

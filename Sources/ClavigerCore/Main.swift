@@ -67,6 +67,8 @@ enum Main {
     }
 }
 
+/// Every command says its name: to derive one from a type, the runtime searches all conformances of the program, which took
+/// three milliseconds of each start.
 struct Claviger: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "claviger",
@@ -79,10 +81,7 @@ struct Claviger: AsyncParsableCommand {
         version: "claviger 0.1.0",
         subcommands: [
             Init.self, Add.self, List.self, Show.self, StatusCommand.self, Login.self, TokenCommand.self, Check.self, Rotate.self,
-            Revoke.self,
-            Edit.self,
-            Rename.self,
-            Remove.self, Providers.self, AgentCommand.self, Unlock.self, Lock.self, Exec.self, Curl.self, Allow.self, Deny.self,
-            PolicyCommand.self, Log.self, KeyCommand.self, Passwd.self,
+            Revoke.self, Edit.self, Rename.self, Remove.self, Providers.self, AgentCommand.self, Unlock.self, Lock.self,
+            Exec.self, Curl.self, Allow.self, Deny.self, PolicyCommand.self, Log.self, KeyCommand.self, Passwd.self,
         ])
 }

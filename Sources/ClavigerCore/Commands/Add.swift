@@ -9,6 +9,7 @@ import Vault
 
 struct Add: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "add",
         abstract: "Store a credential, proven by acquiring a token first.",
         discussion: """
             The client secret comes from --secret-file, --from or a prompt, never from the command line. If no token \

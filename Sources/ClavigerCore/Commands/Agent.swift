@@ -56,7 +56,8 @@ struct AgentCommand: AsyncParsableCommand {
     }
 
     struct Stop: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Lock the agent's vault and end the agent.")
+        static let configuration = CommandConfiguration(
+            commandName: "stop", abstract: "Lock the agent's vault and end the agent.")
 
         @OptionGroup var finishing: FinishingOptions
 

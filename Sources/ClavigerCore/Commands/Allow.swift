@@ -5,6 +5,7 @@ import FoundationEssentials
 
 struct Allow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "allow",
         abstract: "Let a user or a group have tokens of a credential from the agent.",
         discussion: """
             Root and the agent's own user may have all; everybody else has what a rule allows. The rules lie inside the \

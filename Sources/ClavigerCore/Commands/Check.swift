@@ -4,6 +4,7 @@ import ArgumentParser
 
 struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "check",
         abstract: "Prove that credentials still work.",
         discussion: """
             A key pair is proven by acquiring a token, which is not kept. A login's token is shown to the server where it \

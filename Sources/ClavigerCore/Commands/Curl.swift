@@ -7,6 +7,7 @@ import TokenEngine
 
 struct Curl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "curl",
         abstract: "Run curl with a credential's access token.",
         discussion: """
             The token goes to curl on a pipe, never among its arguments. Options of claviger's stand before the credential; \

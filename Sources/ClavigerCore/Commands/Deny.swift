@@ -4,7 +4,7 @@ import ArgumentParser
 import FoundationEssentials
 
 struct Deny: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Take back what claviger allow has given.")
+    static let configuration = CommandConfiguration(commandName: "deny", abstract: "Take back what claviger allow has given.")
 
     @Argument(help: "The credential.")
     var name: String

@@ -6,6 +6,7 @@ import OAuth
 
 struct Edit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "edit",
         abstract: "Change what is not secret.",
         discussion: """
             Only what is given changes; a list (--scope, --param, ...) is replaced as a whole, and --clear empties one. A \

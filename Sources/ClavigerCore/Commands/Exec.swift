@@ -5,6 +5,7 @@ import TokenEngine
 
 struct Exec: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "exec",
         abstract: "Run a command with access tokens in its environment, or behind a proxy.",
         discussion: """
             claviger exec torq qa -- ./job runs ./job with TORQ_ACCESS_TOKEN and QA_ACCESS_TOKEN in its environment, in the \

@@ -5,6 +5,7 @@ import Vault
 
 struct Init: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "init",
         abstract: "Create the vault.",
         discussion: """
             With --key-file, the vault opens with that file, which is made if it is not there. With a passphrase from \

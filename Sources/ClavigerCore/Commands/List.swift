@@ -2,7 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 
 struct List: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List the credentials and their states.")
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "List the credentials and their states.")
 
     @Flag(help: "Print JSON.")
     var json = false

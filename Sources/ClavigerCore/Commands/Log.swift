@@ -7,6 +7,7 @@ import OAuth
 
 struct Log: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "log",
         abstract: "Show who had tokens and who changed what, or check that nothing of it was changed.")
 
     @Flag(help: "Check the chain of all lines against the vault, which needs its key.")

@@ -8,6 +8,7 @@ import TokenEngine
 
 struct Login: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "login",
         abstract: "Log in with the browser, on another device, or with a refresh token.",
         discussion: """
             Where the credential's grant is authorization-code, the browser ($BROWSER, else xdg-open) is sent to the \

@@ -7,6 +7,7 @@ import Sodium
 
 struct Providers: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "providers",
         abstract: "List the known providers, and where each key is made.",
         discussion: """
             A provider of your own is a JSON file in ~/.config/claviger/providers ($XDG_CONFIG_HOME); see \

@@ -4,6 +4,7 @@ import ArgumentParser
 
 struct Remove: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "remove",
         abstract: "Take a credential out of the vault.",
         discussion: """
             Its key pair and tokens are forgotten here; at the server they stay valid. claviger revoke first, and delete \

@@ -3,7 +3,7 @@ import Credentials
 import ArgumentParser
 
 struct Rename: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Give a credential another name.")
+    static let configuration = CommandConfiguration(commandName: "rename", abstract: "Give a credential another name.")
 
     @Argument(help: "The credential.")
     var name: String

@@ -4,6 +4,7 @@ import ArgumentParser
 
 struct Revoke: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "revoke",
         abstract: "Revoke the tokens of a credential at the server, and forget them.",
         discussion: """
             Where the server has no revocation endpoint (RFC 7009), the tokens are forgotten here, and it is said until \

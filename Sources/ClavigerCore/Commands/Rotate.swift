@@ -5,6 +5,7 @@ import FoundationEssentials
 
 struct Rotate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "rotate",
         abstract: "Replace the key pair after it was regenerated at the provider.",
         discussion: """
             The new pair is stored beside the old one, proven by a live token, and put in its place in one step; tokens \

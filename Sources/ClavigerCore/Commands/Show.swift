@@ -2,7 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 
 struct Show: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show one credential without its secrets.")
+    static let configuration = CommandConfiguration(commandName: "show", abstract: "Show one credential without its secrets.")
 
     @Argument(help: "The credential.")
     var name: String

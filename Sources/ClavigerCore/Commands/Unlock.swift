@@ -4,6 +4,7 @@ import ArgumentParser
 
 struct Unlock: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "unlock",
         abstract: "Open the agent's vault, and start the agent if none runs.",
         discussion: "The passphrase is asked for, or comes from the same places as for every command.")
 
