@@ -10,12 +10,31 @@ public struct AuditEvent: Codable, Equatable, Sendable {
         case keyReplace = "key_replace"
         /// The first line of a file that goes on where another ended.
         case rotated
+        /// Whoever wrote next has found that the log is not what was written.
+        case broken
+        /// The piece of a line before this one was cut off, as a power cut leaves it.
+        case repaired
+        /// Somebody has looked into all breaks before this line.
+        case acknowledged
+    }
+
+    /// What a `broken` line says, as its outcome.
+    public enum Break: String, Codable, Sendable {
+        /// Lines are gone that the vault vouches for.
+        case missing = "lines missing"
+        /// There are lines that nobody with the vault's key has written, or the one that the vault vouches for is another.
+        case changed = "lines changed"
+        /// Older files are gone that should be there.
+        case files = "files missing"
+        /// What the vault says of its log can't be read.
+        case seal = "seal unreadable"
     }
 
     public var time: Date
     public var event: Kind
     public var credential: String?
-    /// `done`, `failed`, `denied` or `too often`.
+    /// `begun` for the intent to change something or to send a refresh token; `done`, `failed`, `denied` or `too often` for
+    /// what has come of it.
     public var outcome: String
     public var uid: UInt32
     public var pid: Int32
@@ -23,8 +42,17 @@ public struct AuditEvent: Codable, Equatable, Sendable {
     public var exe: String?
     public var token: String?
     public var reason: String?
-    /// In the first line of a file: the last MAC of the file before it.
+    /// In the first line of a file and after missing lines: the MAC that the chain goes on from.
     public var previous: String?
+    /// In `rotated` and `acknowledged`: the number of the oldest line that is kept.
+    public var first: UInt64?
+    /// In `rotated`: how many breaks before it nobody has acknowledged.
+    public var breaks: UInt64?
+    /// In `broken`: the numbers of the lines it is about, where they are known.
+    public var from: UInt64?
+    public var to: UInt64?
+    /// In `repaired`: the length of the piece before it.
+    public var bytes: UInt64?
 
     public init(time: Date, event: Kind, credential: String?, outcome: String, uid: UInt32, pid: Int32, exe: String?) {
         self.time = time
@@ -50,6 +78,9 @@ public struct AuditEvent: Codable, Equatable, Sendable {
         self = event
     }
 
+    /// The outcome of what is about to be done.
+    public static let begun = "begun"
+
     /// The outcome that an error is logged as.
     public static func outcome(of error: any Error) -> String {
         (error as? any AuditedError)?.isDenial == true ? "denied" : "failed"
@@ -66,8 +97,10 @@ public enum AuditError: Error, Equatable, Sendable {
     /// Another process has been writing the log for longer than we wait.
     case busy(path: String)
     case diskFull(path: String)
-    /// The last line has no end: what wrote it was cut off.
-    case torn(path: String)
+    /// It is no regular file, or not the vault's owner's, or others can write it; `what` says which.
+    case unusable(path: String, what: String)
     /// A system call failed; `operation` is a verb.
     case system(operation: String, path: String, errno: Int32)
+    /// A change is made, and the log says that it was begun, but not how it went.
+    indirect case outcomeUnwritten(AuditError)
 }

@@ -1,32 +1,48 @@
-import FoundationEssentials
+public import FoundationEssentials
 import Glibc
 import Linux
 import Sodium
 import Synchronization
 public import TokenEngine
 
-/// What a log is keyed with. Both are keyed BLAKE2b with keys of their own; whoever opens the vault passes them.
+/// What a log has of its vault. The keys are for keyed BLAKE2b, each for one use.
 public struct AuditKeys: Sendable {
     let chain: @Sendable ([UInt8]) -> [UInt8]
     let fingerprint: @Sendable ([UInt8]) -> [UInt8]
+    let sealed: @Sendable () -> SealedHead?
+    let owner: @Sendable () -> (user: UInt32, group: UInt32)?
 
     /// - Parameters:
     ///   - chain: hashes a line and the MAC before it, to 32 bytes.
     ///   - fingerprint: hashes a token, to 8 bytes at least.
-    public init(chain: @escaping @Sendable ([UInt8]) -> [UInt8], fingerprint: @escaping @Sendable ([UInt8]) -> [UInt8]) {
-        (self.chain, self.fingerprint) = (chain, fingerprint)
+    ///   - sealed: what the vault vouches for; nil if that can't be told now.
+    ///   - owner: to whom the log's files belong: the vault's owner; nil for anybody.
+    public init(
+        chain: @escaping @Sendable ([UInt8]) -> [UInt8], fingerprint: @escaping @Sendable ([UInt8]) -> [UInt8],
+        sealed: @escaping @Sendable () -> SealedHead?, owner: @escaping @Sendable () -> (user: UInt32, group: UInt32)?
+    ) {
+        (self.chain, self.fingerprint, self.sealed, self.owner) = (chain, fingerprint, sealed, owner)
     }
 }
 
 /// The log: one line of JSON for each event, and in each line a MAC over itself and the MAC of the line before it. Without
-/// the key nobody can change, drop or insert a line without breaking the chain. That the last lines are missing shows in the
-/// head of the chain, which is sealed into the vault. The chain can't protect against a holder of the vault's key.
+/// the key nobody can change, drop or insert a line without breaking the chain. The vault vouches for a line of it, the head,
+/// which is sealed with each commit; whoever writes to the log for the first time looks for that line in it, and writes down
+/// what is wrong. So a break shows until somebody acknowledges it. The chain can't protect against a holder of the key.
+///
+/// What a head is sealed for is on the disk before: no power cut takes it. Lines behind it can get lost in one.
 public final class AuditLog: Sendable {
     /// Where the chain stands.
     public struct Head: Codable, Equatable, Sendable {
         public var sequence: UInt64
         public var mac: String
+        /// True if the head that was sealed before could not be read.
+        public var lost: Bool?
         public static let none = Head(sequence: 0, mac: String(repeating: "0", count: 64))
+
+        public init(sequence: UInt64, mac: String, lost: Bool? = nil) {
+            (self.sequence, self.mac, self.lost) = (sequence, mac, lost)
+        }
     }
 
     public let path: String
@@ -41,6 +57,10 @@ public final class AuditLog: Sendable {
 
     /// Held by whoever writes in this process.
     private let last = Mutex<Last?>(nil)
+    /// What of it is on the disk. Apart from `last`, for commits must not wait for the log.
+    private let durable = Mutex<Head?>(nil)
+    /// The sealed head of which this process has written that the one before it was lost.
+    let notedLoss = Mutex<Head?>(nil)
 
     private let waiting = Mutex<[(event: AuditEvent, continuation: CheckedContinuation<Void, any Error>)]>([])
 
@@ -59,10 +79,12 @@ public final class AuditLog: Sendable {
         Hex.encode(Array(keys.fingerprint(token).prefix(8)).span.bytes)
     }
 
+    func sealed() -> SealedHead? { keys.sealed() }
+
     // MARK: Recording
 
-    /// Runs an action, and writes its line before anybody learns how it went. Whatever a person or a program does with
-    /// credentials goes through here, except for the agent's answers, whose lines are written together.
+    /// Runs an action, and writes its line before anybody learns how it went: for a token that is handed out. The agent's
+    /// answers, whose lines are written together, go another way.
     /// - Parameters:
     ///   - reason: what the caller says that it was for.
     ///   - token: the token that the result holds, if any.
@@ -81,17 +103,47 @@ public final class AuditLog: Sendable {
         return try result.get()
     }
 
+    /// Runs an action that changes something: its intent is in the log, and on the disk, before it begins, and its outcome
+    /// before anybody learns of it.
+    /// - Throws: what the action throws; an `AuditError` if the intent can't be written, and then the action is not begun;
+    ///   `outcomeUnwritten` if it has succeeded and that can't be written.
+    public func recordChange<R>(
+        _ kind: AuditEvent.Kind, of credential: String?, caller: Caller, reason: String? = nil,
+        clock: any WallClock = SystemClock(), _ body: () async throws -> R
+    ) async throws -> R {
+        var event = AuditEvent(kind, of: credential, by: caller, outcome: AuditEvent.begun, at: clock.now())
+        event.reason = reason
+        try await appendInTurn(event)
+        try synchronize()
+        let result: Result<R, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        event.concludes(result, at: clock.now())
+        do { try await appendInTurn(event) } catch { throw Self.unwritten(error, result) }
+        return try result.get()
+    }
+
     /// The same for an action that waits for nothing but the disk.
-    public func record<R>(
+    public func recordChange<R>(
         _ kind: AuditEvent.Kind, of credential: String?, caller: Caller, reason: String? = nil,
         clock: any WallClock = SystemClock(), _ body: () throws -> R
     ) throws -> R {
-        let result = Result { try body() }
-        var event = AuditEvent(kind, of: credential, by: caller, at: clock.now())
+        var event = AuditEvent(kind, of: credential, by: caller, outcome: AuditEvent.begun, at: clock.now())
         event.reason = reason
-        guard complete(&event, result, { _ in nil }) else { return try result.get() }
         try append([event])
+        try synchronize()
+        let result = Result { try body() }
+        event.concludes(result, at: clock.now())
+        do { try append([event]) } catch { throw Self.unwritten(error, result) }
         return try result.get()
+    }
+
+    /// What to say where an outcome can't be written: if nothing was done, why.
+    private static func unwritten<R>(_ error: any Error, _ result: Result<R, any Error>) -> any Error {
+        switch (result, error) {
+        case (.failure(let failure), _): failure
+        case (.success, let error as AuditError): AuditError.outcomeUnwritten(error)
+        case (.success, _): error
+        }
     }
 
     /// - Returns: false if there is nothing to log: the log itself has failed.
@@ -161,31 +213,30 @@ public final class AuditLog: Sendable {
     }
 
     private func append(_ events: [AuditEvent], _ last: inout Last?) throws(AuditError) {
-        let file = try AuditFile(path: path)
-        var (head, size) = try end(of: file, last)
-        if size >= rotationSize {
-            try file.putAway(keeping: Self.keptFiles)
-            // It may be another process that begins the new one.
-            return try append(events, &last)
-        }
-        var events = events
-        if size == 0, let line = try file.lastLineBefore(), let before = ParsedLine(line) {
-            head = Head(sequence: before.sequence, mac: before.mac)
-            var first = AuditEvent(
-                time: events[0].time, event: .rotated, credential: nil, outcome: "done", uid: getuid(), pid: getpid(), exe: nil)
-            first.previous = head.mac
-            events.insert(first, at: 0)
-        }
-        last = try write(events, to: file, after: &head, at: size)
+        let file = try AuditFile(path: path, owner: keys.owner())
+        var end = try end(of: file, last)
+        let isFull = end.size >= rotationSize
+        if isFull, let missing = missingFiles() { end.notices.append(missing) }
+        if !isFull || !end.notices.isEmpty { last = try write(isFull ? [] : events, to: file, at: &end) }
+        guard isFull else { return }
+        try file.putAway(keeping: Self.keptFiles)
+        // It may be another process that begins the new one.
+        try append(events, &last)
     }
 
-    private func write(_ events: [AuditEvent], to file: borrowing AuditFile, after head: inout Head, at size: UInt64)
-        throws(AuditError) -> Last
-    {
-        var bytes: [UInt8] = []
-        for event in events { bytes += line(event, after: &head) }
-        try file.append(bytes, at: size)
-        return Last(head: head, size: size + UInt64(bytes.count), inode: file.inode)
+    private func write(_ events: [AuditEvent], to file: borrowing AuditFile, at end: inout AuditEnd) throws(AuditError) -> Last {
+        // A piece of a line that stands there becomes one that is none.
+        var bytes: [UInt8] = end.isTorn ? [UInt8(ascii: "\n")] : []
+        for event in end.notices + events { bytes += line(event, after: &end.head) }
+        try file.append(bytes, at: end.size)
+        return Last(head: end.head, size: end.size + UInt64(bytes.count), inode: file.inode)
+    }
+
+    /// Where the chain ends: as this process remembers, or as the file says.
+    private func end(of file: borrowing AuditFile, _ last: Last?) throws(AuditError) -> AuditEnd {
+        let size = try file.size()
+        if let last, last.size == size, last.inode == file.inode { return AuditEnd(head: last.head, size: size) }
+        return try examineEnd(of: file)
     }
 
     private func line(_ event: AuditEvent, after head: inout Head) -> [UInt8] {
@@ -203,26 +254,47 @@ public final class AuditLog: Sendable {
         Hex.encode(keys.chain(Array(previous.utf8) + body).span.bytes)
     }
 
-    /// Where the chain ends: as this process remembers, or as the last line says.
-    private func end(of file: borrowing AuditFile, _ last: Last?) throws(AuditError) -> (Head, UInt64) {
-        let size = try file.size()
-        if let last, last.size == size, last.inode == file.inode { return (last.head, size) }
-        guard size > 0 else { return (.none, 0) }
-        guard let line = try file.lastLine(), let parsed = ParsedLine(line) else {
-            throw .torn(path: path)
+    // MARK: Sealing
+
+    /// Makes sure that what this process has written is on the disk, so that the vault can vouch for it.
+    public func synchronize() throws(AuditError) {
+        guard let written = last.withLock({ $0 }) else { return }
+        // What is in a file that was put away is on the disk.
+        if Path.identity(of: path)?.inode == written.inode, let file = try? File.open(path, followsLinks: false) {
+            try AuditError.onDisk(file.syncData())
         }
-        return (Head(sequence: parsed.sequence, mac: parsed.mac), size)
+        durable.withLock { $0 = written.head }
     }
 
-    /// Where the chain stands, for whoever seals it: as this process has written it, or, if it has written nothing yet, as
-    /// the file says. Nil if there is no log, or another process is writing at this moment: a commit must not wait for it,
-    /// since it may hold the only copy of a refresh token.
-    public func head() -> Head? {
-        if let head = last.withLock({ $0?.head }) { return head }
-        guard Path.exists(path), let file = try? AuditFile(path: path) else { return nil }
-        return try? end(of: file, nil).0
-    }
+    /// What the vault can vouch for: what this process has written and knows to be on the disk. A commit takes it without
+    /// waiting: it may hold the only copy of a refresh token.
+    public var durableHead: Head? { durable.withLock { $0 } }
 
-    /// The same, as far as this process has written it: nil if it has written nothing.
-    public var ownHead: Head? { last.withLock { $0?.head } }
+    /// Whether the log says that the head before this one was lost.
+    public func hasNoted(lossBefore head: Head) -> Bool { notedLoss.withLock { $0 } == head }
+
+    /// Has the next line preceded by a look at the log and at what the vault says of it.
+    public func distrust() { last.withLock { $0 = nil } }
+
+    /// Writes that somebody has looked into all breaks so far.
+    /// - Throws: `AuditError`.
+    public func acknowledge(by caller: Caller, reason: String?, at now: Date) throws(AuditError) {
+        // What is wrong now has its line before this one.
+        distrust()
+        var event = AuditEvent(.acknowledged, by: caller, at: now)
+        (event.reason, event.first) = (reason, oldest)
+        try append([event])
+        try synchronize()
+    }
+}
+
+extension AuditEvent {
+    fileprivate mutating func concludes<R>(_ result: Result<R, any Error>, at now: Date) {
+        time = now
+        outcome =
+            switch result {
+            case .success: "done"
+            case .failure(let error): Self.outcome(of: error)
+            }
+    }
 }

@@ -3,7 +3,7 @@ public import OAuth
 import Sodium
 public import TokenEngine
 
-/// An agent in this process whose every deed is in the log before its result is known to anybody.
+/// The service with every deed in the log: a change before it begins and when it is over, a token before it is handed out.
 public struct AuditedService: CredentialManager {
     private let agent: CredentialService
     private let log: AuditLog
@@ -22,49 +22,51 @@ public struct AuditedService: CredentialManager {
     }
 
     public func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken {
-        try await logged(.token, name, token: { $0.token.withBytes { $0.array() } }) { try await agent.token(name, ask) }
+        try await log.record(
+            .token, of: name, caller: caller, reason: reason, clock: clock, token: { $0.token.withBytes { $0.array() } }
+        ) { try await agent.token(name, ask) }
     }
 
     public func list() async throws -> [CredentialView] { try agent.list() }
     public func show(_ name: String) async throws -> CredentialView { try agent.show(name) }
 
     public func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialView {
-        try await logged(.add, name) { try await agent.add(name, credential, verify: verify) }
+        try await changing(.add, name) { try await agent.add(name, credential, verify: verify) }
     }
 
     public func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialView {
-        try await logged(.rotate, name) { try await agent.rotate(name, rotation, verify: verify) }
+        try await changing(.rotate, name) { try await agent.rotate(name, rotation, verify: verify) }
     }
 
     public func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialView {
-        try await logged(.login, name) { try await agent.logIn(name, with: grant) }
+        try await changing(.login, name) { try await agent.logIn(name, with: grant) }
     }
 
     public func deviceCodes(_ name: String) async throws -> DeviceCodes { try await agent.deviceCodes(name) }
 
     public func revoke(_ name: String) async throws -> RevocationReport {
-        try await logged(.revoke, name) { try await agent.revoke(name) }
+        try await changing(.revoke, name) { try await agent.revoke(name) }
     }
 
     public func check(_ name: String) async throws -> CheckResult {
-        try await logged(.check, name) { try await agent.check(name) }
+        try await changing(.check, name) { try await agent.check(name) }
     }
 
     public func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialView {
-        try await logged(.edit, name) { try await agent.edit(name, edit, verify: verify) }
+        try await changing(.edit, name) { try await agent.edit(name, edit, verify: verify) }
     }
 
     public func rename(_ name: String, to newName: String) async throws {
-        try await logged(.rename, name) { try await agent.rename(name, to: newName) }
+        try await changing(.rename, name) { try await agent.rename(name, to: newName) }
     }
 
     public func remove(_ name: String) async throws {
-        try await logged(.remove, name) { try await agent.remove(name) }
+        try await changing(.remove, name) { try await agent.remove(name) }
     }
 
-    private func logged<R>(
-        _ kind: AuditEvent.Kind, _ name: String, token: (R) -> [UInt8]? = { _ in nil }, _ body: () async throws -> R
+    private func changing<R>(
+        _ kind: AuditEvent.Kind, _ name: String, _ body: () async throws -> R
     ) async throws -> R {
-        try await log.record(kind, of: name, caller: caller, reason: reason, clock: clock, token: token, body)
+        try await log.recordChange(kind, of: name, caller: caller, reason: reason, clock: clock, body)
     }
 }

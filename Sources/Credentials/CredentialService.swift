@@ -18,16 +18,17 @@ public struct CredentialService: CredentialManager {
     /// - Parameters:
     ///   - log: the vault's, whose head is sealed with every commit. What is done is recorded by `AuditedService`.
     ///   - host: the same for everybody who works on this vault here, or each takes the others' logins for foreign ones.
+    ///   - caller: in whose name the log says that a refresh token is sent.
     ///   - mayBegin: throws when nothing new is to be begun any more, as in `TokenDriver`.
     public init(
         vault: UnlockedVault, log: AuditLog, transport: any HTTPTransport, clock: any WallClock = SystemClock(),
-        host: Host, mayBegin: @escaping @Sendable () throws -> Void = {}
+        host: Host, caller: Caller = .own, mayBegin: @escaping @Sendable () throws -> Void = {}
     ) {
         self.vault = vault
         self.log = log
         self.clock = clock
         self.host = host
-        store = FileStateStore(vault: vault, log: log)
+        store = FileStateStore(vault: vault, log: log, caller: caller, clock: clock)
         let clocks = ServerClocks()
         driver = TokenDriver(
             store: store, transport: transport, clock: clock, host: host, clocks: clocks, mayBegin: mayBegin)

@@ -11,13 +11,27 @@ package struct FileStateStore: TokenStateStore {
     let vault: UnlockedVault
     private let log: AuditLog
     private let commits: CommitQueue
+    private let caller: Caller
+    private let clock: any WallClock
 
-    /// - Parameter log: the vault's, whose head is sealed with every commit.
-    package init(vault: UnlockedVault, log: AuditLog) {
+    /// - Parameters:
+    ///   - log: the vault's, whose head is sealed with every commit.
+    ///   - caller: in whose name the log says that a refresh token is sent.
+    package init(vault: UnlockedVault, log: AuditLog, caller: Caller = .own, clock: any WallClock = SystemClock()) {
         self.vault = vault
         self.log = log
+        self.caller = caller
+        self.clock = clock
         commits = CommitQueue(vault: vault, log: log)
     }
+
+    /// Writes that a refresh token is about to be sent, or what has come of it.
+    fileprivate func record(_ outcome: String, of name: String) async throws {
+        try await log.appendInTurn(AuditEvent(.refresh, of: name, by: caller, outcome: outcome, at: clock.now()))
+    }
+
+    /// What is in the log now is on the disk when this returns.
+    fileprivate func synchronizeLog() throws { try log.synchronize() }
 
     package func credential(_ name: String) throws -> Credential {
         try CredentialRecord.credential(vault.record(name), name: name)
@@ -63,6 +77,8 @@ private final class FileClaim: TokenClaim {
             room.withLock { $0 = taken }
         }
         guard let sending else { return SendPermit(refreshToken: nil) }
+        try await store.record(AuditEvent.begun, of: name)
+        try store.synchronizeLog()
         let token = Mutex<Secret?>(nil)
         _ = try await commits.commit(name) { state in
             state.login?.sending = sending
@@ -85,6 +101,10 @@ private final class FileClaim: TokenClaim {
             return true
         }
         room.withLock { $0 = nil }
+    }
+
+    func conclude(_ failure: (any Error)?) async throws {
+        try await store.record(failure.map { AuditEvent.outcome(of: $0) } ?? "done", of: name)
     }
 
     func update(_ change: @escaping @Sendable (inout TokenState) -> Void) async throws {

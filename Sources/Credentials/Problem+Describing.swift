@@ -132,9 +132,14 @@ extension Problem {
                 hint: "see who with lslocks, then try again", .tryAgain)
         case .diskFull(let path):
             self.init("the disk is full: \(Self.plain(path)) cannot be written", hint: "free space", .diskFull)
-        case .torn(let path):
+        case .unusable(let path, let what):
             self.init(
-                "the log \(Self.plain(path)) ends in the middle of a line", hint: "claviger log --verify says more", .damaged)
+                "the log \(Self.plain(path)) \(what), and nothing is done that can't be logged",
+                hint: "put it away, look where it comes from, and try again", .cannotWrite)
+        case .outcomeUnwritten(let error):
+            let cause = Problem(audit: error)
+            self.init(
+                "it is done, but the log says only that it was begun: \(cause.title)", hint: cause.hint, cause.code)
         case .system(let operation, let path, let code):
             self.init(
                 "cannot \(operation) \(Self.plain(path)): \(PlainText.reason(errno: code))", Self.code(ofOperation: operation))

@@ -11,22 +11,21 @@ extension AuditLog {
         self.init(
             path: path,
             keys: AuditKeys(
-                chain: { vault.hash($0, for: .auditChain) }, fingerprint: { vault.hash($0, for: .tokenFingerprint) }),
+                chain: { vault.hash($0, for: .auditChain) }, fingerprint: { vault.hash($0, for: .tokenFingerprint) },
+                sealed: { vault.sealedHead }, owner: { vault.owner }),
             rotationSize: rotationSize)
     }
 
-    /// Seals the head into the vault if this process has moved it since that was done last.
+    /// Has the vault vouch for what this process has written.
     public func seal(in vault: UnlockedVault) throws {
-        guard let head = ownHead else { return }
-        try vault.update { $0.seal(head) }
+        try synchronize()
+        try vault.update { $0.seal(self) }
     }
 
     /// Checks every line against the chain, and the chain against the head that is sealed in the vault.
-    /// - Returns: how many lines there are, and how many of them the vault vouches for.
-    /// - Throws: `AuditChainError`, `AuditError`, or what the vault throws.
-    public func verify(against vault: UnlockedVault) throws -> (lines: Int, sealed: UInt64) {
-        let sealed = try vault.record(only: .auditHead).flatMap(AuditLog.Head.init)
-        return try verify(sealed: sealed ?? .none)
+    /// - Throws: `AuditError`.
+    public func verify(against vault: UnlockedVault) throws(AuditError) -> AuditReport {
+        try verify(sealed: vault.sealedHead ?? .none)
     }
 }
 
@@ -48,27 +47,50 @@ extension UnlockedVault {
     }
 }
 
-extension VaultTransaction {
-    /// Puts the head of the vault's log into this commit.
-    public mutating func seal(_ log: AuditLog) {
-        if let head = log.head() { seal(head) }
+extension UnlockedVault {
+    /// What the vault vouches for of its log; nil if the vault itself can't be read now.
+    var sealedHead: SealedHead? {
+        do {
+            return try SealedHead(record(only: .auditHead))
+        } catch VaultError.damaged {
+            return .unreadable
+        } catch {
+            return nil
+        }
     }
+}
 
-    /// Another process may have sealed a later head, which stays. A head that can't be read or written fails no commit: it may
-    /// hold the only copy of a refresh token.
-    fileprivate mutating func seal(_ head: AuditLog.Head) {
-        let stored = (try? record(only: .auditHead)).flatMap(AuditLog.Head.init)
-        guard head.sequence > stored?.sequence ?? 0, let record = head.record else { return }
-        replace(only: .auditHead, with: record)
+extension VaultTransaction {
+    /// Puts the head of the vault's log into this commit, as far as it is on the disk. Another process may have sealed a later
+    /// one, which stays. A head that can't be read or written fails no commit: it may hold the only copy of a refresh token.
+    public mutating func seal(_ log: AuditLog) {
+        guard var head = log.durableHead else { return }
+        switch (try? SealedHead(record(only: .auditHead))) ?? .unreadable {
+        case .none: break
+        case .head(let known):
+            guard head.sequence > known.sequence else { return }
+            if known.lost == true, !log.hasNoted(lossBefore: known) { head.lost = true }
+        case .unreadable:
+            head.lost = true
+            log.distrust()
+        }
+        if let record = head.record { replace(only: .auditHead, with: record) }
+    }
+}
+
+extension SealedHead {
+    fileprivate init(_ record: Record?) {
+        guard let record else {
+            self = .none
+            return
+        }
+        let head = try? JSONDecoder().decode(AuditLog.Head.self, from: Data(record.description))
+        // The last number there is leaves no room for the next line.
+        self = head.map { $0.sequence < .max - 1 && $0.mac.utf8.count == 64 ? .head($0) : .unreadable } ?? .unreadable
     }
 }
 
 extension AuditLog.Head {
-    fileprivate init?(_ record: Record) {
-        guard let head = try? JSONDecoder().decode(AuditLog.Head.self, from: Data(record.description)) else { return nil }
-        self = head
-    }
-
     fileprivate var record: Record? {
         guard let bytes = try? JSONEncoder().encode(self) else { return nil }
         return try? Record(description: Array(bytes), secrets: [:])

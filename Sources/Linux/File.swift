@@ -59,9 +59,15 @@ public final class File: Sendable {
         try open(path, O_RDWR | O_CREAT | O_NOFOLLOW, "open the lock file")
     }
 
-    /// Opens a file to write at its end, making it where there is none, for its owner alone. Links are not followed.
+    /// Opens what is there for reading, and for writing at its end. Links are not followed; what is no file is opened without
+    /// waiting for its other end.
     public static func openToAppend(_ path: String) throws(FileError) -> File {
-        try open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, "open")
+        try open(path, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, "open")
+    }
+
+    /// Makes a file that was not there, for its owner alone, and opens it as `openToAppend` does.
+    public static func createToAppend(_ path: String) throws(FileError) -> File {
+        try open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW, "create")
     }
 
     /// Opens what is there for reading and writing. Links are not followed.
@@ -237,6 +243,11 @@ public final class File: Sendable {
     /// Waits until everything that was written is on the disk (fsync(2)).
     public func sync() throws(FileError) {
         guard fsync(descriptor) == 0 else { throw FileError("synchronise", path) }
+    }
+
+    /// Waits until what was written, and the file's length, are on the disk (fdatasync(2)).
+    public func syncData() throws(FileError) {
+        guard fdatasync(descriptor) == 0 else { throw FileError("synchronise", path) }
     }
 
     public func give(to owner: UInt32, _ group: UInt32) throws(FileError) {

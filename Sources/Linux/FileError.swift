@@ -22,6 +22,9 @@ public struct FileError: Error, Equatable, Sendable {
     /// Whether there is no room: the disk is full, or the user's share of it.
     public var isFull: Bool { code == ENOSPC || code == EDQUOT }
 
+    /// Whether there is something of this name already.
+    public var isTaken: Bool { code == EEXIST }
+
     /// Whether there is nothing of this name.
     public var isMissing: Bool { code == ENOENT }
 }

@@ -194,8 +194,23 @@ public final class TokenDriver: Sendable {
     private func drive(
         _ begun: Acquisition, _ first: Credential, _ claim: (any TokenClaim)?
     ) async throws -> CachedToken {
-        var machine = begun
         var permit: SendPermit?
+        let token: CachedToken
+        do {
+            token = try await perform(begun, first, claim, &permit)
+        } catch {
+            // Why there is no token is said even where that can't be written down.
+            if permit != nil { try? await claim?.conclude(error) }
+            throw error
+        }
+        if permit != nil { try await claim?.conclude(nil) }
+        return token
+    }
+
+    private func perform(
+        _ begun: Acquisition, _ first: Credential, _ claim: (any TokenClaim)?, _ permit: inout SendPermit?
+    ) async throws -> CachedToken {
+        var machine = begun
         let (configuration, access) = (first.configuration, begun.ask.access)
         var event = Acquisition.Event.credential(first)
         while true {

@@ -35,6 +35,11 @@ public protocol TokenClaim: Sendable {
     /// Stores a login that a person has made, in the room that was taken for it.
     /// - Parameter token: nil where only the refresh token of its answer was of use.
     func store(_ login: Login?, with token: CachedToken?, _ permit: SendPermit) async throws
+    /// Is told that the sendings that were begun are over and what they brought is stored, before anybody learns of it: a
+    /// store may write that down.
+    /// - Parameter failure: why there is no token; nil if there is one.
+    /// - Throws: where the end can't be written down; a token is not handed out then.
+    func conclude(_ failure: (any Error)?) async throws
     /// Stores what was learned, or acquired without a refresh token.
     func update(_ change: @escaping @Sendable (inout TokenState) -> Void) async throws
 }
@@ -42,6 +47,7 @@ public protocol TokenClaim: Sendable {
 extension TokenClaim {
     public var deadline: Date? { nil }
     public var epoch: UInt64? { nil }
+    public func conclude(_ failure: (any Error)?) async throws {}
 }
 
 /// That the store is ready for an answer: room is taken, and the journal written.

@@ -156,7 +156,7 @@ final class FileSnapshot: VaultSnapshot {
     let recordsStart: UInt64
     let size: UInt64
     let identity: FileStatus.Identity
-    let owner: (UInt32, UInt32)
+    let owner: (UInt32, UInt32)?
 
     var recordsLength: UInt64 { size - recordsStart }
 

@@ -28,6 +28,8 @@ protocol RecordStore: Sendable {
 protocol VaultSnapshot: Sendable {
     var header: [UInt8] { get }
     var sealedRoot: [UInt8] { get }
+    /// The user and the group whose files this one and its companions are; nil where it is no file.
+    var owner: (UInt32, UInt32)? { get }
     /// How many bytes of records there are, to be held against what the root says.
     var recordsLength: UInt64 { get }
     func record(_ entry: RootEntry) throws(VaultError) -> [UInt8]

@@ -19,6 +19,9 @@ public final class UnlockedVault: Sendable {
 
     var vaultID: [UInt8] { cipher.vaultID }
 
+    /// The user and the group to whom the vault belongs, and so whatever lies beside it; nil where it is no file.
+    public var owner: (user: UInt32, group: UInt32)? { current.withLock { $0.snapshot.owner } }
+
     // MARK: Reading
 
     /// How often this vault has been committed.

@@ -158,14 +158,23 @@ final class AgentFixture: Sendable {
 }
 
 extension CredentialService {
-    /// With a log that nothing is written to.
+    /// With a log that goes away with it.
     init(vault: UnlockedVault, transport: any HTTPTransport) {
-        self.init(vault: vault, log: .unwritten(vault), transport: transport, host: .unnamed)
+        self.init(vault: vault, log: .scratch(vault), transport: transport, host: .unnamed)
     }
 }
 
 extension AuditLog {
-    static func unwritten(_ vault: UnlockedVault) -> AuditLog { AuditLog(vault: vault, path: "/nowhere/vault.log") }
+    /// A log in a folder that goes away with it.
+    static func scratch(_ vault: UnlockedVault) -> AuditLog {
+        let folder = TemporaryFolder()
+        let keys = AuditKeys(
+            chain: { [folder] bytes in
+                withExtendedLifetime(folder) { vault.hash(bytes, for: .auditChain) }
+            },
+            fingerprint: { vault.hash($0, for: .tokenFingerprint) }, sealed: { SealedHead.none }, owner: { nil })
+        return AuditLog(path: folder.file("vault.log"), keys: keys)
+    }
 }
 
 /// Runs what blocks where it blocks nobody: the agent under test needs the threads of the pool.
@@ -718,7 +727,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(300)))
         let ask = try asker(fixture)
         let stranger = geteuid() + 70_000
-        let rules = RuleStore(vault: fixture.vault, log: .unwritten(fixture.vault))
+        let rules = RuleStore(vault: fixture.vault, log: .scratch(fixture.vault))
         try rules.update { $0.allow(Rule(credential: "a", subject: .user(id: stranger, name: "made-up"))) }
         async let status = ask(stranger)
         while fixture.server.requests == 0 { try await Task.sleep(for: .milliseconds(5)) }

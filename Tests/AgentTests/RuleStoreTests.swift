@@ -8,7 +8,7 @@ import Vault
 @Suite struct RuleStoreTests {
     @Test func `rules lie in the vault and replace each other`() async throws {
         let fixture = try await AgentFixture()
-        let stored = RuleStore(vault: fixture.vault, log: .unwritten(fixture.vault))
+        let stored = RuleStore(vault: fixture.vault, log: .scratch(fixture.vault))
         #expect(try stored.read() == Policy())
         let subject = Subject.user(id: 1001, name: "alice")
         try stored.update(credential: "a") { $0.allow(.init(credential: "a", subject: subject)) }
@@ -16,7 +16,7 @@ import Vault
             $0.allow(.init(credential: "a", subject: .user(id: 1001, name: "renamed"), scopes: ["r"]))
         }
         let again = try LockedVault(path: fixture.folder.file("vault"), memory: nil).unlock(with: .keyFile(fixture.key))
-        #expect(try RuleStore(vault: again, log: .unwritten(again)).read().rules.map(\.scopes) == [["r"]])
+        #expect(try RuleStore(vault: again, log: .scratch(again)).read().rules.map(\.scopes) == [["r"]])
         #expect(throws: VaultError.self) {
             try stored.update(credential: "nobody") { $0.allow(.init(credential: "nobody", subject: subject)) }
         }

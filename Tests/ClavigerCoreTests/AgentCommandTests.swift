@@ -171,7 +171,9 @@ struct AgentHome {
         let disk = home.fixture.folder.file("disk")
         mkdir(disk, 0o700)
         #expect(await Program.run("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=256k", "none", disk]).status == 0)
-        try FileManager.default.copyItem(atPath: home.fixture.vault, toPath: disk + "/vault")
+        for name in ["", ".log"] {
+            try FileManager.default.copyItem(atPath: home.fixture.vault + name, toPath: disk + "/vault" + name)
+        }
         let environment = home.admin.merging(["CLAVIGER_VAULT": disk + "/vault"]) { $1 }
         let caller = home.caller.merging(["CLAVIGER_VAULT": disk + "/vault"]) { $1 }
         #expect(await home.run("unlock", as: environment).status == 0)
@@ -234,20 +236,45 @@ struct AgentHome {
         #expect(await home.run("token", "tork").status == 66)
         let shown = await home.run("log", as: home.admin)
         let lines = shown.output.split(separator: "\n").map(String.init)
-        #expect(lines.count == 4, "\(shown.output)")
-        #expect(lines[0].contains("add  torq  done") && lines[1].contains("unlock  done"))
-        #expect(lines[2].contains("token  torq  done") && lines[2].contains("claviger") && lines[2].hasSuffix("“made-up reason”"))
-        #expect(lines[3].contains("token  tork  failed"))
+        #expect(lines.count == 5, "\(shown.output)")
+        #expect(lines[0].contains("add  torq  begun") && lines[1].contains("add  torq  done"))
+        #expect(lines[2].contains("unlock  done"))
+        #expect(lines[3].contains("token  torq  done") && lines[3].contains("claviger"))
+        #expect(lines[3].hasSuffix(#"  reason "made-up reason""#))
+        #expect(lines[4].contains("token  tork  failed"))
         #expect(await home.run("log", "--json", as: home.admin).output.contains(#""event":"unlock""#))
         #expect(await home.run("log", "--since", "1h", as: home.admin).output == shown.output)
         #expect(await home.run("log", "--since", "2999-01-01T00:00:00Z", as: home.admin).output.isEmpty)
         #expect(await home.run("log", "--since", "yesterday", as: home.admin).refuses(64, "--since takes"))
-        #expect(await home.run("log", "--verify", as: home.admin).errors.contains("the log is whole: 4 lines"))
+        let whole = await home.run("log", "--verify", as: home.admin).errors
+        #expect(whole.contains("the log is whole: 5 lines, number 1 to 5") && whole.contains("those up to 1;"), "\(whole)")
         let path = home.fixture.vault + ".log"
         let text = String(decoding: bytes(ofFile: path), as: UTF8.self)
         try text.replacingOccurrences(of: "tork", with: "torq").write(toFile: path, atomically: false, encoding: .utf8)
-        #expect(await home.run("log", "--verify", as: home.admin).refuses(65, "line 4 of"))
+        let broken = await home.run("log", "--verify", as: home.admin)
+        #expect(
+            broken.errors.contains("line 5 of") && broken.errors.contains("claviger log --acknowledge") && broken.status == 65,
+            "\(broken.errors)")
+        for wrong in ["--verify", "--json", "--since=1h"] {
+            #expect(await home.run("log", "--acknowledge", wrong, as: home.admin).status == 64, "\(wrong)")
+        }
+        #expect(await home.run("log", "--reason", "made-up", as: home.admin).status == 64)
+        let acknowledged = await home.run("log", "--acknowledge", "--reason", "made-up", as: home.admin)
+        #expect(acknowledged.status == 0 && acknowledged.errors.contains("line 5 of"), "\(acknowledged.errors)")
+        #expect(await home.run("log", "--verify", as: home.admin).errors.contains("2 breaks acknowledged"))
+        let nothing = await home.run("log", "--acknowledge", as: home.admin)
+        #expect(nothing.status == 0 && nothing.errors.contains("nothing to acknowledge"))
+        // A log that is gone is missed after any number of changes.
+        unlink(path)
+        for name in ["b", "c", "d", "e", "f"] {
+            #expect(await home.run("rename", name == "b" ? "torq" : previous(name), name, as: home.admin).status == 0)
+        }
+        let erased = await home.run("log", "--verify", as: home.admin)
+        #expect(erased.errors.contains("a power cut has not taken them") && erased.status == 65, "\(erased.errors)")
     }
+
+    /// The letter before.
+    private func previous(_ name: String) -> String { String(UnicodeScalar(name.utf8.first! - 1)) }
 
     /// The whole of its memory is looked through: what Swift, the heap, the buffers and TLS may have left behind.
     @Test(.enabled(if: geteuid() == 0, "needs root, to read another process's memory"))

@@ -43,14 +43,23 @@ import Testing
         #expect(await fixture.run("key", "add", "--new-passphrase-file", "-", input: "made-up one").status == 0)
         #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up two").status == 0)
         let lines = await fixture.run("log").output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
-        #expect(lines.map { Array($0[1...2]) } == [["key_remove", "failed"], ["key_add", "done"], ["key_replace", "done"]])
-        // Each commit has sealed the lines before its own.
-        #expect(await fixture.run("log", "--verify").errors.contains("3 lines, of which the first 2"))
+        #expect(
+            lines.map { Array($0[1...2]) } == [
+                ["key_remove", "begun"], ["key_remove", "failed"], ["key_add", "begun"], ["key_add", "done"],
+                ["key_replace", "begun"], ["key_replace", "done"],
+            ])
+        // Each commit has sealed its own intent.
+        #expect(await fixture.run("log", "--verify").errors.contains("the vault vouches for those up to 5;"))
         // What can't be logged is not told as done.
         try FileManager.default.removeItem(atPath: fixture.vault + ".log")
         try FileManager.default.createDirectory(atPath: fixture.vault + ".log", withIntermediateDirectories: false)
         let unlogged = await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up three")
         #expect(unlogged.status != 0 && !unlogged.errors.contains("new passphrase"), "\(unlogged.errors)")
+        // Nor is it done.
+        try FileManager.default.removeItem(atPath: fixture.vault + ".log")
+        let passphrase = fixture.folder.write("passphrase", "made-up two")
+        let environment = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": passphrase]) { $1 }
+        #expect(await fixture.run("list", environment: environment).status == 0)
     }
 
     @Test func aPassphraseIsChanged() async throws {

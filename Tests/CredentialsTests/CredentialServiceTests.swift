@@ -47,14 +47,23 @@ private final class PairServer: HTTPTransport {
 private let down = TransportFailure.certificate(host: "example.com", reason: "made up")
 
 extension CredentialService {
-    /// With a log that nothing is written to.
+    /// With a log that goes away with it.
     init(vault: UnlockedVault, transport: any HTTPTransport) {
-        self.init(vault: vault, log: .unwritten(vault), transport: transport, host: .unnamed)
+        self.init(vault: vault, log: .scratch(vault), transport: transport, host: .unnamed)
     }
 }
 
 extension AuditLog {
-    static func unwritten(_ vault: UnlockedVault) -> AuditLog { AuditLog(vault: vault, path: "/nowhere/vault.log") }
+    /// A log in a folder that goes away with it.
+    static func scratch(_ vault: UnlockedVault) -> AuditLog {
+        let folder = TemporaryFolder()
+        let keys = AuditKeys(
+            chain: { [folder] bytes in
+                withExtendedLifetime(folder) { vault.hash(bytes, for: .auditChain) }
+            },
+            fingerprint: { vault.hash($0, for: .tokenFingerprint) }, sealed: { SealedHead.none }, owner: { nil })
+        return AuditLog(path: folder.file("vault.log"), keys: keys)
+    }
 }
 
 private struct Fixture {
@@ -106,7 +115,7 @@ private struct Fixture {
     }
 
     func stored(_ name: String = "a") throws -> Credential {
-        try FileStateStore(vault: vault, log: .unwritten(vault)).credential(name)
+        try FileStateStore(vault: vault, log: .scratch(vault)).credential(name)
     }
 }
 

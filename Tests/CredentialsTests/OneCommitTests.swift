@@ -24,8 +24,8 @@ private struct Fixture {
         store = FailingStore(path: path)
         vault = try UnlockedVault(
             store: store, cipher: LockedVault.create(at: path, keys: [(key, "")], memory: nil).cipher, memory: nil)
-        service = CredentialService(vault: vault, log: .unwritten(vault), transport: Silent(), host: .unnamed)
-        rules = RuleStore(vault: vault, log: .unwritten(vault))
+        service = CredentialService(vault: vault, log: .scratch(vault), transport: Silent(), host: .unnamed)
+        rules = RuleStore(vault: vault, log: .scratch(vault))
         _ = try await service.add("a", Self.credential(), verify: false)
         let exchange = try Self.credential {
             $0.grant = .tokenExchange

@@ -22,8 +22,8 @@ import TokenEngine
         let file = FailingStore(path: path)
         let vault = try UnlockedVault(store: file, cipher: other.cipher, memory: nil)
         return TokenStateStoreContract.Subject(
-            store: FileStateStore(vault: vault, log: .unwritten(vault)),
-            other: FileStateStore(vault: other, log: .unwritten(other)), fill: { file.fill($0) },
+            store: FileStateStore(vault: vault, log: .scratch(vault)),
+            other: FileStateStore(vault: other, log: .scratch(other)), fill: { file.fill($0) },
             failCommits: { file.failCommits($0) },
             change: { change in
                 try other.update { transaction in

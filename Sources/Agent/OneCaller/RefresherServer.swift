@@ -90,7 +90,7 @@ public final class RefresherServer: Sendable {
             let caller = Caller(uid: wanted.uid, gid: 0, pid: wanted.pid, exe: wanted.program)
             let host = Host.current(stateFolder: wanted.stateFolder, environment: environment)
             let log = AuditLog(vault: vault, path: wanted.path + ".log")
-            let service = CredentialService(vault: vault, log: log, transport: transport, host: host) {
+            let service = CredentialService(vault: vault, log: log, transport: transport, host: host, caller: caller) {
                 if self.isEnding.withLock({ $0 }) { throw Problem.refresherIsEnding }
                 if entry?.mayHandOut == false { throw Problem.lockedMeanwhile }
             }

@@ -257,7 +257,7 @@ struct AgentRequests: Sendable {
 
     private func event(_ context: RequestContext, _ outcome: String) -> AuditEvent {
         var event = AuditEvent(.token, of: context.name, by: context.request.caller, outcome: outcome, at: clock.now())
-        event.reason = context.request.decoded("Claviger-Reason").map { String($0.prefix(200)) }
+        event.reason = context.request.decoded("Claviger-Reason")
         return event
     }
 

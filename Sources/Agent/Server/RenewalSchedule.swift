@@ -154,6 +154,7 @@ final class RenewalSchedule: Sendable {
         if isNew { settings.report("\(what): \(problem.title)") }
     }
 
+    /// Beside the lines that say when a refresh token was sent.
     private func record(_ name: String, _ token: [UInt8]?) async {
         var event = AuditEvent(
             time: clock.now(), event: .refresh, credential: name, outcome: token == nil ? "failed" : "done", uid: getuid(),

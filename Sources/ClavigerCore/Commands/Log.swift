@@ -1,7 +1,7 @@
 import Access
 import AgentProtocol
-import Credentials
 import ArgumentParser
+import Credentials
 import FoundationEssentials
 import OAuth
 
@@ -13,42 +13,70 @@ struct Log: AsyncParsableCommand {
     @Flag(help: "Check the chain of all lines against the vault, which needs its key.")
     var verify = false
 
+    @Flag(help: "Put on record that somebody has looked into all breaks that --verify shows.")
+    var acknowledge = false
+
     @Flag(help: "Print the lines as they are: JSON.")
     var json = false
 
     @Option(help: ArgumentHelp("Only what is not older: 2h, 7d, or a time such as 2026-11-21T10:00:00Z.", valueName: "time"))
     var since: String?
 
+    @Option(help: ArgumentHelp("With --acknowledge: what was found.", valueName: "text"))
+    var reason: String?
+
     @OptionGroup var vaultOptions: VaultOptions
 
+    func validate() throws {
+        if verify, acknowledge { throw ValidationError("--acknowledge shows what --verify shows; give one of them") }
+        if verify || acknowledge, json || since != nil {
+            throw ValidationError("--json and --since are for showing lines, not for checking them")
+        }
+        if reason != nil, !acknowledge { throw ValidationError("--reason goes with --acknowledge") }
+    }
+
     func run() throws {
+        if acknowledge { return try acknowledgeBreaks() }
         let path = try Session(vaultOptions).auditLogPath()
         if verify { return try check(path) }
         let start = try since.map(Self.start)
+        var unreadable = 0
         for file in AuditFiles.all(path) {
             for line in try AuditFiles.lines(file) {
-                guard let event = AuditEvent(line: line) else { continue }
+                guard let event = AuditEvent(line: line) else {
+                    unreadable += 1
+                    continue
+                }
                 if let start, event.time < start { continue }
-                try Terminal.output(json ? String(decoding: line, as: UTF8.self) : Self.text(event))
+                try Terminal.output(json ? AuditEvent.printable(line: line) : LogWords.line(event))
             }
+        }
+        if unreadable > 0 {
+            Terminal.note("\(unreadable) lines can't be read and are not shown: see claviger log --verify")
         }
     }
 
     private func check(_ path: String) throws {
         let vault = try Session(vaultOptions).unlock()
-        do {
-            let found = try AuditLog(vault: vault, path: path).verify(against: vault)
-            Terminal.note(
-                "the log is whole: \(found.lines) lines, of which the first \(found.sealed) are vouched for by the vault")
-        } catch AuditChainError.brokenChain(let file, let line) {
+        let report = try AuditLog(vault: vault, path: path).verify(against: vault)
+        report.findings.forEach { Terminal.note(LogWords.finding($0)) }
+        guard report.isWhole else {
             throw Problem(
-                "line \(line) of \(Terminal.plain(file)) is not what was written, or one before it is missing",
-                hint: "somebody, or a disk, has changed the log", .damaged)
-        } catch AuditChainError.truncated(let has, let sealed) {
-            throw Problem(
-                "the log ends at line \(has), and the vault knows of \(sealed)", hint: "somebody has taken its last lines away",
-                .damaged)
+                "the log is not as it was written (\(LogWords.count(report.findings.count, "finding")))",
+                hint: "look into it, then put that on record with claviger log --acknowledge", .damaged)
         }
+        LogWords.whole(report).forEach(Terminal.note)
+    }
+
+    private func acknowledgeBreaks() throws {
+        let vault = try Session(vaultOptions).unlock()
+        let log = AuditLog(vault: vault, path: try Session(vaultOptions).auditLogPath())
+        let report = try log.verify(against: vault)
+        guard !report.isWhole else { return Terminal.note("the log is whole: there is nothing to acknowledge") }
+        report.findings.forEach { Terminal.note(LogWords.finding($0)) }
+        try log.acknowledge(by: .own, reason: reason, at: Date())
+        try log.seal(in: vault)
+        Terminal.note("acknowledged, with a line in the log")
     }
 
     private static func start(_ text: String) throws -> Date {
@@ -57,15 +85,5 @@ struct Log: AsyncParsableCommand {
             throw Problem("--since takes a length of time such as 2h, or a time such as 2026-11-21T10:00:00Z", .usage)
         }
         return date
-    }
-
-    private static func text(_ event: AuditEvent) -> String {
-        var words = [Report.time(event.time), event.event.rawValue]
-        if let name = event.credential { words.append(name) }
-        words += [event.outcome, "uid \(event.uid)", "pid \(event.pid)"]
-        if let exe = event.exe { words.append(exe) }
-        if let token = event.token { words.append("token \(token)") }
-        if let reason = event.reason { words.append("“\(reason)”") }
-        return Terminal.plain(words.joined(separator: "  "))
     }
 }

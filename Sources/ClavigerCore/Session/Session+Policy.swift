@@ -3,11 +3,11 @@ import Credentials
 import AgentProtocol
 
 extension Session {
-    /// Changes the policy, with a line in the log.
+    /// Changes the policy, with its lines in the log.
     func withPolicy(_ kind: AuditEvent.Kind, _ name: String, _ body: (RuleStore) throws -> Void) throws {
         let vault = try unlock()
         let log = AuditLog(vault: vault, path: try auditLogPath())
-        try log.record(kind, of: name, caller: .own) { try body(RuleStore(vault: vault, log: log)) }
+        try log.recordChange(kind, of: name, caller: .own) { try body(RuleStore(vault: vault, log: log)) }
     }
 
     /// The policy as it is in the vault.

@@ -91,11 +91,11 @@ struct Session {
         }
     }
 
-    /// Changes the vault itself, with a line in the log before anybody learns how it went.
+    /// Changes the vault itself, with a line in the log before it begins and one when it is over.
     /// - Parameter body: gets the log, whose head is to be sealed with the change.
     func record(_ kind: AuditEvent.Kind, in vault: UnlockedVault, _ body: (AuditLog) throws -> Void) throws {
         let log = AuditLog(vault: vault, path: try auditLogPath())
-        try log.record(kind, of: nil, caller: .own) { try body(log) }
+        try log.recordChange(kind, of: nil, caller: .own) { try body(log) }
     }
 
     /// What this process was given.
