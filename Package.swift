@@ -180,7 +180,9 @@ let package = Package(
             name: "AccessTests", dependencies: ["Access", "TokenEngine", "OAuth", "Sodium", "TestSupport"], swiftSettings: house),
         .testTarget(
             name: "CredentialsTests",
-            dependencies: ["Credentials", "Access", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport", "Contracts"],
+            dependencies: [
+                "Credentials", "Access", "AgentProtocol", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport", "Contracts",
+            ],
             swiftSettings: house),
         .testTarget(
             name: "AgentTests",

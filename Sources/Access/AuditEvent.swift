@@ -83,13 +83,21 @@ public struct AuditEvent: Codable, Equatable, Sendable {
 
     /// The outcome that an error is logged as.
     public static func outcome(of error: any Error) -> String {
-        (error as? any AuditedError)?.isDenial == true ? "denied" : "failed"
+        guard let error = error as? any AuditedError else { return "failed" }
+        return error.isDone ? "done" : error.isDenial ? "denied" : "failed"
     }
 }
 
 /// An error that can say that something was not allowed, which the log tells apart from what failed.
 public protocol AuditedError: Error {
     var isDenial: Bool { get }
+    /// Whether what was to be done is done all the same.
+    var isDone: Bool { get }
+}
+
+extension AuditedError {
+    public var isDenial: Bool { false }
+    public var isDone: Bool { false }
 }
 
 /// Why the log could not be written or read. What can't be logged must not happen.

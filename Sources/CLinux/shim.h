@@ -41,6 +41,11 @@ static inline int64_t claviger_copy_file_range(int from, int64_t *offset, int to
     return syscall(SYS_copy_file_range, from, offset, to, (void *)0, (size_t)count, 0u);
 }
 
+/// renameat2(2) that refuses a name that is taken. Returns 0, or -1 with errno.
+static inline int claviger_rename_new(const char *from, const char *to) {
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1u);
+}
+
 /// posix_spawn_file_actions_addclosefrom_np(3) from the first descriptor behind the three streams: a child of ours
 /// inherits nothing else. Returns 0, or an error number.
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);

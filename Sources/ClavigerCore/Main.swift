@@ -8,6 +8,8 @@ enum Main {
     static func main() async {
         ProcessState.harden()
         do {
+            // The runtime looks for them in /proc; where that can't be read, no command may pass for another.
+            guard !CommandLine.arguments.isEmpty else { throw Problem.noArguments }
             let words = CommandLine.arguments.dropFirst()
             if words.elementsEqual([RefresherProcess.argument]) { try await RefresherProcess.serve() }
             var command = try Claviger.parseAsRoot(hoistVaultOptions(Array(words)))

@@ -65,6 +65,15 @@ extension Problem {
                 "the vault is older (generation \(generation)) than it was seen here before (\(seen))",
                 hint: "if you restored a backup, say so with --accept-older-vault; else somebody has put it back",
                 .olderVault)
+        case .memoryUnreadable(let path):
+            self.init(
+                "what this machine remembers of the vault can't be read: \(path)",
+                hint: "an older vault would not be noticed; if this one is as it should be, say --accept-older-vault once",
+                .damaged)
+        case .notDurable(let path, let code):
+            self.init(
+                "the change is made, but may be gone after a power cut: cannot synchronise the folder of \(path): "
+                    + PlainText.reason(errno: code), hint: "don't make the change again; see to the disk", .cannotWrite)
         case .diskFull(let path):
             self.init("the disk is full: \(path) cannot be written", hint: "nothing was changed; free space", .diskFull)
         case .system(let operation, let path, let code):

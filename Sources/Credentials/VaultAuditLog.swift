@@ -96,3 +96,7 @@ extension AuditLog.Head {
         return try? Record(description: Array(bytes), secrets: [:])
     }
 }
+
+extension VaultError: AuditedError {
+    public var isDone: Bool { if case .notDurable = self { true } else { false } }
+}

@@ -93,13 +93,19 @@ public final class AtomicFile: Sendable {
         if reserved.load(ordering: .relaxed) > 0 { try? file.truncate(to: file.position) }
     }
 
-    /// The same, and waits until it is on the disk.
-    /// - Parameter other: a further file to remove, if it is there: after the replacement, and before the wait.
+    /// Takes the path's place only if there is nothing yet, and waits until it is on the disk.
+    /// - Throws: with `isTaken`, if there is; nothing has changed then.
+    public func placeNew() throws(FileError) {
+        try Path.renameNew(file.path, to: path)
+        hasReplaced.store(true, ordering: .relaxed)
+        try Path.syncFolder(Path.folder(of: path))
+    }
+
+    /// The same as `place`, and waits until it is on the disk.
     /// - Throws: with `operation` `replace`, nothing has changed. Any other error comes after the replacement: the new
     ///   content is there, but may not survive a crash.
-    public func replace(removing other: String? = nil) throws(FileError) {
+    public func replace() throws(FileError) {
         try place()
-        if let other { Path.remove(other) }
         try Path.syncFolder(Path.folder(of: path))
     }
 

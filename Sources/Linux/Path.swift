@@ -69,6 +69,15 @@ public enum Path {
         guard unsafe Glibc.rename(old, new) == 0 else { throw FileError("replace", new) }
     }
 
+    /// Renames a file to a name that there must not be yet.
+    public static func renameNew(_ old: String, to new: String) throws(FileError) {
+        if unsafe claviger_rename_new(old, new) == 0 { return }
+        // A file system without it: a second name can't replace anything either.
+        guard errno == EINVAL || errno == ENOSYS else { throw FileError("create", new) }
+        guard unsafe Glibc.link(old, new) == 0 else { throw FileError("create", new) }
+        remove(old)
+    }
+
     /// Gives a file a second name.
     /// - Returns: whether it could be done.
     public static func link(_ old: String, to new: String) -> Bool {

@@ -49,9 +49,15 @@ struct FileStore: RecordStore {
             try VaultError.onDisk(new.finish())
             try checkStillCurrent(previous)
             if let previous, !commit.forgetsPrevious { try keep(previous) }
-            try VaultError.onDisk(new.replace(removing: commit.forgetsPrevious ? previousPath : nil))
+            try VaultError.onDisk(new.place())
         } catch .diskFull {
             throw .diskFull(path: path)
+        }
+        if commit.forgetsPrevious { Path.remove(previousPath) }
+        do throws(FileError) {
+            try Path.syncFolder(Path.folder(of: path))
+        } catch {
+            throw .notDurable(path: path, errno: error.code)
         }
     }
 
@@ -183,6 +189,10 @@ final class FileSnapshot: VaultSnapshot {
         recordsStart = rootStart + rootLength
         (size, identity, owner) = (status.size, status.identity, (status.owner, status.group))
         self.file = file
+    }
+
+    func makeDurable() throws(VaultError) {
+        try VaultError.onDisk(Path.syncFolder(Path.folder(of: file.path)))
     }
 
     func record(_ entry: RootEntry) throws(VaultError) -> [UInt8] {

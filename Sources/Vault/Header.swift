@@ -59,6 +59,9 @@ struct Header: Equatable {
         var slots: [Slot] = []
         for _ in 0..<count { slots.append(try Slot.parse(&cursor, in: bytes)) }
         try cursor.finish()
+        guard slots.reduce(0, { $0 + $1.openingCost }) <= Limits.openingCost else {
+            throw .damaged(.header, reason: "asks for more work to open it than any vault needs")
+        }
         self.slots = slots
     }
 

@@ -28,17 +28,13 @@ public enum KeyFile {
         let key = try VaultError.mapping { () throws(SodiumError) in Secret(try SecretBytes.random(count: keyLength)) }
         let folder = Path.folder(of: path)
         try VaultError.onDisk(Path.makeFolders(folder))
-        let file = try VaultError.onDisk(File.create(path))
-        do throws(VaultError) {
-            let digits = key.withBytes { Hex.encode($0) }
-            try VaultError.onDisk(file.write(prefix + Array(digits.utf8) + [UInt8(ascii: "\n")]))
-            try VaultError.onDisk(file.sync())
-            try VaultError.onDisk(Path.syncFolder(folder))
-        } catch {
-            // Half a key file opens nothing, and would be in the way of the next attempt.
-            Path.remove(path)
-            throw error
-        }
+        // Half a key file opens nothing, and would be in the way of the next attempt: its name comes last.
+        AtomicFile.removeAbandoned(beside: path)
+        let file = try VaultError.onDisk(AtomicFile(beside: path))
+        let digits = key.withBytes { Hex.encode($0) }
+        try VaultError.onDisk(file.write(prefix + Array(digits.utf8) + [UInt8(ascii: "\n")]))
+        try VaultError.onDisk(file.finish())
+        try VaultError.onDisk(file.placeNew())
         return key
     }
 }

@@ -24,6 +24,13 @@ public struct LockedVault: Sendable {
     /// The kinds of key that can open it.
     public var slotKinds: Set<SlotKind> { Set(header.slots.map(\.kind)) }
 
+    /// How many times as much work as for one usual passphrase it may be to find out whether a key of this kind opens the vault.
+    public func work(for key: UnlockKey) -> Double {
+        guard key.kind == .passphrase else { return 0 }
+        let usual = UInt64(PasswordHashCost.moderate.passes) * PasswordHashCost.moderate.memory
+        return Double(header.slots.reduce(0) { $0 + $1.openingCost }) / Double(usual)
+    }
+
     /// Opens the vault: unwraps its key, checks the header's MAC, opens and parses the root.
     /// - Throws: `wrongKey`, `damaged`, `wentBack`, `memory`.
     public func unlock(with key: UnlockKey) throws(VaultError) -> UnlockedVault {

@@ -11,8 +11,8 @@ protocol RecordStore: Sendable {
     func isCurrent(_ snapshot: any VaultSnapshot) throws(VaultError) -> Bool
     /// Replaces `previous` by a new root and its records, or makes the first one where `previous` is nil.
     /// - Parameter room: what `reserve` has taken, or nil.
-    /// - Throws: `conflict` if the vault is no longer `previous`. Nothing has changed then, nor after any other error, but for
-    ///   one: where the folder can't be synchronised (`system`), the new state is there, and may not survive a crash.
+    /// - Throws: `conflict` if the vault is no longer `previous`. Nothing has changed then, nor after any other error but
+    ///   `notDurable`.
     func commit(
         _ commit: VaultCommit, replacing previous: (any VaultSnapshot)?, in room: ReservedRoom?
     ) throws(VaultError)
@@ -30,6 +30,8 @@ protocol VaultSnapshot: Sendable {
     var sealedRoot: [UInt8] { get }
     /// The user and the group whose files this one and its companions are; nil where it is no file.
     var owner: (UInt32, UInt32)? { get }
+    /// Waits until this state is what is there after a power cut.
+    func makeDurable() throws(VaultError)
     /// How many bytes of records there are, to be held against what the root says.
     var recordsLength: UInt64 { get }
     func record(_ entry: RootEntry) throws(VaultError) -> [UInt8]

@@ -18,20 +18,27 @@ public struct SeenGenerations: Sendable {
         folder + "/" + Hex.encode(vaultID.rawSpan) + ".generation"
     }
 
-    /// The newest generation seen, or nil.
-    func newest(_ vaultID: [UInt8]) -> UInt64? {
-        guard let bytes = try? File.open(path(vaultID)).readToEnd(limit: 32) else { return nil }
-        return UInt64(String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace })
+    /// The newest generation seen; nil if none was.
+    /// - Throws: `memoryUnreadable` if something is there that is no generation, or can't be read: whoever could make this
+    ///   machine forget in silence could put an older vault in place.
+    func newest(_ vaultID: [UInt8]) throws(VaultError) -> UInt64? {
+        let path = path(vaultID)
+        guard Path.exists(path) else { return nil }
+        guard let bytes = try? File.open(path).readToEnd(limit: 32), bytes.last == UInt8(ascii: "\n"),
+            let generation = UInt64(String(decoding: bytes.dropLast(), as: UTF8.self))
+        else { throw .memoryUnreadable(path: path) }
+        return generation
     }
 
-    /// Best effort: a service whose home can't be written still gets its tokens. Nothing waits for the disk: after a
-    /// crash it may have forgotten, until the vault is read again.
+    /// Best effort: a service whose home can't be written still gets its tokens. The file is whole whenever power fails, but
+    /// nothing waits for its name: after a crash it may be one behind, until the vault is read again.
     func remember(_ generation: UInt64, of vaultID: [UInt8]) {
         let path = path(vaultID)
         do throws(FileError) {
             try Path.makeFolders(folder)
             let new = try AtomicFile(beside: path, suffix: Self.suffix)
             try new.write(Array("\(generation)\n".utf8))
+            try new.finish()
             try new.place()
         } catch {}
         AtomicFile.removeAbandoned(beside: path, suffix: Self.suffix)

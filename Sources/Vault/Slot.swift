@@ -36,6 +36,11 @@ struct Slot: Equatable {
         }
     }
 
+    /// What it costs to try a passphrase on it: Argon2id's passes times its bytes; each is bounded where it is parsed.
+    var openingCost: UInt64 {
+        if case .passphrase(let cost, _) = body { UInt64(cost.passes) * cost.memory } else { 0 }
+    }
+
     /// Everything before the wrapped key: it is authenticated together with it.
     static func preamble(id: [UInt8], body: Body) -> [UInt8] {
         var parameters: [UInt8] = []

@@ -89,6 +89,7 @@ public final class UnlockedVault: Sendable {
     /// - Parameter room: what `reserveRoom` has taken, for a commit that must not fail for want of it. After an error it is as
     ///   it was, for the next attempt.
     /// - Throws: what `body` throws, `lockTimeout`, `diskFull`, `tooLarge`, `damaged`, `system`; nothing has changed then.
+    ///   `notDurable` if all has changed, and may be gone after a power cut.
     public func update<R>(
         in room: ReservedRoom? = nil, _ body: (inout VaultTransaction) throws -> R
     ) throws -> R {
@@ -135,13 +136,20 @@ public final class UnlockedVault: Sendable {
             entries: merged.entryBytes)
         let slots = transaction.slots?.slots
         let header = slots.map { cipher.serialise(Header(vaultID: vaultID, slots: $0)) } ?? state.snapshot.header
-        try store.commit(
-            VaultCommit(
-                header: header, sealedRoot: cipher.seal(root: root, header: header), records: merged.placements,
-                forgetsPrevious: transaction.forgetsPrevious),
-            replacing: state.snapshot, in: room)
-        let committed = try VaultState(store, cipher: cipher, memory: memory)
-        current.withLock { $0 = committed }
+        var doubt: VaultError?
+        do throws(VaultError) {
+            try store.commit(
+                VaultCommit(
+                    header: header, sealedRoot: cipher.seal(root: root, header: header), records: merged.placements,
+                    forgetsPrevious: transaction.forgetsPrevious),
+                replacing: state.snapshot, in: room)
+        } catch .notDurable(let path, let code) {
+            doubt = .notDurable(path: path, errno: code)
+        }
+        // The change is made. Whatever keeps us from reading it now does so at the next read, too, and is said there.
+        let committed = try? VaultState(store, cipher: cipher, memory: memory, isDurable: doubt == nil)
+        if let committed { current.withLock { $0 = committed } }
+        if let doubt { throw doubt }
     }
 
     // MARK: Locks

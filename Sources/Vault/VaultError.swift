@@ -6,7 +6,7 @@ public enum VaultPart: String, Codable, Sendable {
     case keyFile = "key file"
 }
 
-/// Why the vault refused. After any of these, the vault is as it was before.
+/// Why the vault refused. After any of these but `notDurable`, the vault is as it was before.
 public enum VaultError: Error, Codable, Equatable, Sendable {
     case noVault(path: String)
     case vaultExists(path: String)
@@ -20,8 +20,12 @@ public enum VaultError: Error, Codable, Equatable, Sendable {
     case wrongKey
     /// The vault is older than one that this machine has seen.
     case wentBack(generation: UInt64, seen: UInt64)
+    /// What this machine remembers of the vault's generation can't be read.
+    case memoryUnreadable(path: String)
     case diskFull(path: String)
     case system(operation: String, path: String, errno: Int32)
+    /// The change is made, and may be gone after a power cut: the folder can't be synchronised.
+    case notDurable(path: String, errno: Int32)
     /// Another process kept the lock for longer than we wait.
     case lockTimeout
     /// The vault changed between reading and committing; reading again and trying again is right.

@@ -7,10 +7,13 @@ struct VaultState: Sendable {
     private let cipher: VaultCipher
 
     /// Reads the newest state.
+    /// - Parameter isDurable: whether it is known that this state is there after a power cut.
     /// - Throws: `damaged`, `wentBack`, and what the store throws.
-    init(_ store: any RecordStore, cipher: VaultCipher, memory: SeenGenerations?) throws(VaultError) {
+    init(
+        _ store: any RecordStore, cipher: VaultCipher, memory: SeenGenerations?, isDurable: Bool = false
+    ) throws(VaultError) {
         // What was seen must be read first: another process commits, then remembers.
-        let seen = memory?.newest(cipher.vaultID)
+        let seen = try memory?.newest(cipher.vaultID)
         snapshot = try store.snapshot()
         try cipher.verify(header: snapshot.header)
         root = try cipher.open(root: snapshot.sealedRoot, header: snapshot.header)
@@ -20,7 +23,10 @@ struct VaultState: Sendable {
             throw .damaged(.records, reason: reason)
         }
         if let seen, root.generation < seen { throw .wentBack(generation: root.generation, seen: seen) }
-        if seen != root.generation { memory?.remember(root.generation, of: cipher.vaultID) }
+        // Another process may have committed this state and not synchronised it yet: to remember what a power cut takes away
+        // would make the state before it look like an older one.
+        guard seen != root.generation, let memory, isDurable || (try? snapshot.makeDurable()) != nil else { return }
+        memory.remember(root.generation, of: cipher.vaultID)
     }
 
     /// The names of all credentials in the order of their bytes.

@@ -264,6 +264,18 @@ import Testing
     }
 }
 
+@Suite struct MissingProcTests {
+    /// The runtime finds no arguments then, and a command without any is one that prints its help.
+    @Test(.enabled(if: geteuid() == 0, "needs root, to cover /proc"))
+    func `without proc no command passes for another`() async throws {
+        let fixture = try await CommandFixture()
+        let script = "mount -t tmpfs none /proc && exec \"$0\" \"$@\""
+        let result = await Program.run(
+            "/usr/bin/unshare", ["-m", "/bin/sh", "-c", script, Program.core, "list"], environment: fixture.environment)
+        #expect(result.refuses(78, "the arguments of this command can't be read"), "\(result)")
+    }
+}
+
 @Suite struct ServerRefusalTests {
     private static let faults: [(String, Int32, String)] = [
         (#"{"status":302,"headers":{"Location":"https://example.com/"}}"#, 69, "sends us elsewhere (status 302)"),

@@ -8,6 +8,7 @@ final class FailingStore: RecordStore {
         var failing = 0
         var isFull = false
         var commits = 0
+        var isDoubtful = false
     }
 
     private let file: FileStore
@@ -18,6 +19,8 @@ final class FailingStore: RecordStore {
     /// How many commits were tried.
     var commits: Int { state.withLock { $0.commits } }
     func failCommits(_ count: Int) { state.withLock { $0.failing = count } }
+    /// From now on commits are made, and their folder can't be synchronised.
+    func doubt(_ isDoubtful: Bool) { state.withLock { $0.isDoubtful = isDoubtful } }
     func fill(_ isFull: Bool) { state.withLock { $0.isFull = isFull } }
 
     func snapshot() throws(VaultError) -> any VaultSnapshot { try file.snapshot() }
@@ -41,5 +44,6 @@ final class FailingStore: RecordStore {
         }
         if fails { throw .diskFull(path: "made up") }
         try file.commit(commit, replacing: previous, in: room)
+        if state.withLock({ $0.isDoubtful }) { throw .notDurable(path: "made up", errno: 5) }
     }
 }

@@ -1,4 +1,5 @@
 import Access
+import AgentProtocol
 import Foundation
 import OAuth
 import Sodium
@@ -123,5 +124,53 @@ private struct Fixture {
         try fixture.rules.update { $0.allow(Rule(credential: "c", subject: .user(id: 1002, name: "mallory"))) }
         try await fixture.service.rename("a", to: "c")
         #expect(try fixture.rules.read().rules == [Rule(credential: "c", subject: Fixture.alice)])
+    }
+}
+
+/// Grants a token and another refresh token, and does something before.
+private struct Granting: HTTPTransport {
+    let before: @Sendable () -> Void
+
+    func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
+        before()
+        let body = #"{"access_token":"made-up-token","expires_in":3600,"refresh_token":"made-up-next"}"#
+        return EndpointAnswer(status: 200, body: Array(body.utf8))
+    }
+}
+
+/// What a command says is what is stored.
+@Suite struct DoubtfulCommitTests {
+    @Test func `a change that may not survive a power cut is said to be made`() async throws {
+        let fixture = try await Fixture()
+        fixture.store.doubt(true)
+        let expected = VaultError.notDurable(path: "made up", errno: 5)
+        await #expect(throws: expected) { try await fixture.service.remove("b") }
+        #expect(try fixture.service.list().map(\.name) == ["a"])
+        #expect(AuditEvent.outcome(of: expected) == "done")
+        let problem = Problem(describing: expected)
+        #expect(problem.title.hasPrefix("the change is made") && problem.code.exit == 74)
+        fixture.store.doubt(false)
+        try await fixture.service.rename("a", to: "c")
+        #expect(try fixture.service.list().map(\.name) == ["c"])
+    }
+
+    @Test func `a refresh token whose commit is doubtful is stored, and its token handed out`() async throws {
+        let fixture = try await Fixture()
+        let store = fixture.store
+        let service = CredentialService(
+            vault: fixture.vault, log: .scratch(fixture.vault), transport: Granting { store.doubt(true) }, host: .unnamed)
+        let settings = ClientSettings(
+            grant: .refreshToken, clientAuthentication: .post, tokenURL: try EndpointURL("https://example.com/token"))
+        var new = NewCredential(
+            provider: nil, settings: settings, client: ClientCredentials(id: "id", secret: try Secret(utf8: "made-up-secret")))
+        new.refreshToken = try Secret(utf8: "made-up-refresh-token")
+        _ = try await service.add("login", new, verify: false)
+        #expect(try await service.token("login", TokenQuery()).token.revealed() == "made-up-token")
+        #expect(try service.store.credential("login").state.login?.refreshToken.revealed() == "made-up-next")
+        // Where the journal is doubtful, nothing is sent.
+        let other = CredentialService(
+            vault: fixture.vault, log: .scratch(fixture.vault), transport: Granting { Issue.record("a request was sent") },
+            host: .unnamed)
+        await #expect(throws: VaultError.self) { try await other.token("login", TokenQuery(mode: .fresh)) }
     }
 }

@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test func `a whole file is locked once`() throws {
-        let other = try File.openToAppend(path)
+        let other = try File.createToAppend(path)
         var file: File? = try File.openToAppend(path)
         #expect(try file?.tryLock() == true)
         #expect(try !other.tryLock())

@@ -236,6 +236,44 @@ import Testing
         #expect(try fixture.open().generation == 1)
     }
 
+    /// To forget in silence would let an older vault pass.
+    @Test(arguments: ["", "x", "12", "\n", "-1\n", "99999999999999999999999\n"])
+    func `a memory that holds no generation is refused`(_ text: String) throws {
+        let fixture = try VaultFixture()
+        try fixture.create()
+        let state = fixture.folder.file("state")
+        let name = try #require(try FileManager.default.contentsOfDirectory(atPath: state).first { $0.hasSuffix(".generation") })
+        let path = state + "/" + name
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        #expect(throws: VaultError.memoryUnreadable(path: path)) { try fixture.open() }
+        // Until somebody says that the vault is as it should be.
+        try LockedVault(path: fixture.path, memory: nil).unlock(with: fixture.key).remember(in: fixture.memory)
+        #expect(try fixture.open().generation == 1)
+        unlink(path)
+        mkdir(path, 0o700)
+        #expect(throws: VaultError.memoryUnreadable(path: path)) { try fixture.open() }
+    }
+
+    /// What the slots of a strange vault cost is bounded before any of it is paid.
+    @Test func `a vault whose slots ask for too much work is refused`() throws {
+        let vaultID = [UInt8](repeating: 1, count: 16)
+        func header(_ count: Int, _ cost: PasswordHashCost) throws -> Header {
+            let slots = (0..<count).map { index in
+                Slot(
+                    id: [UInt8](repeating: UInt8(index), count: 16),
+                    body: .passphrase(cost, salt: [UInt8](repeating: 2, count: 16)),
+                    wrapped: [UInt8](repeating: 3, count: Slot.keyWrapLength))
+            }
+            let key = try SecretBytes.random(count: 32)
+            return try Header(parsing: Header(vaultID: vaultID, slots: slots).serialised(key: key))
+        }
+        #expect(try header(64, .moderate).slots.count == 64)
+        #expect(try header(1, PasswordHashCost(passes: 16, memory: 2 << 30)).slots.count == 1)
+        let refusal = VaultError.damaged(.header, reason: "asks for more work to open it than any vault needs")
+        #expect(throws: refusal) { try header(2, PasswordHashCost(passes: 16, memory: 2 << 30)) }
+        #expect(throws: refusal) { try header(64, PasswordHashCost(passes: 4, memory: 256 << 20)) }
+    }
+
     @Test func anotherVaultInItsPlace() throws {
         let fixture = try VaultFixture()
         let vault = try fixture.create()

@@ -6,6 +6,9 @@ import OAuth
 /// The words for what only commands refuse; those for errors of the vault, the engine and the agent are in
 /// `Problem(describing:)`.
 extension Problem {
+    static let noArguments = Problem(
+        "the arguments of this command can't be read", hint: "they are in /proc, which must be mounted and readable",
+        .configuration)
     static let noHome = Problem(
         "there is no home folder to look for the vault in", hint: "set $HOME, or name the vault with --vault", .configuration)
     static let noPassphraseSource = Problem(

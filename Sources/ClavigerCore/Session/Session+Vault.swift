@@ -39,6 +39,9 @@ extension Session {
         let path = try vaultPath()
         let locked = try LockedVault(path: path, memory: options.acceptOlderVault ? nil : Self.memory())
         let key = try key(for: path)
+        // Half a second each, on a machine of today.
+        let work = locked.work(for: key)
+        if work > 4 { Terminal.note("opening the vault may take a while: \(Int(work)) times as long as one with one passphrase") }
         let opened = try locked.unlock(with: key)
         // Remembering starts anew from the state that is accepted now.
         if options.acceptOlderVault { Self.memory().map { opened.remember(in: $0) } }
