@@ -139,6 +139,7 @@ struct InterruptionTests {
     @Test(arguments: SpendingCommand.allCases, Interruption.allCases)
     func `no login is lost`(_ command: SpendingCommand, _ interruption: Interruption) async throws {
         let rotating = try await RotatingServer()
+        try await rotating.endsTokensAtOnce()
         var lost = 0
         for _ in 0..<Torture.rounds where try await loses(command, interruption, rotating) { lost += 1 }
         #expect(lost == 0, "of \(Torture.rounds)")
@@ -175,8 +176,7 @@ struct InterruptionTests {
         }
         try await caller.ends { try await rotating.release() }
         _ = try? await browser?.value
-        // A check spends the refresh token, as often as it is asked for.
-        let next = await rotating.run("check", "a")
+        let next = await rotating.run("token", "a", "--fresh")
         let after = try await rotating.state()
         if next.status == 0, after.reuses == before.reuses { return false }
         let again = await rotating.run("login", "a", "--refresh-token-file", try await rotating.newLogin())
@@ -193,6 +193,7 @@ struct InterruptionTests {
     @Test(arguments: SpendingCommand.allCases.filter { $0 != .login }, Moment.allCases)
     func `with a grace period the refresher may be killed, too`(_ command: SpendingCommand, _ moment: Moment) async throws {
         let rotating = try await RotatingServer(grace: 30)
+        try await rotating.endsTokensAtOnce()
         var lost = 0
         for _ in 0..<Torture.rounds {
             let before = try await rotating.state()
@@ -210,7 +211,7 @@ struct InterruptionTests {
             try await rotating.release()
             _ = await Program.wait(child)
             try #require(refresher != nil, "no process of its own holds the request")
-            let next = await rotating.run("check", "a")
+            let next = await rotating.run("token", "a", "--fresh")
             let after = try await rotating.state()
             if next.status != 0 || after.reuses > 0 { lost += 1 }
         }

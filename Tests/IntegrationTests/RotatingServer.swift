@@ -76,6 +76,9 @@ struct RotatingServer {
         try await server.request("POST", "/admin/faults", body: "[\(faults.joined(separator: ","))]")
     }
 
+    /// No token is good for a second call, so that every call needs a new one, and none counts as forced.
+    func endsTokensAtOnce() async throws { try await server.request("POST", "/admin/lifetime/-1") }
+
     func release() async throws { try await server.request("POST", "/admin/release") }
 
     /// A file with the refresh token of a login that was made elsewhere.

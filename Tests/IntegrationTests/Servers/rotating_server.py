@@ -8,7 +8,7 @@ secret "made-up-authlib-secret" until another is made, and GET /authorize redire
     POST /admin/secret              one more secret for every client: {"client_secret": ...}
     POST /admin/regenerate          the same, and all others end
     POST /admin/grace/SECONDS       how long a replaced refresh token still gets a new one
-    POST /admin/lifetime/SECONDS    of access tokens from now on; 0: the server doesn't say
+    POST /admin/lifetime/SECONDS    of access tokens from now on; 0: the server doesn't say; -1: they have ended already
     POST /admin/faults              a JSON list, see below
     POST /admin/release             lets go of every answer that is held
     GET /admin/state                the counters, see `state`
@@ -91,7 +91,7 @@ def save_token(values, request):
     if without_refresh_token:
         values.pop("refresh_token", None)
     if settings["lifetime"] is not None:
-        values["expires_in"] = settings["lifetime"] or 10**9
+        values["expires_in"] = max(0, settings["lifetime"] or 10**9)
     authlib.save_token(values, request)
     if settings["lifetime"] == 0:
         del values["expires_in"]
