@@ -128,6 +128,7 @@ struct FileStore: RecordStore {
     private func copy(_ previous: FileSnapshot) throws(VaultError) {
         AtomicFile.removeAbandoned(beside: previousPath)
         let copy = try VaultError.onDisk(AtomicFile(beside: previousPath))
+        if let (user, group) = previous.owner, geteuid() == 0 { try VaultError.onDisk(copy.give(to: user, group)) }
         guard try VaultError.onDisk(copy.append(0..<previous.size, of: previous.file)) else {
             throw .damaged(.records, reason: "end too early")
         }
@@ -148,8 +149,16 @@ struct FileStore: RecordStore {
 
     // MARK: Locks
 
+    /// A lock file that root has made would keep the vault's owner out.
+    private func giveToOwner(_ file: File) throws(VaultError) {
+        guard geteuid() == 0, let vault = try? Path.status(of: path), try VaultError.onDisk(file.status()).owner != vault.owner
+        else { return }
+        try VaultError.onDisk(file.give(to: vault.owner, vault.group))
+    }
+
     func tryLock(_ place: LockPlace) throws(VaultError) -> HeldLock? {
         let file = try VaultError.onDisk(File.openLock(lockPath))
+        try giveToOwner(file)
         return try VaultError.onDisk(file.tryLock(byte: place.byte)) ? HeldLock(file) : nil
     }
 }

@@ -274,6 +274,24 @@ import Testing
         #expect(throws: refusal) { try header(64, PasswordHashCost(passes: 4, memory: 256 << 20)) }
     }
 
+    @Test(.enabled(if: geteuid() == 0, "needs root, to give files away"))
+    func `what root makes beside a vault belongs to the vault's owner`() throws {
+        let fixture = try VaultFixture()
+        try fixture.create()
+        unlink(fixture.path + ".lock")
+        chown(fixture.path, 4711, 4712)
+        try fixture.open().add("a")
+        for name in ["", ".lock", ".previous"] {
+            let attributes = try FileManager.default.attributesOfItem(atPath: fixture.path + name)
+            #expect(attributes[.ownerAccountID] as? Int == 4711 && attributes[.groupOwnerAccountID] as? Int == 4712, "\(name)")
+        }
+        // An earlier version has left it to root.
+        chown(fixture.path + ".lock", 0, 0)
+        try fixture.open().add("b")
+        let attributes = try FileManager.default.attributesOfItem(atPath: fixture.path + ".lock")
+        #expect(attributes[.ownerAccountID] as? Int == 4711)
+    }
+
     @Test func anotherVaultInItsPlace() throws {
         let fixture = try VaultFixture()
         let vault = try fixture.create()
