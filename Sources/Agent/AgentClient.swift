@@ -35,8 +35,8 @@ public struct AgentClient: TokenSource {
         return try await fetch(TokenDocument.self, .token(name, parameters)).token(access: ask.access)
     }
 
-    public func list() async throws -> [CredentialView] {
-        try await fetch([CredentialView].self, .list())
+    public func list() async throws -> [ListedCredential] {
+        try await fetch([ListedCredential].self, .list())
     }
 
     public func show(_ name: String) async throws -> CredentialView {

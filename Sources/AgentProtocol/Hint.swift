@@ -16,6 +16,8 @@ public enum Hint: Sendable {
     /// Exchange the token of another credential.
     case changeSubject(String)
     case rejectToken(String)
+    /// Make room for a credential whose record can't be read any more.
+    case removeDamaged(String)
     /// Ask for a rule.
     case askForRule(String)
     case unlock
@@ -43,6 +45,8 @@ public enum Hint: Sendable {
         case .setAPIAddress(let name): "set it with " + Self.command("edit", name, "--api-url URL")
         case .changeSubject(let name): "name another with " + Self.command("edit", name, "--subject OTHER")
         case .rejectToken(let name): Self.command("token", name, "--rejected") + " gets another"
+        case .removeDamaged(let name):
+            "the others are not affected; take it out with " + Self.command("remove", name) + ", and add it again"
         case .askForRule(let name): "ask whoever keeps the vault for " + Self.command("allow", name, "--user YOU")
         case .unlock: "claviger unlock opens its vault"
         case .startAgent: "claviger unlock starts one"

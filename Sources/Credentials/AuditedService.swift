@@ -27,7 +27,7 @@ public struct AuditedService: CredentialManager {
         ) { try await agent.token(name, ask) }
     }
 
-    public func list() async throws -> [CredentialView] { try agent.list() }
+    public func list() async throws -> [ListedCredential] { try agent.list() }
     public func show(_ name: String) async throws -> CredentialView { try agent.show(name) }
 
     public func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialView {

@@ -2,8 +2,10 @@ public import TokenEngine
 
 /// Why a credential stays as it is. The vault and the engine have errors of their own.
 public enum CredentialError: Error, Codable, Sendable {
-    /// The record holds what this version does not know.
+    /// The credential's record holds what this version does not know.
     case newerRecord(name: String)
+    /// The policy holds what this version does not know.
+    case newerPolicy
     /// The pair to rotate to is the one in use.
     case samePair
     /// Another process has changed the settings that an edit was based on.

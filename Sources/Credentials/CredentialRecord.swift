@@ -168,12 +168,24 @@ package enum CredentialRecord {
 
     // MARK: Decoding
 
-    /// - Throws: `CredentialError.newerRecord`, or what the vault throws.
+    /// Whether any version can have written this as a description.
+    static func isDescription(_ bytes: [UInt8]) -> Bool {
+        if case .object = JSONValue(parsing: bytes) { true } else { false }
+    }
+
+    static let noDescription = "holds no JSON object"
+
+    /// - Throws: `CredentialError.newerRecord`, `VaultError.damagedRecord`, or what else the vault throws.
     package static func credential(_ record: Record, name: String) throws -> Credential {
         let bytes = record.description
         guard let description = try? JSONDecoder().decode(Description.self, from: Data(bytes)),
             try encode(description) == bytes
-        else { throw CredentialError.newerRecord(name: name) }
+        else {
+            guard isDescription(bytes) else {
+                throw VaultError.damagedRecord(.credential, name: name, reason: noDescription)
+            }
+            throw CredentialError.newerRecord(name: name)
+        }
         var configuration = CredentialConfiguration(
             provider: description.provider, settings: description.settings,
             keyPair: try pair(description.keyPair, suffix: "", in: record))

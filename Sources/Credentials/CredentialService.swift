@@ -39,10 +39,15 @@ public struct CredentialService: CredentialManager {
         try await driver.token(name, ask)
     }
 
-    public func list() throws -> [CredentialView] {
-        var all: [CredentialView] = []
+    public func list() throws -> [ListedCredential] {
+        var all: [ListedCredential] = []
         try vault.forEachRecord { name, record in
-            all.append(CredentialView(name: name, try CredentialRecord.credential(record, name: name)))
+            do {
+                all.append(.readable(CredentialView(name: name, try CredentialRecord.credential(record.get(), name: name))))
+            } catch {
+                guard let reason = UnreadableRecord(error) else { throw error }
+                all.append(.unreadable(name: name, reason))
+            }
         }
         return all
     }
@@ -127,7 +132,7 @@ public struct CredentialService: CredentialManager {
 
     /// The name, the settings of those that exchange its token, and its rules change in one commit.
     public func rename(_ name: String, to newName: String) async throws {
-        try await driver.withClaim(name) { _ in
+        try await withLock(name) {
             try vault.update(sealing: log) { transaction in
                 try transaction.renameExchanged(name, to: newName)
                 try transaction.rename(name, to: newName)
@@ -138,24 +143,31 @@ public struct CredentialService: CredentialManager {
 
     /// The credential goes in one commit with its rules.
     public func remove(_ name: String) async throws {
-        try await driver.withClaim(name) { _ in
+        try await withLock(name) {
             try vault.update(sealing: log) { transaction in
                 try transaction.remove(name)
                 try transaction.removeRules(of: name)
             }
         }
     }
+
+    /// Runs `body` while nobody acquires a token for the credential. A claim would read the record first, and what `body` does
+    /// must be possible with one that this version can't read.
+    private func withLock(_ name: String, _ body: () throws -> Void) async throws {
+        try await driver.withLock({ try vault.tryLock(credential: name) }, body)
+    }
 }
 
 extension VaultTransaction {
-    /// Gives the credentials that exchange another one's token its new name. A record of a newer version stays as it is: what
-    /// it says of others can't be read.
+    /// Gives the credentials that exchange another one's token its new name. A record of a newer version and a damaged one stay
+    /// as they are: what they say of others can't be read.
     fileprivate mutating func renameExchanged(_ name: String, to newName: String) throws {
         for other in names() {
             var credential: Credential
             do {
                 credential = try CredentialRecord.credential(record(other), name: other)
-            } catch CredentialError.newerRecord {
+            } catch {
+                guard UnreadableRecord(error) != nil else { throw error }
                 continue
             }
             guard credential.configuration.settings.exchangesToken(of: name) else { continue }

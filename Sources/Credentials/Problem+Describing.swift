@@ -54,6 +54,7 @@ extension Problem {
                 "\(path) can be used by others (mode \(String(mode, radix: 8)))",
                 hint: "chmod 600 \(Hint.shellWord(path)), and ask yourself who has read it", .permissionsTooWide)
         case .damaged(let part, let reason): self.init(damaged: part, reason)
+        case .damagedRecord(let kind, let name, let reason): self.init(damagedRecord: kind, name, reason)
         case .newerFormat(let version):
             self.init(
                 "the vault is of format \(version), which this claviger does not know", hint: "use a newer claviger",
@@ -105,9 +106,23 @@ extension Problem {
     private init(damaged part: VaultPart, _ reason: String) {
         self.init(
             part == .keyFile ? "the key file \(reason)" : "the vault is damaged: its \(part.rawValue) \(reason)",
-            hint: part == .keyFile ? nil : "the state before the last change is in the file of the same name with .previous",
-            .damaged)
+            hint: part == .keyFile ? nil : Self.previousState, .damaged)
     }
+
+    private init(damagedRecord kind: RecordKind, _ name: String, _ reason: String) {
+        switch kind {
+        case .credential:
+            self.init(
+                "the record of the credential \(Self.quoted(name)) is damaged: it \(reason)",
+                hint: .removeDamaged(name), .damaged)
+        case .policy:
+            self.init("the policy in the vault is damaged: it \(reason)", hint: Self.previousState, .damaged)
+        default:
+            self.init("a record of the vault is damaged: it \(reason)", hint: Self.previousState, .damaged)
+        }
+    }
+
+    private static let previousState: Hint = "the state before the last change is in the file of the same name with .previous"
 
     private static func code(ofOperation operation: String) -> ProblemCode {
         if operation.hasPrefix("open") { return .noSuchFile }
@@ -336,8 +351,12 @@ extension Problem {
         switch error {
         case .newerRecord(let name):
             self.init(
-                "the credential \(Self.quoted(name)) holds what this claviger does not know", hint: "use a newer claviger",
-                .newerFormat)
+                "the credential \(Self.quoted(name)) was written by a newer claviger, and holds what this one does not know",
+                hint: "use a newer claviger", .newerFormat)
+        case .newerPolicy:
+            self.init(
+                "the policy was written by a newer claviger, and holds what this one does not know",
+                hint: "use a newer claviger", .newerFormat)
         case .samePair:
             self.init("this is the key pair in use already", hint: "make a new one at the provider first", .usage)
         case .inactive:

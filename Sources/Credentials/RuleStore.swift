@@ -13,7 +13,7 @@ public struct RuleStore: Sendable {
         self.log = log
     }
 
-    /// - Throws: `CredentialError.newerRecord` if it holds what this version does not know, or what the vault throws.
+    /// - Throws: `CredentialError.newerPolicy` if it holds what this version does not know, or what the vault throws.
     public func read() throws -> Policy {
         try Policy(vault.record(only: .policy))
     }
@@ -35,7 +35,7 @@ public struct RuleStore: Sendable {
 
 extension VaultTransaction {
     /// What was allowed of the old name is allowed of the new one, and of nothing that takes the old name later.
-    /// - Throws: `CredentialError.newerRecord` if the policy holds what this version does not know.
+    /// - Throws: `CredentialError.newerPolicy` if the policy holds what this version does not know.
     mutating func renameRules(of name: String, to newName: String) throws {
         try changeRules(of: [name, newName]) { rule in
             var renamed = rule
@@ -46,7 +46,7 @@ extension VaultTransaction {
     }
 
     /// A credential that gets this name later is another: nobody is allowed anything of it.
-    /// - Throws: `CredentialError.newerRecord` if the policy holds what this version does not know.
+    /// - Throws: `CredentialError.newerPolicy` if the policy holds what this version does not know.
     mutating func removeRules(of name: String) throws {
         try changeRules(of: [name]) { _ in nil }
     }
@@ -74,7 +74,10 @@ extension Policy {
             return
         }
         guard let policy = try? JSONDecoder().decode(Policy.self, from: Data(bytes)), try policy.encoded() == bytes else {
-            throw CredentialError.newerRecord(name: "policy")
+            guard CredentialRecord.isDescription(bytes) else {
+                throw VaultError.damagedRecord(.policy, name: "-", reason: CredentialRecord.noDescription)
+            }
+            throw CredentialError.newerPolicy
         }
         self = policy
     }

@@ -5,7 +5,7 @@ public import TokenEngine
 public protocol TokenSource: Sendable {
     /// A valid access token, cached or new.
     func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken
-    /// Every credential that the caller may know of, in the order of the names.
-    func list() async throws -> [CredentialView]
+    /// Every credential that the caller may know of, in the order of the names, with those that can't be read.
+    func list() async throws -> [ListedCredential]
     func show(_ name: String) async throws -> CredentialView
 }

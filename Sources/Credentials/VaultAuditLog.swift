@@ -52,7 +52,7 @@ extension UnlockedVault {
     var sealedHead: SealedHead? {
         do {
             return try SealedHead(record(only: .auditHead))
-        } catch VaultError.damaged {
+        } catch VaultError.damaged, VaultError.damagedRecord {
             return .unreadable
         } catch {
             return nil

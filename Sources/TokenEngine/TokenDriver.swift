@@ -279,13 +279,26 @@ public final class TokenDriver: Sendable {
         return try await body(claim)
     }
 
+    /// Takes the lock under a claim in the same way, for a change that needs no credential in hand.
+    /// - Parameter tryLock: returns nil while another holds it.
+    /// - Throws: `TokenError.lockTimeout`, and what `tryLock` and `body` throw.
+    public func withLock<L>(_ tryLock: () throws -> L?, _ body: () throws -> Void) async throws {
+        guard let lock = try await wait(for: { try tryLock() }) else { throw TokenError.lockTimeout }
+        defer { withExtendedLifetime(lock) {} }
+        try body()
+    }
+
     /// Waits for the credential's claim; nil when the time is up.
     private func waitForClaim(_ name: String) async throws -> (any TokenClaim)? {
+        try await wait { try await store.tryClaim(name) }
+    }
+
+    private func wait<L>(for tryLock: () async throws -> L?) async throws -> L? {
         var waited = 0.0
         var pause = 0.005
         while true {
             try mayBegin()
-            if let claim = try await store.tryClaim(name) { return claim }
+            if let lock = try await tryLock() { return lock }
             guard waited < Self.claimLimit else { return nil }
             try await clock.sleep(seconds: pause)
             waited += pause

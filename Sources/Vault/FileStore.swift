@@ -206,7 +206,7 @@ final class FileSnapshot: VaultSnapshot {
 
     func record(_ entry: RootEntry) throws(VaultError) -> [UInt8] {
         let bytes = try VaultError.onDisk(file.read(entry.length, at: recordsStart + entry.offset))
-        guard bytes.count == entry.length else { throw .damaged(.records, reason: "end too early") }
+        guard bytes.count == entry.length else { throw .damaged(.records, reason: "ends too early") }
         return bytes
     }
 }

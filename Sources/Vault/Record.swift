@@ -50,7 +50,7 @@ public struct Record: Sendable {
         self.content = content
         (length, descriptionRange, secretRanges) = try content.withBytes { span throws(VaultError) in
             guard let end = Padding.unpaddedLength(span, block: Limits.recordBlock) else {
-                throw .damaged(.records, reason: "hold one that is not padded as it should be")
+                throw .damaged(.records, reason: "is not padded as it should be")
             }
             var cursor = Cursor(0..<end, part: .records)
             let description = try cursor.take(cursor.count(in: span, atMost: Limits.record, of: "a description"))
@@ -60,7 +60,7 @@ public struct Record: Sendable {
                 let nameBytes = span.extracting(nameRange).array()
                 guard let name = String(validating: nameBytes, as: UTF8.self), !name.isEmpty,
                     secrets.last.map({ Array($0.name.utf8).lexicographicallyPrecedes(nameBytes) }) ?? true
-                else { throw .damaged(.records, reason: "hold secrets that are out of order") }
+                else { throw .damaged(.records, reason: "has secrets that are out of order") }
                 let range = try cursor.take(cursor.count(in: span, atMost: Limits.record, of: "a secret"))
                 secrets.append((name, range))
             }

@@ -1,7 +1,7 @@
 import Sodium
 
 /// What a record is. The vault keeps records of kinds that it does not know, and never reads them.
-public struct RecordKind: RawRepresentable, Hashable, Sendable {
+public struct RecordKind: RawRepresentable, Hashable, Codable, Sendable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
     public static let credential = RecordKind(rawValue: 1)

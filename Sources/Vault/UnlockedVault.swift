@@ -49,7 +49,7 @@ public final class UnlockedVault: Sendable {
     public func names() -> [String] { current.withLock { $0 }.names() }
 
     /// Reads one credential, from the newest state of the vault.
-    /// - Throws: `noSuchCredential`, `damaged`, `memory`, `system`.
+    /// - Throws: `noSuchCredential`, `damaged`, `damagedRecord`, `memory`, `system`.
     public func record(_ name: String) throws(VaultError) -> Record {
         let state = try refreshed()
         guard let entry = state.entry(name) else { throw state.noSuchCredential(name) }
@@ -58,19 +58,22 @@ public final class UnlockedVault: Sendable {
 
     /// Reads the one record of a kind of which there is one at most, from the newest state of the vault.
     /// - Returns: nil if there is none.
-    /// - Throws: `damaged`, `memory`, `system`.
+    /// - Throws: `damaged`, `damagedRecord`, `memory`, `system`.
     public func record(only kind: RecordKind) throws(VaultError) -> Record? {
         let state = try refreshed()
         return try state.entry(only: kind).map { entry throws(VaultError) in try state.read(entry) }
     }
 
     /// Reads every credential in turn, in the order of the names' bytes.
-    public func forEachRecord<E>(_ body: (String, Record) throws(E) -> Void) throws {
+    /// - Parameter body: gets what reading the record has come to: one that is damaged does not hide the others.
+    public func forEachRecord<E>(_ body: (String, Result<Record, VaultError>) throws(E) -> Void) throws {
         let state = try refreshed()
         let credentials = state.root.entries.filter { $0.kind == .credential }
             .map { (name: state.root.name(of: $0), entry: $0) }
             .sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-        for (name, entry) in credentials { try body(name, try state.read(entry)) }
+        for (name, entry) in credentials {
+            try body(name, Result { () throws(VaultError) in try state.read(entry) })
+        }
     }
 
     /// The newest state: read anew only if another process has committed.

@@ -63,14 +63,14 @@ final class VaultCipher: Sendable {
     /// - Parameter hash: the one in the root.
     func open(record sealed: [UInt8], id: RecordID, hash: [UInt8]) throws(VaultError) -> Record {
         guard KeyedHash.equal(KeyedHash.hash(sealed.rawSpan, key: keys.recordHash).rawSpan, hash.rawSpan) else {
-            throw .damaged(.records, reason: "hold one that is not the one in the root")
+            throw .damaged(.records, reason: "is not the one in the root")
         }
         let context = recordContext(id)
         let plaintext: SecretBytes
         do throws(SodiumError) {
             plaintext = try AEAD.open(sealed.rawSpan, context: context.rawSpan, key: keys.record)
         } catch {
-            throw error == .sealBroken ? .damaged(.records, reason: "hold one that does not open") : .memory
+            throw error == .sealBroken ? .damaged(.records, reason: "does not open") : .memory
         }
         return try Record(parsing: plaintext)
     }

@@ -15,6 +15,8 @@ public enum VaultError: Error, Codable, Equatable, Sendable {
     /// Group or others have some permission on the file.
     case permissionsTooWide(path: String, mode: UInt32)
     case damaged(VaultPart, reason: String)
+    /// One record can't be read; the others can.
+    case damagedRecord(RecordKind, name: String, reason: String)
     case newerFormat(version: UInt32)
     /// No slot opened with this key: a wrong passphrase, or a key file of another vault.
     case wrongKey

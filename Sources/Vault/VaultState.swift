@@ -44,9 +44,13 @@ struct VaultState: Sendable {
         root.entries.first { $0.kind == kind }
     }
 
-    /// - Throws: `damaged`, `memory`, `system`.
+    /// - Throws: `damagedRecord`, `memory`, `system`.
     func read(_ entry: RootEntry) throws(VaultError) -> Record {
-        try cipher.open(record: snapshot.record(entry), id: entry.id, hash: root.hash(of: entry))
+        do throws(VaultError) {
+            return try cipher.open(record: snapshot.record(entry), id: entry.id, hash: root.hash(of: entry))
+        } catch .damaged(_, let reason) {
+            throw .damagedRecord(entry.kind, name: root.name(of: entry), reason: reason)
+        }
     }
 
     func noSuchCredential(_ name: String) -> VaultError {

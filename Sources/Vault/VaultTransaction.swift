@@ -39,7 +39,7 @@ public struct VaultTransaction {
         written[name] != nil || stored(name) != nil
     }
 
-    /// - Throws: `noSuchCredential`, `damaged`, `memory`.
+    /// - Throws: `noSuchCredential`, `damagedRecord`, `memory`.
     public func record(_ name: String) throws(VaultError) -> Record {
         if let record = written[name] { return record }
         guard let entry = stored(name) else { throw state.noSuchCredential(name) }
@@ -48,7 +48,7 @@ public struct VaultTransaction {
 
     /// The one record of a kind of which there is one at most.
     /// - Returns: nil if there is none.
-    /// - Throws: `damaged`, `memory`.
+    /// - Throws: `damagedRecord`, `memory`.
     public func record(only kind: RecordKind) throws(VaultError) -> Record? {
         if let record = writtenAlone[kind] { return record }
         return try state.entry(only: kind).map { entry throws(VaultError) in try state.read(entry) }
@@ -82,7 +82,8 @@ public struct VaultTransaction {
         if let entry { dropped.insert(entry.id) }
     }
 
-    /// - Throws: `noSuchCredential`, `nameTaken`, `invalidName`, `damaged`.
+    /// Gives a credential another name; what is in its record stays as it is, known to this version or not.
+    /// - Throws: `noSuchCredential`, `nameTaken`, `invalidName`, `damagedRecord`.
     public mutating func rename(_ old: String, to new: String) throws(VaultError) {
         let record = try record(old)
         try add(new, record)

@@ -230,7 +230,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(try await agent.list().map(\.name) == ["a", "b"])
         let shown = try await agent.show("b")
         #expect(shown.clientID == "id" && shown.tokens.count == 1)
-        #expect(try await agent.list().last == shown)
+        #expect(try await agent.list().last?.view == shown)
         #expect(shown.settings.tokenURL.description == "https://example.com/token")
     }
 

@@ -78,6 +78,22 @@ import Vault
         #expect((2...RenewalPlans.connections).contains(fixture.server.mostAtOnce))
     }
 
+    @Test func `a record of a newer version keeps no other token from being renewed or listed`() async throws {
+        var settings = RefreshSettings()
+        settings.keepsAllFresh = true
+        let fixture = try await AgentFixture(refresh: settings)
+        let newer = try Record(description: Array(#"{"from":"a later version"}"#.utf8), secrets: [:])
+        try fixture.vault.update { try $0.replace("a", with: newer) }
+        await fixture.agent.refresh()
+        #expect(fixture.server.requests == 1)
+        let b = try await fixture.client.show("b")
+        #expect(try await fixture.client.list() == [.unreadable(name: "a", .newer), .readable(b)])
+        let answer = try await fixture.ask("GET", "/v1/credentials")
+        #expect(answer.status == 200 && answer.body.contains(#"{"name":"a","unreadable":"newer"}"#))
+        let token = try await fixture.ask("GET", "/v1/tokens/a")
+        #expect(token.status == 500 && token.body.contains("was written by a newer claviger"), "\(token.body)")
+    }
+
     /// The whole way, with a vault and its commits: nobody waits for a server, and no token ends.
     @Test func `three hundred tokens of a minute are valid at every moment`() async throws {
         var settings = RefreshSettings()

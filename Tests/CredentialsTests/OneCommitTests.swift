@@ -36,7 +36,7 @@ private struct Fixture {
         try rules.update(credential: "a") { $0.allow(Rule(credential: "a", subject: Self.alice)) }
     }
 
-    private static func credential(_ change: (inout ClientSettings) -> Void = { _ in }) throws -> NewCredential {
+    static func credential(_ change: (inout ClientSettings) -> Void = { _ in }) throws -> NewCredential {
         var settings = ClientSettings(clientAuthentication: .post, tokenURL: try EndpointURL("https://example.com/token"))
         change(&settings)
         return NewCredential(
@@ -58,6 +58,18 @@ private struct Fixture {
             let secret = try #require(try record.secret("client_secret"))
             try transaction.replace(name, with: Record(description: Array(text.utf8), secrets: ["client_secret": secret]))
         }
+    }
+
+    /// Turns a bit of a record's seal.
+    func damage(_ name: String) throws {
+        let entry = try #require(vault.refreshed().entry(name))
+        let length = try vault.refreshed().root.recordsLength
+        var file = bytes(ofFile: folder.file("vault"))
+        file[file.count - Int(length) + Int(entry.offset)] ^= 1
+        folder.write("vault.damaged", file)
+        try FileManager.default.removeItem(atPath: folder.file("vault"))
+        try FileManager.default.moveItem(atPath: folder.file("vault.damaged"), toPath: folder.file("vault"))
+        chmod(folder.file("vault"), 0o600)
     }
 
     func source(_ name: String) throws -> ExchangedToken.Source? { try service.show(name).settings.subject?.source }
@@ -108,11 +120,97 @@ private struct Fixture {
         #expect(try fixture.rules.read().rules.map(\.credential) == ["c"])
     }
 
+    @Test func `a damaged record does not keep another credential from being renamed`() async throws {
+        let fixture = try await Fixture()
+        try fixture.damage("b")
+        try await fixture.service.rename("a", to: "c")
+        #expect(fixture.vault.names() == ["b", "c"])
+    }
+
+    @Test func `a list says which records can't be read, and goes on with the rest`() async throws {
+        let fixture = try await Fixture()
+        for name in ["c", "d"] { _ = try await fixture.service.add(name, Fixture.credential(), verify: false) }
+        try fixture.makeNewer("a")
+        try fixture.damage("b")
+        let description = Array("no JSON".utf8)
+        try fixture.vault.update { try $0.replace("c", with: Record(description: description, secrets: [:])) }
+        #expect(
+            try fixture.service.list() == [
+                .unreadable(name: "a", .newer), .unreadable(name: "b", .damaged), .unreadable(name: "c", .damaged),
+                .readable(fixture.service.show("d")),
+            ])
+    }
+
+    @Test func `a list that can't be read for another reason fails`() async throws {
+        #expect(UnreadableRecord(VaultError.memory) == nil)
+        #expect(UnreadableRecord(VaultError.damagedRecord(.policy, name: "-", reason: "made up")) == nil)
+        let fixture = try await Fixture()
+        fixture.folder.write("vault", Array(bytes(ofFile: fixture.folder.file("vault")).dropLast()))
+        #expect(throws: VaultError.self) { try fixture.service.list() }
+    }
+
+    @Test func `a record of a newer version is renamed and removed with its rules, as it is`() async throws {
+        let fixture = try await Fixture()
+        try fixture.makeNewer("a")
+        let newer = try fixture.vault.record("a")
+        try await fixture.service.rename("a", to: "c")
+        let renamed = try fixture.vault.record("c")
+        #expect(renamed.description == newer.description)
+        #expect(renamed.secretNames == newer.secretNames)
+        #expect(try renamed.secret("client_secret")?.revealed() == "made-up-secret")
+        #expect(try fixture.source("b") == .credential(name: "c"))
+        #expect(try fixture.rules.read().rules.map(\.credential) == ["c"])
+        try await fixture.service.remove("c")
+        #expect(fixture.vault.names() == ["b"])
+        #expect(try fixture.rules.read().rules == [])
+    }
+
+    @Test func `a damaged record is not renamed, and can be removed`() async throws {
+        let fixture = try await Fixture()
+        try fixture.damage("a")
+        let isDamaged = { @Sendable (error: any Error) in UnreadableRecord(error) == .damaged }
+        await #expect(performing: { try await fixture.service.rename("a", to: "c") }, throws: isDamaged)
+        try await fixture.service.remove("a")
+        #expect(fixture.vault.names() == ["b"])
+    }
+
+    @Test func `a removal waits for whoever acquires a token`() async throws {
+        let fixture = try await Fixture()
+        var lock = try fixture.vault.tryLock(credential: "a")
+        #expect(lock != nil)
+        let removal = Task { try await fixture.service.remove("a") }
+        try await Task.sleep(for: .milliseconds(50))
+        #expect(fixture.vault.names() == ["a", "b"])
+        lock = nil
+        try await removal.value
+        #expect(fixture.vault.names() == ["b"])
+    }
+
+    @Test func `words for a record tell a newer one from a damaged one, and a policy from a credential`() {
+        func title(_ error: any Error) -> String { Problem(describing: error).title }
+        #expect(title(CredentialError.newerRecord(name: "a")).contains("the credential “a” was written by a newer claviger"))
+        #expect(title(CredentialError.newerPolicy).contains("the policy was written by a newer claviger"))
+        let damaged = VaultError.damagedRecord(.credential, name: "a", reason: "does not open")
+        #expect(title(damaged) == "the record of the credential “a” is damaged: it does not open")
+        let policy = VaultError.damagedRecord(.policy, name: "-", reason: "does not open")
+        #expect(title(policy) == "the policy in the vault is damaged: it does not open")
+        for error in [damaged, policy] { #expect(Problem(describing: error).code == .damaged) }
+    }
+
+    @Test func `a policy that is no JSON is damaged, and not newer`() async throws {
+        let fixture = try await Fixture()
+        let record = try Record(description: Array("no JSON".utf8), secrets: [:])
+        try fixture.vault.update { $0.replace(only: .policy, with: record) }
+        #expect(throws: VaultError.damagedRecord(.policy, name: "-", reason: "holds no JSON object")) {
+            try fixture.rules.read()
+        }
+    }
+
     @Test func `a policy of a newer version keeps its credentials from being renamed and removed`() async throws {
         let fixture = try await Fixture()
         let newer = try Record(description: Array(#"{"rules":[],"from_the_future":1}"#.utf8), secrets: [:])
         try fixture.vault.update { $0.replace(only: .policy, with: newer) }
-        let isNewer = { @Sendable (error: any Error) in if case CredentialError.newerRecord = error { true } else { false } }
+        let isNewer = { @Sendable (error: any Error) in if case CredentialError.newerPolicy = error { true } else { false } }
         await #expect(performing: { try await fixture.service.rename("a", to: "c") }, throws: isNewer)
         await #expect(performing: { try await fixture.service.remove("a") }, throws: isNewer)
         #expect(fixture.vault.names() == ["a", "b"])

@@ -26,7 +26,7 @@ struct VaultFixture {
 
     /// Opens and reads everything there is.
     func readAll() throws {
-        try open().forEachRecord { _, _ in }
+        try open().forEachRecord { _, record in _ = try record.get() }
     }
 
     static func record(_ text: String, secret: String = "made-up-secret") throws -> Record {

@@ -313,7 +313,7 @@ import Testing
         // The only record stands at the end, and both have one size.
         let length = 256 + AEAD.overhead
         fixture.folder.write("vault", Array(newer.dropLast(length) + older.suffix(length)))
-        #expect(throws: VaultError.damaged(.records, reason: "hold one that is not the one in the root")) {
+        #expect(throws: VaultError.damagedRecord(.credential, name: "a", reason: "is not the one in the root")) {
             try fixture.open().record("a")
         }
     }
@@ -423,7 +423,7 @@ import Testing
         let reopened = Result { try LockedVault(path: disk + "/vault", memory: nil).unlock(with: fixture.key) }
         let leftovers = try FileManager.default.contentsOfDirectory(atPath: disk).filter { $0.contains(".new-") }
         let names = Result { () throws -> [String] in
-            try reopened.get().forEachRecord { _, _ in }
+            try reopened.get().forEachRecord { _, record in _ = try record.get() }
             return try reopened.get().names()
         }
         _ = await Program.run("/usr/bin/umount", ["-l", disk])

@@ -52,10 +52,12 @@ struct Vector: CustomTestStringConvertible {
         let path = folder.write("vault", vector.file)
         do {
             let vault = try LockedVault(path: path, memory: nil).unlock(with: key)
-            try vault.forEachRecord { _, _ in }
+            try vault.forEachRecord { _, record in _ = try record.get() }
             return "opens"
         } catch VaultError.damaged(let part, _) {
             return part.rawValue
+        } catch VaultError.damagedRecord {
+            return VaultPart.records.rawValue
         } catch VaultError.newerFormat {
             return "version"
         } catch VaultError.wrongKey {

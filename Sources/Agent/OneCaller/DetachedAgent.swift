@@ -69,7 +69,7 @@ public final class DetachedAgent: CredentialManager {
         return token.cached
     }
 
-    public func list() async throws -> [CredentialView] { try await local.list() }
+    public func list() async throws -> [ListedCredential] { try await local.list() }
     public func show(_ name: String) async throws -> CredentialView { try await local.show(name) }
 
     public func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialView {

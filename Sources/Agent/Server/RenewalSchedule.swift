@@ -87,7 +87,7 @@ final class RenewalSchedule: Sendable {
             return true
         }
         guard isDue, let all = try? agent.list() else { return }
-        for summary in all where summary.refusedSince == nil && summary.loginEnded == nil {
+        for summary in all.compactMap(\.view) where summary.refusedSince == nil && summary.loginEnded == nil {
             guard !summary.settings.grant.needsLogin || summary.loggedInSince != nil else { continue }
             let server = summary.settings.tokenURL.host
             cache.withPlans { $0.plan(TokenKey(name: summary.name), at: server, now: now) }

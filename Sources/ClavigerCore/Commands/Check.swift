@@ -27,6 +27,10 @@ struct Check: AsyncParsableCommand {
         var works: Bool
         var proof: String?
         var error: String?
+        /// Why the record can't be read.
+        var unreadable: UnreadableRecord?
+
+        var word: String { works ? "works" : unreadable?.rawValue ?? "FAILS" }
     }
 
     func validate() throws {
@@ -40,14 +44,16 @@ struct Check: AsyncParsableCommand {
                 do {
                     return Document(name: name, works: true, proof: try await agent.check(name).rawValue)
                 } catch {
-                    return Document(name: name, works: false, error: Problem(describing: error, of: name).title)
+                    return Document(
+                        name: name, works: false, error: Problem(describing: error, of: name).title,
+                        unreadable: UnreadableRecord(error))
                 }
             }.map(\.result)
         }
         if json {
             try Terminal.output(Report.json(results))
         } else {
-            let rows = results.map { [Terminal.plain($0.name), $0.works ? "works" : "FAILS", $0.error ?? words($0.proof)] }
+            let rows = results.map { [Terminal.plain($0.name), $0.word, $0.error ?? words($0.proof)] }
             if !rows.isEmpty { try Terminal.output(Report.table(rows)) }
         }
         let failed = results.count { !$0.works }

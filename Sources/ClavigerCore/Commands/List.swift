@@ -12,16 +12,22 @@ struct List: AsyncParsableCommand {
     func run() async throws {
         let all = try await Session(vaultOptions).withTokenAgent { try await $0.list() }
         let now = Date()
-        let reports = all.map { CredentialReport($0, now: now) }
-        if json { return try Terminal.output(Report.json(reports)) }
-        guard !all.isEmpty else { return Terminal.note("the vault is empty; claviger add stores a credential") }
-        let rows = reports.map { report in
-            let server = report.summary.provider ?? report.summary.settings.tokenURL.host
-            return [
-                Terminal.plain(report.summary.name), Terminal.plain(server), report.readiness.rawValue, report.keyPairAge,
-                report.tokenWords,
-            ]
+        let listed = all.map { ListedReport($0, now: now) }
+        if json {
+            try Terminal.output(Report.json(listed))
+        } else if all.isEmpty {
+            Terminal.note("the vault is empty; claviger add stores a credential")
+        } else {
+            let rows = listed.map { credential in
+                let report = credential.report
+                let server = (report?.summary).map { $0.provider ?? $0.settings.tokenURL.host }
+                return [
+                    Terminal.plain(credential.name), server.map(Terminal.plain) ?? "-", credential.state,
+                    report?.keyPairAge ?? "-", report?.tokenWords ?? "-",
+                ]
+            }
+            try Terminal.output(Report.table([["NAME", "PROVIDER", "STATE", "KEY PAIR AGE", "TOKEN"]] + rows))
         }
-        try Terminal.output(Report.table([["NAME", "PROVIDER", "STATE", "KEY PAIR AGE", "TOKEN"]] + rows))
+        try ListedReport.refuseDamaged(all)
     }
 }

@@ -23,14 +23,27 @@ struct Remove: AsyncParsableCommand {
         try await naming(name) {
             try await Session(vaultOptions).withAgent { agent in
                 // Also so that a wrong name is told before the question.
-                let summary = try await agent.show(name)
+                let question = try await question(agent)
                 if !yes {
-                    let question = "remove \(Problem.quoted(name)) with the key pair \(Terminal.plain(summary.clientID))?"
                     guard try Terminal.confirm(question, otherwise: .noTerminalToConfirm) else { throw Problem.nothingChanged }
                 }
                 try await agent.remove(name)
             }
         }
         Terminal.note("removed \(Problem.quoted(name)); the state before is in the vault's .previous until the next change")
+    }
+
+    /// A credential whose record can't be read may be removed, too.
+    private func question(_ agent: any CredentialManager) async throws -> String {
+        do {
+            let keyPair = Terminal.plain(try await agent.show(name).clientID)
+            return "remove \(Problem.quoted(name)) with the key pair \(keyPair)?"
+        } catch {
+            switch UnreadableRecord(error) {
+            case .newer: return "remove \(Problem.quoted(name)), which a newer claviger has written?"
+            case .damaged: return "remove \(Problem.quoted(name)), whose record is damaged?"
+            case nil: throw error
+            }
+        }
     }
 }

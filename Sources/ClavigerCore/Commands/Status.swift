@@ -24,10 +24,21 @@ struct StatusCommand: AsyncParsableCommand {
         let all = try await Session(vaultOptions).withTokenAgent { try await $0.list() }
         let now = Date()
         let needs = Self.needs(all, now, agent?.vault == path ? agent?.failures ?? [] : [])
-        if json { return try Terminal.output(Report.json(Document(agent: agent, credentials: all, needs: needs, now: now))) }
+        if json {
+            try Terminal.output(Report.json(Document(agent: agent, credentials: all, needs: needs, now: now)))
+        } else {
+            try show(all, needs, now)
+        }
+        try ListedReport.refuseDamaged(all)
+    }
+
+    private func show(_ all: [ListedCredential], _ needs: [ToDo], _ now: Date) throws {
         guard !all.isEmpty else { return Terminal.note("the vault is empty; claviger add stores a credential") }
-        let rows = all.map { CredentialReport($0, now: now) }.map { report in
-            [Terminal.plain(report.summary.name), report.readiness.rawValue, report.tokenWords, report.keyPairAge]
+        let rows = all.map { ListedReport($0, now: now) }.map { credential in
+            let report = credential.report
+            return [
+                Terminal.plain(credential.name), credential.state, report?.tokenWords ?? "-", report?.keyPairAge ?? "-",
+            ]
         }
         try Terminal.output("\n" + Report.table([["NAME", "STATE", "TOKEN", "KEY PAIR AGE"]] + rows))
         guard !needs.isEmpty else { return }
@@ -57,13 +68,28 @@ struct StatusCommand: AsyncParsableCommand {
     struct ToDo: Encodable {
         var credential: String
         var what: String
+
+        init(credential: String, what: String) { (self.credential, self.what) = (credential, what) }
+
+        init(unreadable name: String, _ reason: UnreadableRecord) {
+            credential = name
+            what =
+                switch reason {
+                case .newer: "a newer claviger has written it, and only one as new can use it"
+                case .damaged: "its record is damaged; claviger show \(Hint.shellWord(name)) says how"
+                }
+        }
     }
 
     /// What does not mend itself, or has not yet.
-    private static func needs(_ all: [CredentialView], _ now: Date, _ failures: [RefreshFailure]) -> [ToDo] {
+    private static func needs(_ all: [ListedCredential], _ now: Date, _ failures: [RefreshFailure]) -> [ToDo] {
         var needs: [ToDo] = []
-        for summary in all {
-            let name = summary.name
+        for listed in all {
+            let name = listed.name
+            guard let summary = listed.view else {
+                if case .unreadable(_, let reason) = listed { needs.append(ToDo(unreadable: name, reason)) }
+                continue
+            }
             switch CredentialReport(summary, now: now).readiness {
             case .ready: break
             case .keyPairRefused:
@@ -110,7 +136,7 @@ struct StatusCommand: AsyncParsableCommand {
         }
 
         var agent: AgentMember?
-        var credentials: [CredentialReport]
+        var credentials: [ListedReport]
         var needs: [ToDo]
 
         enum CodingKeys: String, CodingKey {
@@ -118,13 +144,13 @@ struct StatusCommand: AsyncParsableCommand {
             case needs = "to_do"
         }
 
-        init(agent: AgentStatus?, credentials: [CredentialView], needs: [ToDo], now: Date) {
+        init(agent: AgentStatus?, credentials: [ListedCredential], needs: [ToDo], now: Date) {
             self.agent = agent.map {
                 AgentMember(
                     locked: $0.locked, vault: $0.vault, pid: $0.pid, since: Report.time($0.since),
                     locksAt: $0.locksAt.map(Report.time))
             }
-            self.credentials = credentials.map { CredentialReport($0, now: now) }
+            self.credentials = credentials.map { ListedReport($0, now: now) }
             self.needs = needs
         }
     }

@@ -91,6 +91,15 @@ extension Problem {
         Problem("\(failed) of \(all) failed", .checkFailed)
     }
 
+    /// - Parameter names: of the credentials whose records are damaged, one at least.
+    static func damagedRecords(_ names: [String]) -> Problem {
+        let what = names.count == 1 ? "the record of the credential" : "the records of the credentials"
+        let all = names.map(quoted).joined(separator: ", ")
+        return Problem(
+            "\(what) \(all) \(names.count == 1 ? "is" : "are") damaged", hint: "claviger show says what is wrong with one",
+            .damaged)
+    }
+
     // MARK: Options
 
     static func address(_ option: String, _ refusal: EndpointURL.Refusal) -> Problem {

@@ -1,0 +1,61 @@
+import Vault
+
+/// Why the record of one credential can't be read, where the others can.
+public enum UnreadableRecord: String, Codable, Sendable {
+    /// A newer version has written it, with what this one does not know.
+    case newer
+    /// Its seal, its hash or its form is wrong.
+    case damaged
+
+    /// - Returns: nil if `error` says nothing of one credential's record.
+    public init?(_ error: any Error) {
+        switch error {
+        case CredentialError.newerRecord: self = .newer
+        case VaultError.damagedRecord(.credential, _, _): self = .damaged
+        default: return nil
+        }
+    }
+}
+
+/// A credential in a list. In JSON one that can be read is its view, and another has the members `name` and `unreadable`.
+public enum ListedCredential: Sendable, Equatable {
+    case readable(CredentialView)
+    case unreadable(name: String, UnreadableRecord)
+
+    public var name: String {
+        switch self {
+        case .readable(let view): view.name
+        case .unreadable(let name, _): name
+        }
+    }
+
+    /// Nil if its record can't be read.
+    public var view: CredentialView? {
+        if case .readable(let view) = self { view } else { nil }
+    }
+}
+
+extension ListedCredential: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case name, unreadable
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        if let reason = try container.decodeIfPresent(UnreadableRecord.self, forKey: .unreadable) {
+            self = .unreadable(name: try container.decode(String.self, forKey: .name), reason)
+        } else {
+            self = .readable(try CredentialView(from: decoder))
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        switch self {
+        case .readable(let view): try view.encode(to: encoder)
+        case .unreadable(let name, let reason):
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(name, forKey: .name)
+            try container.encode(reason, forKey: .unreadable)
+        }
+    }
+}
