@@ -8,6 +8,7 @@ final class CommitQueue: Sendable {
     private struct Entry {
         let name: String
         let room: ReservedRoom?
+        let mustSurvive: Bool
         let change: @Sendable (inout TokenState) -> Bool
         let continuation: CheckedContinuation<Bool, any Error>
     }
@@ -18,15 +19,21 @@ final class CommitQueue: Sendable {
 
     init(vault: UnlockedVault, log: AuditLog) { (self.vault, self.log) = (vault, log) }
 
-    /// - Parameter change: returns false to leave the credential as it is.
-    /// - Returns: what `change` has returned, when it is on the disk.
-    /// - Throws: what the vault throws; nothing has changed then.
+    /// A change that is made, and may be gone after a power cut (`VaultError.notDurable`), counts as made: what a server has
+    /// given is stored then, and to store it once more helps nobody.
+    /// - Parameters:
+    ///   - mustSurvive: whether that is an error all the same, because of what the caller does next.
+    ///   - change: returns false to leave the credential as it is.
+    /// - Returns: what `change` has returned, when it is in the vault.
+    /// - Throws: what the vault throws; nothing has changed then, except after `notDurable`.
     func commit(
-        _ name: String, in room: ReservedRoom? = nil, _ change: @escaping @Sendable (inout TokenState) -> Bool
+        _ name: String, in room: ReservedRoom? = nil, mustSurvive: Bool = false,
+        _ change: @escaping @Sendable (inout TokenState) -> Bool
     ) async throws -> Bool {
         try await withCheckedThrowingContinuation { continuation in
             let begins = waiting.withLock { waiting in
-                waiting.entries.append(Entry(name: name, room: room, change: change, continuation: continuation))
+                waiting.entries.append(
+                    Entry(name: name, room: room, mustSurvive: mustSurvive, change: change, continuation: continuation))
                 defer { waiting.isRunning = true }
                 return !waiting.isRunning
             }
@@ -47,13 +54,24 @@ final class CommitQueue: Sendable {
     }
 
     private func commit(_ entries: [Entry]) {
+        var results: [Result<Bool, any Error>] = []
+        var doubt: VaultError?
         do {
-            let results = try vault.update(sealing: log, in: entries.lazy.compactMap(\.room).first) { transaction in
-                entries.map { entry in Result { try Self.apply(entry, to: &transaction) } }
+            try vault.update(sealing: log, in: entries.lazy.compactMap(\.room).first) { transaction in
+                results = entries.map { entry in Result { try Self.apply(entry, to: &transaction) } }
             }
-            for (entry, result) in zip(entries, results) { entry.continuation.resume(with: result) }
+        } catch let error as VaultError where error.isDone {
+            doubt = error
         } catch {
             for entry in entries { entry.continuation.resume(throwing: error) }
+            return
+        }
+        for (entry, result) in zip(entries, results) {
+            if entry.mustSurvive, let doubt {
+                entry.continuation.resume(throwing: doubt)
+            } else {
+                entry.continuation.resume(with: result)
+            }
         }
     }
 

@@ -79,14 +79,31 @@ private final class FileClaim: TokenClaim {
         guard let sending else { return SendPermit(refreshToken: nil) }
         try await store.record(AuditEvent.begun, of: name)
         try store.synchronizeLog()
-        let token = Mutex<Secret?>(nil)
-        _ = try await commits.commit(name) { state in
-            state.login?.sending = sending
-            token.withLock { $0 = state.login?.refreshToken }
-            return true
+        return SendPermit(refreshToken: try await journal(sending))
+    }
+
+    /// Writes the journal.
+    /// - Returns: what may be sent now.
+    private func journal(_ sending: Login.Sending) async throws -> Secret {
+        let found = Mutex<(token: Secret?, sending: Login.Sending?)>((nil, nil))
+        do {
+            _ = try await commits.commit(name, mustSurvive: true) { state in
+                found.withLock { $0 = (state.login?.refreshToken, state.login?.sending) }
+                state.login?.sending = sending
+                return true
+            }
+        } catch VaultError.notDurable(let path, let code) {
+            // A power cut after the sending would hide it. Nothing is sent, and the journal must not say that something was.
+            let (token, earlier) = found.withLock { $0 }
+            _ = try? await commits.commit(name) { state in
+                guard let token, state.login?.refreshToken.equals(token) == true else { return false }
+                state.login?.sending = earlier
+                return true
+            }
+            throw VaultError.system(operation: "synchronise the folder of", path: path, errno: code)
         }
-        guard let token = token.withLock({ $0 }) else { throw TokenError.loginNeeded(.never) }
-        return SendPermit(refreshToken: token)
+        guard let token = found.withLock({ $0.token }) else { throw TokenError.loginNeeded(.never) }
+        return token
     }
 
     func store(_ acquired: AcquiredTokens, _ permit: SendPermit) async throws -> Bool {

@@ -225,14 +225,22 @@ private struct Fixture {
     }
 }
 
-/// Grants a token and another refresh token, and does something before.
+/// The machine's clock, for an engine that has no reason to wait.
+private struct Sleepless: WallClock {
+    func now() -> Date { Date() }
+    func sleep(seconds: Double) async throws { Issue.record("the engine waits") }
+}
+
+/// Grants a token, and does something before.
 private struct Granting: HTTPTransport {
+    static let keeping = #"{"access_token":"made-up-token","expires_in":3600}"#
+    static let rotating = #"{"access_token":"made-up-token","expires_in":3600,"refresh_token":"made-up-next"}"#
     let before: @Sendable () -> Void
+    let answer: String
 
     func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
         before()
-        let body = #"{"access_token":"made-up-token","expires_in":3600,"refresh_token":"made-up-next"}"#
-        return EndpointAnswer(status: 200, body: Array(body.utf8))
+        return EndpointAnswer(status: 200, body: Array(answer.utf8))
     }
 }
 
@@ -252,23 +260,60 @@ private struct Granting: HTTPTransport {
         #expect(try fixture.service.list().map(\.name) == ["c"])
     }
 
-    @Test func `a refresh token whose commit is doubtful is stored, and its token handed out`() async throws {
-        let fixture = try await Fixture()
-        let store = fixture.store
+    /// A login of the fixture's, `login`, with a service whose server does something before it answers.
+    private func login(
+        in fixture: Fixture, clock: any WallClock = SystemClock(), before: @escaping @Sendable () -> Void = {},
+        answer: String = Granting.rotating
+    ) async throws -> CredentialService {
         let service = CredentialService(
-            vault: fixture.vault, log: .scratch(fixture.vault), transport: Granting { store.doubt(true) }, host: .unnamed)
+            vault: fixture.vault, log: .scratch(fixture.vault), transport: Granting(before: before, answer: answer), clock: clock,
+            host: .unnamed)
         let settings = ClientSettings(
             grant: .refreshToken, clientAuthentication: .post, tokenURL: try EndpointURL("https://example.com/token"))
         var new = NewCredential(
             provider: nil, settings: settings, client: ClientCredentials(id: "id", secret: try Secret(utf8: "made-up-secret")))
         new.refreshToken = try Secret(utf8: "made-up-refresh-token")
-        _ = try await service.add("login", new, verify: false)
+        if try !service.list().contains(where: { $0.name == "login" }) { _ = try await service.add("login", new, verify: false) }
+        return service
+    }
+
+    /// Whether the server gave another refresh token or not, there is nothing to store again.
+    @Test(arguments: [Granting.rotating, Granting.keeping])
+    func `an answer whose commit is doubtful is stored once, and its token handed out`(_ answer: String) async throws {
+        let fixture = try await Fixture()
+        let store = fixture.store
+        let service = try await login(
+            in: fixture, clock: Sleepless(), before: { store.doubt(true) }, answer: answer)
+        let before = store.commits
         #expect(try await service.token("login", TokenQuery()).token.revealed() == "made-up-token")
+        // The journal and the answer.
+        #expect(store.commits == before + 2)
+        let stored = try #require(try service.store.credential("login").state.login)
+        #expect(stored.refreshToken.revealed() == (answer == Granting.rotating ? "made-up-next" : "made-up-refresh-token"))
+        #expect(stored.sending == nil)
+    }
+
+    @Test func `a persons login whose commit is doubtful is stored once`() async throws {
+        let fixture = try await Fixture()
+        let store = fixture.store
+        let service = try await login(in: fixture, clock: Sleepless(), before: { store.doubt(true) })
+        let before = store.commits
+        let grant = AuthorizationGrant.refreshToken(try Secret(utf8: "made-up-grant"))
+        _ = try await service.logIn("login", with: grant)
+        #expect(store.commits == before + 1)
         #expect(try service.store.credential("login").state.login?.refreshToken.revealed() == "made-up-next")
-        // Where the journal is doubtful, nothing is sent.
-        let other = CredentialService(
-            vault: fixture.vault, log: .scratch(fixture.vault), transport: Granting { Issue.record("a request was sent") },
-            host: .unnamed)
-        await #expect(throws: VaultError.self) { try await other.token("login", TokenQuery(mode: .fresh)) }
+    }
+
+    @Test func `where the journal is doubtful nothing is sent, and it is taken back`() async throws {
+        let fixture = try await Fixture()
+        let service = try await login(in: fixture, before: { Issue.record("a request was sent") })
+        fixture.store.doubt(true)
+        let expected = VaultError.system(operation: "synchronise the folder of", path: "made up", errno: 5)
+        await #expect(throws: expected) { try await service.token("login", TokenQuery()) }
+        #expect(try service.store.credential("login").state.login?.sending == nil)
+        #expect(Problem(describing: expected).code.exit == 74)
+        fixture.store.doubt(false)
+        let working = try await login(in: fixture)
+        #expect(try await working.token("login", TokenQuery()).token.revealed() == "made-up-token")
     }
 }
