@@ -27,13 +27,12 @@ private final class Listener: Sendable {
                 serve(connection)
                 close(connection)
             }
+            // Not before it has stopped accepting: its number may be another listener's a moment later.
+            close(descriptor)
         }
     }
 
-    deinit {
-        shutdown(descriptor, Int32(SHUT_RDWR))
-        close(descriptor)
-    }
+    deinit { shutdown(descriptor, Int32(SHUT_RDWR)) }
 }
 
 private func say(_ text: String, _ connection: Int32) {
