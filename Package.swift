@@ -1,22 +1,21 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// The house rules of every Swift target: imports stay private unless said otherwise, and existentials say `any`.
+/// The house rules of every Swift target: imports stay private unless said otherwise, every file says which modules its
+/// members come from, and existentials say `any`.
 let house: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("ExistentialAny"),
 ]
 
-/// Where unsafe pointers live, the compiler asks for each to be marked.
+/// In what people run, the compiler asks for each unsafe expression to be marked.
 let marked = house + [.strictMemorySafety()]
-
-/// Marked, and every file says which modules its members come from.
-let exact = marked + [.enableUpcomingFeature("MemberImportVisibility")]
 
 /// The thin front is Embedded Swift: no runtime and no metadata, and so it starts as fast as a C program. Also in a debug
 /// build it is optimised, or it would want Unicode's tables.
 let thin: [SwiftSetting] =
-    house + [
+    marked + [
         .enableExperimentalFeature("Embedded"),
         .unsafeFlags(["-O", "-whole-module-optimization", "-num-threads", "2", "-no-static-stdlib"]),
     ]
@@ -65,16 +64,16 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CQRencode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: marked),
-        .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: exact),
+        .target(name: "Linux", dependencies: ["CLinux"], swiftSettings: marked),
         // Lifetimes: to return a span of an array.
         .target(
             name: "Vault", dependencies: ["Linux", "Sodium"],
-            swiftSettings: exact + [.enableExperimentalFeature("Lifetimes")]),
+            swiftSettings: marked + [.enableExperimentalFeature("Lifetimes")]),
         .target(
             name: "OAuth",
             dependencies: ["Sodium", .product(name: "HTTPTypes", package: "swift-http-types")],
             resources: [.embedInCode("Providers/providers.json")],
-            swiftSettings: house),
+            swiftSettings: marked),
         .target(
             name: "TokenEngine",
             dependencies: [
@@ -82,8 +81,8 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "JWTKit", package: "jwt-kit"),
             ],
-            swiftSettings: house),
-        .target(name: "AgentProtocol", dependencies: ["CLinux"], swiftSettings: house),
+            swiftSettings: marked),
+        .target(name: "AgentProtocol", dependencies: ["CLinux"], swiftSettings: marked),
         // The network, out and in. Only Proxy names types of these libraries besides, for bodies that it passes on.
         .target(
             name: "HTTP",
@@ -98,17 +97,17 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: marked),
-        .target(name: "Access", dependencies: ["TokenEngine", "Sodium", "Linux"], swiftSettings: house),
+        .target(name: "Access", dependencies: ["TokenEngine", "Sodium", "Linux"], swiftSettings: marked),
         .target(
             name: "Credentials",
             dependencies: ["Vault", "TokenEngine", "OAuth", "Access", "AgentProtocol", "Linux", "Sodium"],
-            swiftSettings: exact),
+            swiftSettings: marked),
         .target(
             name: "Agent",
             dependencies: [
                 "Credentials", "Vault", "TokenEngine", "OAuth", "Sodium", "AgentProtocol", "HTTP", "Access", "Linux",
             ],
-            swiftSettings: house),
+            swiftSettings: marked),
         .target(
             name: "Proxy",
             dependencies: [
@@ -116,7 +115,7 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
-            ], swiftSettings: house),
+            ], swiftSettings: marked),
         .executableTarget(
             name: "ClavigerCore",
             dependencies: [
@@ -125,7 +124,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
-            swiftSettings: house,
+            swiftSettings: marked,
             linkerSettings: coreLink),
         // AgentProtocol's files are linked into its folder: they are compiled once more, for a module of the other kind can't
         // be imported.
@@ -144,7 +143,7 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: house),
+            swiftSettings: marked),
         .target(name: "TestSupport", dependencies: ["CLinux"], path: "Tests/TestSupport", exclude: ["Contracts"]),
         // What several implementations of one protocol have to do.
         .target(

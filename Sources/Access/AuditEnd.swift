@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Linux
+import Synchronization
 
 /// What the vault vouches for.
 public enum SealedHead: Equatable, Sendable {

@@ -81,7 +81,7 @@ private struct JSONObject {
     private mutating func begin(_ name: StaticString) {
         bytes.append(bytes.isEmpty ? UInt8(ascii: "{") : UInt8(ascii: ","))
         bytes.append(UInt8(ascii: "\""))
-        name.withUTF8Buffer { bytes += $0 }
+        name.withUTF8Buffer { unsafe bytes += $0 }
         bytes += [UInt8(ascii: "\""), UInt8(ascii: ":")]
     }
 

@@ -76,7 +76,7 @@ public final class AuditLog: Sendable {
 
     /// A token's name in the log.
     public func fingerprint(_ token: [UInt8]) -> String {
-        Hex.encode(Array(keys.fingerprint(token).prefix(8)).span.bytes)
+        unsafe Hex.encode(Array(keys.fingerprint(token).prefix(8)).span.bytes)
     }
 
     func sealed() -> SealedHead? { keys.sealed() }
@@ -251,7 +251,7 @@ public final class AuditLog: Sendable {
     }
 
     func mac(_ body: [UInt8], after previous: String) -> String {
-        Hex.encode(keys.chain(Array(previous.utf8) + body).span.bytes)
+        unsafe Hex.encode(keys.chain(Array(previous.utf8) + body).span.bytes)
     }
 
     // MARK: Sealing

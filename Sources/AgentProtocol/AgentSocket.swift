@@ -19,8 +19,8 @@ public struct AgentSocket: Sendable {
 
     /// The agent to ask: this user's if there is a socket of one, else, for a user who has no vault either, the machine's.
     public static func toAsk() -> AgentSocket? {
-        if let path = Locations.socket, access(path, F_OK) == 0 { return AgentSocket(path: path) }
-        guard Locations.variable("CLAVIGER_SOCKET") == nil, !hasVault, access(Locations.systemSocket, F_OK) == 0 else {
+        if let path = Locations.socket, unsafe access(path, F_OK) == 0 { return AgentSocket(path: path) }
+        guard Locations.variable("CLAVIGER_SOCKET") == nil, !hasVault, unsafe access(Locations.systemSocket, F_OK) == 0 else {
             return nil
         }
         return AgentSocket(path: Locations.systemSocket)
@@ -28,7 +28,7 @@ public struct AgentSocket: Sendable {
 
     /// Whether this user names or has a vault: the names in it are not those of the machine's.
     private static var hasVault: Bool {
-        Locations.namesVault || Locations.vault().map { access($0, F_OK) == 0 } ?? false
+        Locations.namesVault || Locations.vault().map { unsafe access($0, F_OK) == 0 } ?? false
     }
 
     public enum Failure: Error {
@@ -62,7 +62,7 @@ public struct AgentSocket: Sendable {
     private static let silentVariable = "CLAVIGER_SILENT_AGENT"
 
     /// Tells the program that this process becomes that the agent does not answer, so that nobody waits for it twice.
-    public func noteSilence() { setenv(Self.silentVariable, path, 1) }
+    public func noteSilence() { unsafe setenv(Self.silentVariable, path, 1) }
 
     /// Whether the program that became this one has waited for this agent in vain.
     public var wasSilent: Bool {
@@ -75,13 +75,13 @@ public struct AgentSocket: Sendable {
         guard path.utf8.count <= Self.maximumPath else { throw .nobody }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw .nobody }
         limitWaiting(descriptor)
-        let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        let status = unsafe withUnsafePointer(to: &address) {
+            unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
         let code = claviger_errno()
@@ -91,7 +91,7 @@ public struct AgentSocket: Sendable {
             throw code == EAGAIN ? .silent(path: path) : .nobody
         }
         var peer = claviger_peer()
-        guard claviger_get_peer(descriptor, &peer) == 0, isTrusted(peer.uid) else {
+        guard unsafe claviger_get_peer(descriptor, &peer) == 0, isTrusted(peer.uid) else {
             close(descriptor)
             throw .stranger(path: path, uid: peer.uid)
         }
@@ -103,7 +103,7 @@ public struct AgentSocket: Sendable {
         let seconds = Int(patience)
         var limit = timeval(tv_sec: seconds, tv_usec: suseconds_t((patience - Double(seconds)) * 1_000_000))
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
-            setsockopt(descriptor, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
+            unsafe setsockopt(descriptor, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
         }
     }
 
@@ -112,7 +112,7 @@ public struct AgentSocket: Sendable {
         if uid == geteuid() || uid == 0 { return true }
         guard path.utf8.elementsEqual(Locations.systemSocket.utf8) else { return false }
         var status = stat()
-        return stat(Locations.systemFolder, &status) == 0 && status.st_uid == uid && status.st_mode & 0o022 == 0
+        return unsafe stat(Locations.systemFolder, &status) == 0 && status.st_uid == uid && status.st_mode & 0o022 == 0
     }
 
     // MARK: Writing and reading
@@ -120,8 +120,8 @@ public struct AgentSocket: Sendable {
     private func write(_ bytes: [UInt8], to descriptor: Int32) throws(Failure) {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                CLinux.send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe CLinux.send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
             }
             let code = claviger_errno()
             if count < 0 && code == EINTR { continue }
@@ -134,7 +134,7 @@ public struct AgentSocket: Sendable {
         var reader = AgentAnswer.Reader()
         var buffer = [UInt8](repeating: 0, count: 16_384)
         while true {
-            let count = recv(descriptor, &buffer, buffer.count, 0)
+            let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
             let code = claviger_errno()
             if count < 0 && code == EINTR { continue }
             if count < 0 && code == EAGAIN { throw .silent(path: path) }

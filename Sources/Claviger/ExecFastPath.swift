@@ -1,7 +1,7 @@
 import CLinux
 
 /// `claviger exec NAME... -- COMMAND...` without options, where an agent has all the tokens.
-struct ExecFastPath {
+@safe struct ExecFastPath {
     private let credentials: [String]
     /// Ends with a null, as argv does.
     private let command: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
@@ -15,7 +15,7 @@ struct ExecFastPath {
         }
         guard !credentials.isEmpty, end + 1 < words.count else { return nil }
         self.credentials = credentials
-        command = words.start + end + 1
+        unsafe command = unsafe words.start + end + 1
     }
 
     /// Becomes the command; comes back, with nothing changed, if that is the core's to do.
@@ -30,26 +30,26 @@ struct ExecFastPath {
             case nil: return
             }
         }
-        let ours = Self.ownVariables()
-        for variable in ours { unsetenv(variable.name) }
-        for (name, token) in zip(names, tokens) { setenv(name, token, 1) }
-        execvp(command[0]!, command)
+        let ours = unsafe Self.ownVariables()
+        unsafe ours.forEach { unsafe unsetenv($0.name) }
+        for (name, token) in zip(names, tokens) { unsafe setenv(name, token, 1) }
+        unsafe execvp(command[0]!, command)
         // Why it can't be run is the core's to say.
-        for name in names { unsetenv(name) }
-        for variable in ours { setenv(variable.name, variable.value, 1) }
+        for name in names { unsafe unsetenv(name) }
+        unsafe ours.forEach { unsafe setenv($0.name, $0.value, 1) }
     }
 
     /// The values stay where they are when a variable is taken away.
     private static func ownVariables() -> [(name: String, value: UnsafeMutablePointer<CChar>)] {
-        var variables: [(name: String, value: UnsafeMutablePointer<CChar>)] = []
-        var entry = claviger_environment()!
-        while let text = entry.pointee {
-            if strncmp(text, "CLAVIGER_", 9) == 0, let equals = strchr(text, Int32(UInt8(ascii: "="))) {
-                let name = UnsafeRawBufferPointer(start: text, count: equals - text)
-                variables.append((String(decoding: name, as: UTF8.self), equals + 1))
+        var variables: [(name: String, value: UnsafeMutablePointer<CChar>)] = unsafe []
+        var entry = unsafe claviger_environment()!
+        while let text = unsafe entry.pointee {
+            if unsafe strncmp(text, "CLAVIGER_", 9) == 0, let equals = unsafe strchr(text, Int32(UInt8(ascii: "="))) {
+                let name = unsafe UnsafeRawBufferPointer(start: text, count: equals - text)
+                unsafe variables.append((String(decoding: name, as: UTF8.self), equals + 1))
             }
-            entry += 1
+            unsafe entry += 1
         }
-        return variables
+        return unsafe variables
     }
 }

@@ -7,7 +7,7 @@ import CLinux
 /// arguments here.
 @_cdecl("Claviger_main")
 func front(_ count: Int32, _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Int32 {
-    let arguments = Arguments(start: words, count: Int(count))
+    let arguments = unsafe Arguments(start: words, count: Int(count))
     if let exec = ExecFastPath(arguments) { exec.run() }
     switch TokenArguments(arguments).flatMap({ TokenFastPath($0).answer() }) {
     case .token(let token): return print(token)
@@ -19,14 +19,14 @@ func front(_ count: Int32, _ words: UnsafeMutablePointer<UnsafeMutablePointer<CC
 /// - Returns: the exit status.
 private func print(_ token: [UInt8]) -> Int32 {
     var line = token + [UInt8(ascii: "\n")]
-    defer { explicit_bzero(&line, line.count) }
+    defer { unsafe explicit_bzero(&line, line.count) }
     var written = 0
     while written < line.count {
-        let count = line.withUnsafeBytes { write(1, $0.baseAddress! + written, $0.count - written) }
+        let count = unsafe line.withUnsafeBytes { unsafe write(1, $0.baseAddress! + written, $0.count - written) }
         let code = claviger_errno()
         if count < 0 && code == EINTR { continue }
         guard count > 0 else {
-            let reason = String(cString: strerror(code))
+            let reason = unsafe String(cString: strerror(code))
             // Upper case is in ASCII alone here: the messages of the C locale.
             let lower = String(decoding: reason.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
             say(
@@ -40,9 +40,9 @@ private func print(_ token: [UInt8]) -> Int32 {
 
 private func become(core arguments: Arguments) -> Never {
     let folder = executableFolder()
-    for path in [folder + "/claviger-core", folder + "/../libexec/claviger/claviger-core"] where access(path, X_OK) == 0 {
+    for path in [folder + "/claviger-core", folder + "/../libexec/claviger/claviger-core"] where unsafe access(path, X_OK) == 0 {
         // Only an execv that fails returns.
-        execv(path, arguments.start)
+        unsafe execv(path, arguments.start)
     }
     say(
         Problem.lines(
@@ -54,7 +54,7 @@ private func become(core arguments: Arguments) -> Never {
 /// Where this very file lies, not what argv claims.
 private func executableFolder() -> String {
     var path = [UInt8](repeating: 0, count: 4096)
-    let length = readlink("/proc/self/exe", &path, path.count)
+    let length = unsafe readlink("/proc/self/exe", &path, path.count)
     guard length > 0, let end = path[..<length].lastIndex(of: UInt8(ascii: "/")) else { return "." }
     return String(decoding: path[..<end], as: UTF8.self)
 }

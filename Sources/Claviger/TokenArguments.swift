@@ -103,11 +103,11 @@ struct TokenArguments {
     /// One line of text. What can be read only once, as a pipe, is left for the core.
     private static func contents(ofRegularFile path: String) -> [UInt8]? {
         var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & 0o170000 == 0o100000, status.st_size <= 65_536 else { return nil }
-        guard let file = fopen(path, "re") else { return nil }
-        defer { fclose(file) }
+        guard unsafe stat(path, &status) == 0, status.st_mode & 0o170000 == 0o100000, status.st_size <= 65_536 else { return nil }
+        guard let file = unsafe fopen(path, "re") else { return nil }
+        defer { unsafe fclose(file) }
         var bytes = [UInt8](repeating: 0, count: Int(status.st_size) + 1)
-        bytes.removeLast(bytes.count - fread(&bytes, 1, bytes.count, file))
+        unsafe bytes.removeLast(bytes.count - fread(&bytes, 1, bytes.count, file))
         if bytes.last == 0x0A { bytes.removeLast() }
         if bytes.last == 0x0D { bytes.removeLast() }
         guard !bytes.isEmpty, bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else { return nil }
@@ -146,6 +146,6 @@ private struct Option {
     func isNamed(_ name: StaticString) -> Bool { Self.isSame(self.name, name) }
 
     private static func isSame(_ bytes: [UInt8], _ text: StaticString) -> Bool {
-        text.withUTF8Buffer { bytes.elementsEqual($0) }
+        text.withUTF8Buffer { unsafe bytes.elementsEqual($0) }
     }
 }

@@ -1,3 +1,4 @@
+import AsyncHTTPClient
 public import Credentials
 import FoundationEssentials
 public import HTTP

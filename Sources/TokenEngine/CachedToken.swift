@@ -78,7 +78,7 @@ public struct TokenHash: Codable, Hashable, Sendable {
         self.bytes = bytes
     }
 
-    public var hex: String { Hex.encode(bytes.span.bytes) }
+    public var hex: String { unsafe Hex.encode(bytes.span.bytes) }
 
     func matches(_ token: CachedToken) -> Bool { self == TokenHash(of: token.token) }
 }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import HTTPTypes
 public import OAuth
 public import Sodium
 

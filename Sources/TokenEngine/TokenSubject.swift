@@ -35,12 +35,12 @@ struct TokenSubject {
 
     /// The one line of a file; nil if there is none that could be a token.
     private static func contents(_ path: String) -> Secret? {
-        guard let file = fopen(path, "re") else { return nil }
-        defer { fclose(file) }
+        guard let file = unsafe fopen(path, "re") else { return nil }
+        defer { unsafe fclose(file) }
         var bytes = [UInt8](repeating: 0, count: fileLimit + 1)
         defer { bytes.wipe() }
-        let count = fread(&bytes, 1, bytes.count, file)
-        guard ferror(file) == 0, count <= fileLimit else { return nil }
+        let count = unsafe fread(&bytes, 1, bytes.count, file)
+        guard unsafe ferror(file) == 0, count <= fileLimit else { return nil }
         let token = bytes[..<count].drop { $0 <= 0x20 }
         let end = token.firstIndex { $0 <= 0x20 } ?? token.endIndex
         guard !token[..<end].isEmpty, token[end...].allSatisfy({ $0 <= 0x20 }), token[..<end].allSatisfy({ $0 < 0x7F })

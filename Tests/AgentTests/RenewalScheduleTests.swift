@@ -1,6 +1,8 @@
 import Access
+import CoreFoundation
 import Foundation
 import OAuth
+import Sodium
 import Synchronization
 import TestSupport
 import Testing

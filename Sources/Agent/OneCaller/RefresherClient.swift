@@ -1,7 +1,7 @@
 import AgentProtocol
 import Dispatch
 import Glibc
-public import Linux
+import Linux
 import Synchronization
 import TokenEngine
 

@@ -4,6 +4,7 @@ import Credentials
 import Dispatch
 import FoundationEssentials
 public import Linux
+import Sodium
 import Synchronization
 public import TokenEngine
 import Vault

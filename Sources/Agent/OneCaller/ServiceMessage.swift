@@ -100,7 +100,7 @@ struct SecretDocument: Codable {
     init(from decoder: any Decoder) throws {
         var bytes = Array(try decoder.singleValueContainer().decode(Data.self))
         defer { bytes.wipe() }
-        secret = try Secret(copying: bytes.span.bytes)
+        secret = unsafe try Secret(copying: bytes.span.bytes)
     }
 
     func encode(to encoder: any Encoder) throws {

@@ -1,4 +1,5 @@
-public import Credentials
+import Access
+import Credentials
 import FoundationEssentials
 public import HTTP
 public import TokenEngine

@@ -140,7 +140,7 @@ final class AgentVault: Sendable {
         if let passphrase = request.passphrase {
             key = .passphrase(try Secret(utf8: passphrase))
         } else if let bytes = request.key {
-            key = .keyFile(try Secret(copying: Array(bytes).span.bytes))
+            key = unsafe .keyFile(try Secret(copying: Array(bytes).span.bytes))
         } else {
             throw Problem("neither a passphrase nor a key was sent", .usage)
         }

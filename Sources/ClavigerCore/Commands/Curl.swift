@@ -1,5 +1,7 @@
+import Agent
 import AgentProtocol
 import ArgumentParser
+import Credentials
 import FoundationEssentials
 import Glibc
 import OAuth
@@ -35,7 +37,7 @@ struct Curl: AsyncParsableCommand {
             try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, TokenQuery()) }
         }
         var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw Problem.system("run curl", errno) }
+        guard unsafe pipe(&ends) == 0 else { throw Problem.system("run curl", errno) }
         // No token is longer than what a pipe takes without a reader.
         try Terminal.write(Array((TokenFormat.curl.text(token, of: name, at: .now) + "\n").utf8), to: ends[1])
         close(ends[1])

@@ -1,6 +1,7 @@
 import Access
 import AgentProtocol
 import ArgumentParser
+import Credentials
 import FoundationEssentials
 
 struct Deny: AsyncParsableCommand {

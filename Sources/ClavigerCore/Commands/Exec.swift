@@ -1,6 +1,8 @@
 import AgentProtocol
 import ArgumentParser
+import Credentials
 import FoundationEssentials
+import Sodium
 import TokenEngine
 
 struct Exec: AsyncParsableCommand {
@@ -44,7 +46,7 @@ struct Exec: AsyncParsableCommand {
 
     /// The same as it was given: an argument need not be UTF-8.
     private var argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> {
-        CommandLine.unsafeArgv + (Int(CommandLine.argc) - command.count)
+        unsafe CommandLine.unsafeArgv + (Int(CommandLine.argc) - command.count)
     }
 
     private var names: [String] { words.dropLast(command.count) }
@@ -62,7 +64,7 @@ struct Exec: AsyncParsableCommand {
                 wanted, minimumLifetime: minTTL, reason: reason, session: Session(vaultOptions))
             return
         }
-        if proxy { try ProcessState.replaceProcess(argv, variables: ProxyLauncher.start()) }
+        if proxy { unsafe try ProcessState.replaceProcess(argv, variables: ProxyLauncher.start()) }
         let tokens = try await Session(vaultOptions).withTokenAgent(reason: reason) { agent in
             var tokens: [String: String] = [:]
             for (variable, name) in wanted {
@@ -71,7 +73,7 @@ struct Exec: AsyncParsableCommand {
             }
             return tokens
         }
-        try ProcessState.replaceProcess(argv, variables: tokens)
+        unsafe try ProcessState.replaceProcess(argv, variables: tokens)
     }
 
     /// The credential behind each variable.

@@ -18,11 +18,11 @@ struct Init: ParsableCommand {
     func run() throws {
         let path = try Session(vaultOptions).vaultPath()
         // Before anybody types a passphrase for nothing.
-        guard access(path, F_OK) != 0 else { throw VaultError.vaultExists(path: path) }
+        guard unsafe access(path, F_OK) != 0 else { throw VaultError.vaultExists(path: path) }
         var keys: [(key: UnlockKey, label: String)] = []
         var madeKeyFile: String?
         if let file = Session(vaultOptions).keyFilePath {
-            let isNew = access(file, F_OK) != 0
+            let isNew = unsafe access(file, F_OK) != 0
             keys.append((.keyFile(isNew ? try KeyFile.create(file) : try KeyFile.read(file)), "key file"))
             if isNew { madeKeyFile = file }
         }

@@ -1,5 +1,7 @@
 import ArgumentParser
+import Credentials
 import FoundationEssentials
+import OAuth
 
 struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "list", abstract: "List the credentials and their states.")

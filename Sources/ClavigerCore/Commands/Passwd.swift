@@ -1,5 +1,7 @@
+import Access
 import AgentProtocol
 import ArgumentParser
+import Credentials
 import Sodium
 import Vault
 

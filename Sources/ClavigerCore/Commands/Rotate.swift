@@ -2,6 +2,7 @@ import AgentProtocol
 import Credentials
 import ArgumentParser
 import FoundationEssentials
+import OAuth
 
 struct Rotate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

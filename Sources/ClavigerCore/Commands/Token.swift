@@ -1,6 +1,7 @@
 import Agent
 import AgentProtocol
 import ArgumentParser
+import Credentials
 import FoundationEssentials
 import Glibc
 import OAuth

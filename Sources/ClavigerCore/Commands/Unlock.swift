@@ -1,6 +1,7 @@
 import Agent
 import AgentProtocol
 import ArgumentParser
+import Vault
 
 struct Unlock: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,7 @@
 import Agent
 import Credentials
 import AgentProtocol
+import FoundationEssentials
 import Glibc
 import TokenEngine
 
@@ -28,11 +29,13 @@ extension SinkOption {
     /// A user, with a group of that user's or another.
     private static func account(_ text: String) throws -> (uid: UInt32, gid: UInt32) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        guard let user = getpwnam(parts[0]) else { throw Problem("there is no user \(Problem.quoted(parts[0]))", .usage) }
-        var account = (uid: user.pointee.pw_uid, gid: user.pointee.pw_gid)
+        guard let user = unsafe getpwnam(parts[0]) else { throw Problem("there is no user \(Problem.quoted(parts[0]))", .usage) }
+        var account = unsafe (uid: user.pointee.pw_uid, gid: user.pointee.pw_gid)
         if parts.count == 2 {
-            guard let group = getgrnam(parts[1]) else { throw Problem("there is no group \(Problem.quoted(parts[1]))", .usage) }
-            account.gid = group.pointee.gr_gid
+            guard let group = unsafe getgrnam(parts[1]) else {
+                throw Problem("there is no group \(Problem.quoted(parts[1]))", .usage)
+            }
+            account.gid = unsafe group.pointee.gr_gid
         }
         return account
     }

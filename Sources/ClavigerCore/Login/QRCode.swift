@@ -11,12 +11,12 @@ struct QRCode {
 
     /// - Returns: nil for a text that no code can hold.
     init?(_ text: String) {
-        guard let code = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_L) else { return nil }
-        defer { QRcode_free(code) }
-        width = Int(code.pointee.width)
-        let modules = UnsafeBufferPointer(start: code.pointee.data, count: width * width)
+        guard let code = unsafe QRcode_encodeString8bit(text, 0, QR_ECLEVEL_L) else { return nil }
+        defer { unsafe QRcode_free(code) }
+        width = unsafe Int(code.pointee.width)
+        let modules = unsafe UnsafeBufferPointer(start: code.pointee.data, count: width * width)
         // The lowest bit of each byte is the colour.
-        isDark = modules.map { $0 & 1 == 1 }
+        isDark = unsafe modules.map { $0 & 1 == 1 }
     }
 
     /// How many columns the drawing takes.

@@ -1,6 +1,6 @@
-public import ArgumentParser
+import ArgumentParser
 import FoundationEssentials
-public import OAuth
+import OAuth
 
 /// What describes a credential and is no secret: for `add` and `edit`.
 struct SettingsOptions: ParsableArguments {

@@ -2,6 +2,7 @@ import Agent
 import AgentProtocol
 import Dispatch
 import Glibc
+import HTTP
 import Linux
 import TokenEngine
 

@@ -9,7 +9,7 @@ extension NewKeyOptions {
         guard let file = newKeyFile else {
             return (.passphrase(try Self.passphrase(newPassphraseFile, session)), "passphrase")
         }
-        let isNew = access(file, F_OK) != 0
+        let isNew = unsafe access(file, F_OK) != 0
         let key = isNew ? try KeyFile.create(file) : try KeyFile.read(file)
         if isNew { Terminal.note("made the key file \(Terminal.plain(file)); whoever can read it can open the vault") }
         return (.keyFile(key), "key file")

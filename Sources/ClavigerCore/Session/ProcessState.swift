@@ -20,7 +20,7 @@ enum ProcessState {
         _ argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, variables: [String: String] = [:]
     ) throws -> Never {
         prepare(variables)
-        throw cannotRun(ChildProcess.replaceThisProcess(argv))
+        throw unsafe cannotRun(ChildProcess.replaceThisProcess(argv))
     }
 
     static func replaceProcess(_ command: [String]) throws -> Never {

@@ -6,6 +6,7 @@ import FoundationEssentials
 import Glibc
 import HTTP
 import Linux
+import OAuth
 import Proxy
 import TokenEngine
 
@@ -136,9 +137,9 @@ struct ProxyLauncher {
         // Its methods may be called from any thread (dispatch(3)).
         nonisolated(unsafe) let source = DispatchSource.makeReadSource(fileDescriptor: descriptors.command, queue: .global())
         return AsyncStream { continuation in
-            source.setEventHandler { continuation.finish() }
-            continuation.onTermination = { _ in source.cancel() }
-            source.resume()
+            unsafe source.setEventHandler { continuation.finish() }
+            continuation.onTermination = { _ in unsafe source.cancel() }
+            unsafe source.resume()
         }
     }
 }

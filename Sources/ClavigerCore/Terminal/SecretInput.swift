@@ -27,7 +27,7 @@ enum SecretInput {
         guard lines.contains(where: { line in kinds.contains { line.starts(with: $0) } }) else {
             throw Problem.noPrivateKey(place)
         }
-        return try Secret(copying: bytes.span.bytes)
+        return unsafe try Secret(copying: bytes.span.bytes)
     }
 
     /// The whole of a file, or of standard input for `-`.
@@ -78,7 +78,7 @@ enum SecretInput {
             // The command may read a descriptor that the caller has opened for it.
             shell.inheritsFurtherFiles = true
             return (reading, try shell.start())
-        } catch let error as FileError {
+        } catch {
             throw Problem.system("run $CLAVIGER_PASSPHRASE_COMMAND", error.code)
         }
     }
@@ -91,6 +91,6 @@ enum SecretInput {
         guard bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }), String(validating: bytes, as: UTF8.self) != nil else {
             throw Problem.notOneLine(what: what, place: place)
         }
-        return try Secret(copying: bytes.span.bytes)
+        return unsafe try Secret(copying: bytes.span.bytes)
     }
 }
