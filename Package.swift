@@ -9,8 +9,8 @@ let house: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
 ]
 
-/// In what people run, the compiler asks for each unsafe expression to be marked.
-let marked = house + [.strictMemorySafety()]
+/// In what people run, the compiler refuses an unsafe expression that is not marked as such.
+let marked = house + [.strictMemorySafety(), .treatWarning("StrictMemorySafety", as: .error)]
 
 /// The thin front is Embedded Swift: no runtime and no metadata, and so it starts as fast as a C program. Also in a debug
 /// build it is optimised, or it would want Unicode's tables.
