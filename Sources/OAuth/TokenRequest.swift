@@ -53,15 +53,35 @@ public enum AuthorizationGrant: Sendable {
 }
 
 /// What one request may ask for instead of what the settings say.
-public struct RequestedAccess: Codable, Hashable, Sendable {
+public struct RequestedAccess: Hashable, Sendable {
+    /// Sorted, each once: their order means nothing (RFC 6749 section 3.3), and a token serves every spelling of a request.
     /// Empty: the scopes of the settings.
-    public var scopes: [String]
-    /// Empty: the audiences of the settings.
-    public var audiences: [String]
+    public var scopes: [String] {
+        didSet { scopes = Self.canonical(scopes) }
+    }
+    /// Sorted, each once. Empty: the audiences of the settings.
+    public var audiences: [String] {
+        didSet { audiences = Self.canonical(audiences) }
+    }
 
     public init(scopes: [String] = [], audiences: [String] = []) {
-        self.scopes = scopes
-        self.audiences = audiences
+        self.scopes = Self.canonical(scopes)
+        self.audiences = Self.canonical(audiences)
+    }
+
+    private static func canonical(_ words: [String]) -> [String] {
+        words.count < 2 ? words : Array(Set(words)).sorted()
+    }
+}
+
+extension RequestedAccess: Codable {
+    private enum CodingKeys: String, CodingKey { case scopes, audiences }
+
+    public init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            scopes: try members.decode([String].self, forKey: .scopes),
+            audiences: try members.decode([String].self, forKey: .audiences))
     }
 }
 

@@ -47,11 +47,13 @@ struct CacheDecision {
         let (settings, state) = (credential.configuration.settings, credential.state)
         let token = state.token(for: ask.access)
         if let token, isAnswer(token, state, settings, at: now) { return .serve(token) }
-        if let token, means(token), token.rejected == nil { return .reject(token) }
+        let wait = waitForForcedRenewal(token, state, at: now)
+        // A rejection that can't lead to another token now is not believed: those who do not say so are served on.
+        if wait == nil, let token, means(token), token.rejected == nil { return .reject(token) }
         if let refusal = state.refusal, now < refusal.nextAsk, refusal.asked <= now {
             return instead(token, of: .stillRefused(refusal), at: now)
         }
-        if let wait = waitForForcedRenewal(token, state, at: now) { return .fail(.tooManyRenewals(wait: wait)) }
+        if let wait { return .fail(.tooManyRenewals(wait: wait)) }
         return .acquire
     }
 
@@ -79,7 +81,7 @@ struct CacheDecision {
         // What can't be acquired again is served although one API has rejected it: another may take it.
         case .cached: return token.rejected == nil || !state.canRenew(by: settings)
         case .fresh: return isNew(token)
-        case .rejected: return token.rejected == nil && (isNew(token) || !means(token))
+        case .rejected: return token.rejected == nil && !means(token)
         }
     }
 
@@ -98,9 +100,10 @@ struct CacheDecision {
         return max(1, Int((60 - now.timeIntervalSince(first)).rounded(.up)))
     }
 
-    /// Whether a new token is wanted although the stored one is good by all that the store knows.
+    /// Whether a new token is wanted although the stored one is good by all that the store knows: a fresh one, another than
+    /// the rejected one, or one that lives longer.
     func isForced(_ token: CachedToken?, at now: Date) -> Bool {
-        guard ask.mode != .cached, let token else { return false }
+        guard ask.mode != .cached || ask.minimumLifetime != nil, let token else { return false }
         return Freshness.isGood(sent: token.sent, expires: token.expires, for: TokenQuery(access: ask.access), at: now)
     }
 }

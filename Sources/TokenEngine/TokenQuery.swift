@@ -24,7 +24,10 @@ public struct TokenQuery: Codable, Hashable, Sendable {
     /// Send a refresh token although the server may have replaced it, or has refused it: a person has decided so.
     public var resends = false
     /// How many new tokens a minute callers may have acquired although the stored one is good.
-    public var forcedRenewalsPerMinute = 10
+    public var forcedRenewalsPerMinute = Self.ownersForcedRenewals
+    public static let ownersForcedRenewals = 10
+    /// Each costs a call of the server's, and some providers count them.
+    public static let othersForcedRenewals = 1
 
     public init(access: RequestedAccess = RequestedAccess(), mode: Mode = .cached, minimumLifetime: Int? = nil) {
         self.access = access

@@ -67,16 +67,22 @@ public struct TokenState: Sendable {
         tokens.removeAll { $0.access == token.access || $0.hasExpired(at: now) }
         replaced.removeAll { $0.hasExpired(at: now) || $0.token.equals(token.token) }
         tokens.append(token)
-        if tokens.count > Self.maximumTokens { tokens.removeFirst() }
+        if tokens.count > Self.maximumTokens { dropOldest() }
         if replaced.count > Self.maximumReplaced { replaced.removeFirst(replaced.count - Self.maximumReplaced) }
         while (tokens + replaced).reduce(0, { $0 + $1.size }) > Self.maximumTokenBytes {
             guard replaced.isEmpty else {
                 replaced.removeFirst()
                 continue
             }
-            tokens.removeFirst()
+            dropOldest()
         }
         refusal = nil
+    }
+
+    /// The token for the credential's own request goes last: whoever asks for ever new scopes takes it from nobody.
+    private mutating func dropOldest() {
+        let special = tokens.dropLast().firstIndex { $0.access != RequestedAccess() }
+        tokens.remove(at: special ?? tokens.startIndex)
     }
 
     private mutating func replace(_ token: CachedToken) {

@@ -189,6 +189,22 @@ private func driver(_ store: MemoryStore, _ transport: ScriptedTransport, _ cloc
         #expect(try await driver(store, ScriptedTransport(.token("x"))).token("a", TokenQuery()).token.revealed() == "theirs")
     }
 
+    /// Whoever wants a new token is content with one that has come meanwhile, also when the time is up.
+    @Test func `on time-out a new token that another stored is served to whoever demands one`() async throws {
+        let fresh = try someToken("theirs", sent: 1_000_000.5)
+        let tries = Mutex(0)
+        let store = MemoryStore(["a": try someCredential(someToken("seen"))]) { store in
+            if tries.withLock({
+                $0 += 1; return $0
+            }) == 100 {
+                store.write("a") { $0.state.tokens = [fresh] }
+            }
+        }
+        store.hold("a")
+        let token = try await driver(store, ScriptedTransport(.token("x"))).token("a", TokenQuery(mode: .fresh))
+        #expect(token.token.revealed() == "theirs")
+    }
+
     @Test func theLockIsReleasedAfterSuccessAndFailure() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.status(400, #"{"error":"invalid_scope"}"#), .token("new"))

@@ -330,6 +330,57 @@ extension MemoryStore {
         #expect(store.login?.refreshToken.revealed() == "first")
     }
 
+    @Test func `a sending of the future is in no grace period`() async throws {
+        let store = try rotating(grace: .seconds(60)) {
+            $0.state.login?.sending = Login.Sending(began: start + 1000, last: start - 1000, boot: "this")
+        }
+        let transport = ScriptedTransport(.status(502))
+        await #expect(throws: TokenError.self) { try await driver(store, transport, ManualClock()).token("a", TokenQuery()) }
+        #expect(store.login?.sending?.isResend == true)
+    }
+
+    /// A public client has no secret that could be wrong.
+    @Test func `a public client that is refused is not told that its key pair is wrong`() async throws {
+        let store = try rotating { $0.configuration.settings.clientAuthentication = .none }
+        let transport = ScriptedTransport(.status(401, #"{"error":"invalid_client"}"#))
+        await #expect(throws: TokenError.refused(.invalidClient)) {
+            try await driver(store, transport, ManualClock()).token("a", TokenQuery())
+        }
+        #expect(store.peek("a").state.refusal?.cause == .refresh(status: 401))
+        #expect(store.login?.sending == nil && store.login?.ended == nil)
+    }
+
+    /// The answer before may have been lost after the work; the refusal says nothing about that one.
+    @Test func `a refused client after a lost answer leaves the doubt in the journal`() async throws {
+        let store = try rotating(grace: .seconds(60))
+        let transport = ScriptedTransport(.failure(aLostAnswer), .status(401, #"{"error":"invalid_client"}"#))
+        await #expect(throws: TokenError.keyPairRefused) {
+            try await driver(store, transport, ManualClock()).token("a", TokenQuery())
+        }
+        #expect(store.login?.sending != nil)
+    }
+
+    /// The client in use may still be good for it.
+    @Test func `a proof whose refresh token is refused does not end the login`() async throws {
+        let store = try rotating()
+        let driver = driver(store, ScriptedTransport(refused), ManualClock())
+        await #expect(throws: TokenError.loginNeeded(.ended(start))) {
+            try await driver.withClaim("a") { claim in
+                _ = try await driver.prove(claim.credential.configuration, under: claim)
+            }
+        }
+        #expect(store.login?.ended == nil && store.login?.sending == nil)
+    }
+
+    /// What a proof has brought for the login is stored, and its access token is not: it may be another client's.
+    @Test func `a proof's access token is not stored`() async throws {
+        let store = try rotating()
+        let driver = driver(store, ScriptedTransport(.token("proof", refresh: "second")), ManualClock())
+        let token = try await driver.withClaim("a") { try await driver.prove($0.credential.configuration, under: $0) }
+        #expect(token.token.revealed() == "proof" && store.peek("a").state.tokens.isEmpty)
+        #expect(store.login?.refreshToken.revealed() == "second")
+    }
+
     @Test func `a refused refresh without a reason is told, and not tried on every call`() async throws {
         let store = try rotating()
         let transport = ScriptedTransport(.status(403))
@@ -364,6 +415,60 @@ extension MemoryStore {
         }
         #expect(store.peek("a").state.tokens.first?.rejected == start)
         #expect(try await driver.token("a", TokenQuery()).token.revealed() == "only")
+    }
+
+    @Test func `a rejected token that can be renewed is served to nobody, nor in the place of a failure`() async throws {
+        var token = try someToken("dead")
+        token.rejected = start
+        let store = MemoryStore(["a": try someCredential(token)])
+        let transport = ScriptedTransport(.status(400, #"{"error":"invalid_scope"}"#))
+        let failing = driver(store, transport, ManualClock())
+        await #expect(throws: TokenError.self) { try await failing.token("a", TokenQuery()) }
+        let down = driver(store, ScriptedTransport(.failure(aFailure)), ManualClock())
+        await #expect(throws: TokenError.unreachable(aFailure)) { try await down.token("a", TokenQuery()) }
+    }
+
+    @Test func `a token of the future is served in no failure's place`() async throws {
+        let store = MemoryStore(["a": try someCredential(someToken(sent: 1_100_000))])
+        let down = driver(store, ScriptedTransport(.failure(aFailure)), ManualClock())
+        await #expect(throws: TokenError.unreachable(aFailure)) { try await down.token("a", TokenQuery()) }
+    }
+
+    @Test func `a clock that was set back makes nobody wait for a refusal, or a renewal, of the future`() async throws {
+        let store = MemoryStore(["a": try someCredential(someToken())])
+        store.write("a") { credential in
+            credential.state.refusal = .init(cause: .client, since: start + 500, asked: start + 500, times: 3)
+            credential.state.forcedRenewals = Array(repeating: start + 500, count: 20)
+        }
+        let driver = driver(store, ScriptedTransport(.token("new")), ManualClock())
+        #expect(try await driver.token("a", TokenQuery(mode: .fresh)).token.revealed() == "new")
+    }
+
+    /// A rejection that can't lead to another token is not believed: it would keep the stored one from everybody.
+    @Test func `where renewals are used up a rejection changes nothing`() async throws {
+        let store = MemoryStore(["a": try someCredential(someToken())])
+        store.write("a") { $0.state.forcedRenewals = [start] }
+        let driver = driver(store, ScriptedTransport(.token("new")), ManualClock())
+        var ask = TokenQuery(mode: .rejected)
+        ask.forcedRenewalsPerMinute = 1
+        let limited = ask
+        await #expect(throws: TokenError.tooManyRenewals(wait: 60)) { try await driver.token("a", limited) }
+        #expect(try await driver.token("a", TokenQuery()).token.revealed() == "stored")
+    }
+
+    @Test func `a longer life than the stored token has left is a renewal like every other that is forced`() async throws {
+        let store = MemoryStore(["a": try someCredential(someToken())])
+        let clock = ManualClock(1_000_100)
+        let driver = driver(store, ScriptedTransport(.token("new", expiresIn: 3550)), clock)
+        var ask = TokenQuery(minimumLifetime: 3545)
+        ask.forcedRenewalsPerMinute = 1
+        let limited = ask
+        _ = try await driver.token("a", limited)
+        clock.advance(10)
+        await #expect(throws: TokenError.tooManyRenewals(wait: 50)) { try await driver.token("a", limited) }
+        // One that ends anyway is renewed for everybody.
+        clock.advance(3540)
+        _ = try await driver.token("a", TokenQuery())
     }
 
     @Test func `three workers with one dead token buy one`() async throws {
