@@ -78,6 +78,9 @@ public struct AuditEvent: Codable, Equatable, Sendable {
         self = event
     }
 
+    /// About how many bytes its line has, with the chain's members.
+    public var lineLength: Int { json(sequence: 0).count + 96 }
+
     /// The outcome of what is about to be done.
     public static let begun = "begun"
 

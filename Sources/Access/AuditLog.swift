@@ -66,9 +66,10 @@ public final class AuditLog: Sendable {
 
     /// How many files are kept besides the current one.
     public static let keptFiles = 9
+    /// The size in bytes from which a new file is begun.
+    public static let rotationSize = 16 << 20
 
-    /// - Parameter rotationSize: the size in bytes from which a new file is begun.
-    public init(path: String, keys: AuditKeys, rotationSize: UInt64 = 16 << 20) {
+    public init(path: String, keys: AuditKeys, rotationSize: UInt64 = UInt64(rotationSize)) {
         self.path = path
         self.keys = keys
         self.rotationSize = rotationSize

@@ -14,6 +14,12 @@ public struct Authorizer: Sendable {
         self.policy = caller.isOwner ? nil : try policy()
     }
 
+    /// For a caller as the rules alone see it, whoever that is.
+    public init(rulesOnly caller: Caller, under policy: Policy) {
+        self.caller = caller
+        self.policy = policy
+    }
+
     /// Whether the caller may lock, unlock and stop the agent, and see what is wrong with it.
     public static func mayManage(_ caller: Caller) -> Bool { caller.isOwner }
 
@@ -23,16 +29,31 @@ public struct Authorizer: Sendable {
         return policy.rules(for: credential, caller).contains { _ in true }
     }
 
-    /// What the caller may have of a credential. The first rule that allows the query decides.
+    /// What the caller may have of a credential, by the rule that `rule(for:scopes:)` finds.
     public func decision(on query: TokenQuery, for credential: String) -> Decision {
         guard let policy else { return .allowed(Grant(scopes: query.access.scopes, maxTTL: nil)) }
         // Which audience a token is for, and whose login is spent or put at risk, is for the owner to say.
         guard query.access.audiences.isEmpty, !query.takesOver, !query.resends else { return .denied }
-        for rule in policy.rules(for: credential, caller) {
-            guard let scopes = Self.scopes(query.access.scopes, under: rule) else { continue }
-            return .allowed(Grant(scopes: scopes, maxTTL: rule.maxTTL))
+        guard let rule = rule(for: credential, scopes: query.access.scopes),
+            let scopes = Self.scopes(query.access.scopes, under: rule)
+        else { return .denied }
+        return .allowed(Grant(scopes: scopes, maxTTL: rule.maxTTL))
+    }
+
+    /// The rule that decides about a query: of those that allow it the one that allows most, wherever it stands. Without scopes,
+    /// a rule for the caller alone comes before those for groups, then one without scopes, then one with more of them; then the
+    /// longest life decides.
+    /// - Returns: nil where none allows it, and for an owner, who needs none.
+    public func rule(for credential: String, scopes wanted: [String]) -> Rule? {
+        guard let policy else { return nil }
+        func rank(_ rule: Rule) -> [Int] {
+            let life = rule.maxTTL ?? .max
+            guard wanted.isEmpty else { return [life] }
+            return [rule.subject.isUser ? 1 : 0, rule.scopes?.count ?? .max, life]
         }
-        return .denied
+        return policy.rules(for: credential, caller)
+            .filter { Self.scopes(wanted, under: $0) != nil }
+            .max { rank($0).lexicographicallyPrecedes(rank($1)) }
     }
 
     /// - Returns: the scopes to request, or nil if the rule doesn't allow these.

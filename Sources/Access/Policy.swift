@@ -23,6 +23,9 @@ public struct Policy: Codable, Equatable, Sendable {
         return rules.count < before
     }
 
+    /// Whether any rule is for a caller.
+    public func names(_ caller: Caller) -> Bool { rules.contains { $0.subject.matches(caller) } }
+
     /// The rules that let a caller have tokens of a credential.
     func rules(for credential: String, _ caller: Caller) -> some Sequence<Rule> {
         rules.lazy.filter { $0.credential == credential && $0.subject.matches(caller) }
@@ -57,6 +60,10 @@ public enum Subject: Codable, Equatable, Sendable {
     /// A user or a group of this machine, by number; the name is what it was called when the rule was made.
     case user(id: UInt32, name: String)
     case group(id: UInt32, name: String)
+
+    var isUser: Bool {
+        if case .user = self { true } else { false }
+    }
 
     func matches(_ caller: Caller) -> Bool {
         switch self {

@@ -1,12 +1,24 @@
 public import FoundationEssentials
 import Synchronization
 
-/// How often each user's processes may ask. Each answer is a line in the log: without a limit, one user could fill it
-/// until nobody else's lines are kept.
+/// How much of the log each user's processes may fill. Each answer is a line in it: without a limit, one user could write until
+/// nobody else's lines are kept.
+///
+/// The log keeps 144 MiB at least. All that others than the owner can write into it in an hour is less: the owner's lines of
+/// the last hour are always there.
 public final class RateLimit: Sendable {
-    /// Requests that may come at once, and requests a second after that; for all processes of one user.
-    static let burst = 2000.0
-    static let rate = 100.0
+    /// Bytes of the log: so many at once, and so many a second after that.
+    struct Allowance {
+        let burst: Int
+        let rate: Int
+    }
+
+    /// For all processes of a user whom a rule names.
+    static let user = Allowance(burst: 512 << 10, rate: 16 << 10)
+    /// For all users together whom no rule names: whoever has many user ids has no more than others.
+    static let strangers = Allowance(burst: 16 << 10, rate: 256)
+    /// For all of these together.
+    static let others = Allowance(burst: 4 << 20, rate: 32 << 10)
 
     public enum Verdict: Equatable, Sendable {
         case allowed
@@ -15,32 +27,69 @@ public final class RateLimit: Sendable {
         case refused
     }
 
+    private enum Account: Hashable {
+        case user(UInt32)
+        case strangers
+        case others
+    }
+
     private struct Bucket {
         var left: Double
         var at: Date
         var isFlooded = false
     }
 
-    private let buckets = Mutex<[UInt32: Bucket]>([:])
+    private let buckets = Mutex<[Account: Bucket]>([:])
 
     public init() {}
 
-    /// Counts one request of a caller. The owner's are not counted: who is locked out by them is the owner.
-    public func charge(_ caller: Caller, at now: Date) -> Verdict {
+    /// Whether a caller may ask once more; what the answer's line costs is charged when it is known.
+    /// - Parameter isNamed: whether any rule is for this caller.
+    public func admit(_ caller: Caller, isNamed: Bool, at now: Date) -> Verdict {
         if caller.isOwner { return .allowed }
         return buckets.withLock { buckets in
-            var bucket = buckets[caller.uid] ?? Bucket(left: Self.burst, at: now)
-            defer { buckets[caller.uid] = bucket }
-            // A clock that was set back gives nothing, and takes nothing.
-            bucket.left = min(Self.burst, bucket.left + max(0, now.timeIntervalSince(bucket.at)) * Self.rate)
-            bucket.at = now
-            if bucket.left >= 1 {
-                bucket.left -= 1
-                if bucket.left > Self.rate { bucket.isFlooded = false }
-                return .allowed
+            let own = Self.account(caller, isNamed)
+            let accounts = [own, .others]
+            for account in accounts { Self.fill(account, &buckets, at: now) }
+            if accounts.allSatisfy({ buckets[$0].map { $0.left > 0 } ?? true }) { return .allowed }
+            defer { buckets[own]?.isFlooded = true }
+            return buckets[own]?.isFlooded == true ? .refused : .firstRefusal
+        }
+    }
+
+    /// Charges a caller for a line of the log. The owner's cost nothing: who is locked out by them is the owner.
+    /// - Parameter bytes: the line's.
+    public func charge(_ caller: Caller, isNamed: Bool, bytes: Int, at now: Date) {
+        if caller.isOwner { return }
+        buckets.withLock { buckets in
+            for account in [Self.account(caller, isNamed), .others] {
+                Self.fill(account, &buckets, at: now)
+                buckets[account]?.left -= Double(bytes)
             }
-            defer { bucket.isFlooded = true }
-            return bucket.isFlooded ? .refused : .firstRefusal
+        }
+    }
+
+    private static func account(_ caller: Caller, _ isNamed: Bool) -> Account {
+        isNamed ? .user(caller.uid) : .strangers
+    }
+
+    /// A clock that was set back gives nothing, and takes nothing.
+    private static func fill(_ account: Account, _ buckets: inout [Account: Bucket], at now: Date) {
+        let allowance = allowance(account)
+        var bucket = buckets[account] ?? Bucket(left: Double(allowance.burst), at: now)
+        let gained = max(0, now.timeIntervalSince(bucket.at)) * Double(allowance.rate)
+        bucket.left = min(Double(allowance.burst), bucket.left + gained)
+        bucket.at = now
+        // A trickle is no end of a flood; a second of silence is.
+        if bucket.left >= Double(allowance.rate) { bucket.isFlooded = false }
+        buckets[account] = bucket
+    }
+
+    private static func allowance(_ account: Account) -> Allowance {
+        switch account {
+        case .user: user
+        case .strangers: strangers
+        case .others: others
         }
     }
 }

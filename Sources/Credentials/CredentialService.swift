@@ -39,9 +39,12 @@ public struct CredentialService: CredentialManager {
         try await driver.token(name, ask)
     }
 
-    public func list() throws -> [ListedCredential] {
+    public func list() throws -> [ListedCredential] { try list { _ in true } }
+
+    /// - Parameter isWanted: of a credential's name; the records of others are not read.
+    package func list(where isWanted: (String) -> Bool) throws -> [ListedCredential] {
         var all: [ListedCredential] = []
-        try vault.forEachRecord { name, record in
+        try vault.forEachRecord(where: isWanted) { name, record in
             do {
                 all.append(.readable(CredentialView(name: name, try CredentialRecord.credential(record.get(), name: name))))
             } catch {

@@ -7,7 +7,7 @@ extension AuditLog {
     /// - Parameters:
     ///   - path: of the log's newest file.
     ///   - rotationSize: the size in bytes from which a new file is begun.
-    public convenience init(vault: UnlockedVault, path: String, rotationSize: UInt64 = 16 << 20) {
+    public convenience init(vault: UnlockedVault, path: String, rotationSize: UInt64 = UInt64(rotationSize)) {
         self.init(
             path: path,
             keys: AuditKeys(

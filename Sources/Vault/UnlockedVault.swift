@@ -65,13 +65,17 @@ public final class UnlockedVault: Sendable {
     }
 
     /// Reads every credential in turn, in the order of the names' bytes.
-    /// - Parameter body: gets what reading the record has come to: one that is damaged does not hide the others.
-    public func forEachRecord<E>(_ body: (String, Result<Record, VaultError>) throws(E) -> Void) throws {
+    /// - Parameters:
+    ///   - isWanted: of a name; the records of others are not read.
+    ///   - body: gets what reading the record has come to: one that is damaged does not hide the others.
+    public func forEachRecord<E>(
+        where isWanted: (String) -> Bool = { _ in true }, _ body: (String, Result<Record, VaultError>) throws(E) -> Void
+    ) throws {
         let state = try refreshed()
         let credentials = state.root.entries.filter { $0.kind == .credential }
             .map { (name: state.root.name(of: $0), entry: $0) }
             .sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-        for (name, entry) in credentials {
+        for (name, entry) in credentials where isWanted(name) {
             try body(name, Result { () throws(VaultError) in try state.read(entry) })
         }
     }

@@ -71,6 +71,26 @@ import TokenEngine
         #expect(decide(both, query("x"), by: alice) == allowed("x"))
     }
 
+    @Test func `of several rules the one that allows most decides`() {
+        let group = Subject.group(id: 50, name: "devs")
+        let shadowed = policy(
+            Rule(credential: "a", subject: group, maxTTL: 60), Rule(credential: "a", subject: alicesUser))
+        #expect(decide(shadowed, by: alice) == allowed())
+        let generous = policy(
+            Rule(credential: "a", subject: group, scopes: ["r", "w"]),
+            Rule(credential: "a", subject: .group(id: 1001, name: "alice"), scopes: ["r"], maxTTL: 60))
+        #expect(decide(generous, query("r"), by: alice) == allowed("r"))
+        #expect(decide(generous, by: alice) == allowed("r", "w"))
+        // What the caller was given is the default, also where a group may have more.
+        var both = generous
+        both.allow(Rule(credential: "a", subject: alicesUser, scopes: ["r"], maxTTL: 3600))
+        #expect(decide(both, by: alice) == allowed("r", maxTTL: 3600))
+        #expect(decide(both, query("w"), by: alice) == allowed("w"))
+        let own = policy(
+            Rule(credential: "a", subject: group), Rule(credential: "a", subject: .group(id: 1001, name: "x"), scopes: ["r"]))
+        #expect(decide(own, by: alice) == allowed())
+    }
+
     @Test func `audiences, resending and other machines' logins are the owner's to ask for`() {
         let rule = policy(Rule(credential: "a", subject: alicesUser, maxTTL: 60))
         #expect(decide(rule, TokenQuery(access: RequestedAccess(audiences: ["x"])), by: alice) == .denied)

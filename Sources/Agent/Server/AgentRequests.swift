@@ -27,6 +27,9 @@ struct AgentRequests: Sendable {
     /// No request is longer.
     static let bodyLimit = 64 << 10
 
+    /// What these cost others than the owner, as if they were so many bytes of the log.
+    private static let (listCost, showCost) = (2048, 256)
+
     /// A request, and who makes it.
     private struct Request {
         let caller: Caller
@@ -70,7 +73,8 @@ struct AgentRequests: Sendable {
 
     private func outcome(of request: ServerRequest) throws -> Outcome {
         guard let caller = Authenticator.caller(of: request.peer) else { throw Problem.ownerOnly }
-        return try limited(caller) ?? route(Request(caller: caller, http: request))
+        let request = Request(caller: caller, http: request)
+        return try limited(request) ?? route(request)
     }
 
     /// - Returns: false if another process is writing at this moment; then none of the lines is written.
@@ -103,16 +107,30 @@ struct AgentRequests: Sendable {
         }
     }
 
-    private func limited(_ caller: Caller) throws -> Outcome? {
-        switch rates.charge(caller, at: clock.now()) {
+    private func limited(_ request: Request) throws -> Outcome? {
+        // Of a locked vault nobody learns anything, and nothing is written.
+        guard !request.caller.isOwner, let open = try? vault.opened() else { return nil }
+        switch rates.admit(request.caller, isNamed: try open.policy().names(request.caller), at: clock.now()) {
         case .allowed: return nil
         case .firstRefusal:
-            guard let open = try? vault.opened(isUse: false) else { throw Problem.tooManyRequests }
-            return .logged(AuditEvent(.token, by: caller, outcome: "too often", at: clock.now()), open.log) {
-                throw Problem.tooManyRequests
-            }
+            let event = AuditEvent(.token, by: request.caller, outcome: "too often", at: clock.now())
+            return try logged(event, request, open) { throw Problem.tooManyRequests }
         case .refused: throw Problem.tooManyRequests
         }
+    }
+
+    /// An answer that comes with a line of the log, which the caller is charged for.
+    private func logged(
+        _ event: AuditEvent, _ request: Request, _ open: AgentVault.Open,
+        _ answer: @escaping @Sendable () throws -> ServerResponse
+    ) throws -> Outcome {
+        if !request.caller.isOwner { try charge(request.caller, event.lineLength, open) }
+        return .logged(event, open.log, answer)
+    }
+
+    private func charge(_ caller: Caller, _ bytes: Int, _ open: AgentVault.Open) throws {
+        if caller.isOwner { return }
+        rates.charge(caller, isNamed: try open.policy().names(caller), bytes: bytes, at: clock.now())
     }
 
     /// For what takes a while, or waits for another process.
@@ -140,15 +158,19 @@ struct AgentRequests: Sendable {
             return try token(try Self.name(path.last), request)
         case ("GET", "v1", "credentials", 2):
             let open = try vault.opened()
+            // It is not in the log, and costs more than what is.
+            try charge(caller, Self.listCost, open)
             return .later { .now(try await Self.offTheLoop { try list(open, caller) }) }
         case ("GET", "v1", "credentials", 3):
             let (open, name) = (try vault.opened(), try Self.name(path.last))
+            try charge(caller, Self.showCost, open)
             // Whether there is such a credential is not told, either.
             guard try Authorizer(caller, under: open.policy()).mayShow(name) else { throw Problem.denied(name) }
+            vault.isUsed()
             return .now(try json(try open.agent.show(name)))
         case ("GET", "v1", "status", 2):
             var status = vault.status
-            if Authorizer.mayManage(caller) { status.failures = (try? vault.opened(isUse: false))?.renewals.failures }
+            if Authorizer.mayManage(caller) { status.failures = (try? vault.opened())?.renewals.failures }
             return .now(try json(status))
         case ("POST", "v1", "lock", 2):
             return try lock(caller) {}
@@ -166,11 +188,12 @@ struct AgentRequests: Sendable {
         }
     }
 
-    /// Those of which the caller may have tokens.
+    /// Those of which the caller may have tokens. Nobody else's records are read for it.
     private func list(_ open: AgentVault.Open, _ caller: Caller) throws -> ServerResponse {
-        let all = try open.agent.list()
         let authorizer = try Authorizer(caller, under: open.policy())
-        return try json(all.filter { authorizer.mayShow($0.name) })
+        let shown = try open.agent.list(where: authorizer.mayShow)
+        if caller.isOwner || !shown.isEmpty { vault.isUsed() }
+        return try json(shown)
     }
 
     private func lock(_ caller: Caller, then next: @escaping @Sendable () -> Void) throws -> Outcome {
@@ -208,6 +231,8 @@ struct AgentRequests: Sendable {
         let context = RequestContext(name: name, request: request, open: try vault.opened())
         do {
             let (ask, grant) = try permitted(context)
+            // What is denied must not keep an idle vault open.
+            vault.isUsed()
             if let cached = try context.open.cache.handout(name, ask, at: clock.now()) {
                 return try handOut(cached, context, grant)
             }
@@ -236,6 +261,7 @@ struct AgentRequests: Sendable {
             throw Problem.denied(context.name)
         }
         ask.access.scopes = grant.scopes
+        if !context.request.caller.isOwner { ask.forcedRenewalsPerMinute = TokenQuery.othersForcedRenewals }
         return (ask, grant)
     }
 
@@ -246,13 +272,13 @@ struct AgentRequests: Sendable {
         }
         var event = event(context, "done")
         event.token = context.open.log.fingerprint(handout.token)
-        return .logged(event, context.open.log) { try answer(handout, context) }
+        return try logged(event, context.request, context.open) { try answer(handout, context) }
     }
 
     private func refuse(_ error: any Error, _ context: RequestContext) throws -> Outcome {
         if error is AuditError { throw error }
         let problem = Problem(describing: error, of: context.name)
-        return .logged(event(context, AuditEvent.outcome(of: problem)), context.open.log) { throw problem }
+        return try logged(event(context, AuditEvent.outcome(of: problem)), context.request, context.open) { throw problem }
     }
 
     private func event(_ context: RequestContext, _ outcome: String) -> AuditEvent {

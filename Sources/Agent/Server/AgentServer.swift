@@ -54,7 +54,7 @@ public final class AgentServer: Sendable {
     private func sealTheLog() async {
         while !Task.isCancelled {
             try? await clock.sleep(seconds: 60)
-            guard let open = try? vault.opened(isUse: false) else { continue }
+            guard let open = try? vault.opened() else { continue }
             try? open.log.seal(in: open.vault)
         }
     }
@@ -63,7 +63,7 @@ public final class AgentServer: Sendable {
     private func keepFresh() async {
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
-                try? await clock.sleep(seconds: (try? vault.opened(isUse: false))?.renewals.pause ?? 1)
+                try? await clock.sleep(seconds: (try? vault.opened())?.renewals.pause ?? 1)
                 group.addTask { await self.refresh() }
             }
         }
@@ -71,7 +71,7 @@ public final class AgentServer: Sendable {
 
     /// Renews what is due, and returns when that is done.
     func refresh() async {
-        await (try? vault.opened(isUse: false))?.renewals.run()
+        await (try? vault.opened())?.renewals.run()
     }
 
     private func lockWhenDue() async {

@@ -194,17 +194,17 @@ final class AgentVault: Sendable {
         if state.withLock({ $0.open != nil && $0.isDue(at: now) }) { lock() }
     }
 
-    /// - Parameter isUse: whether this counts against idleness.
     /// - Throws: `Problem.agentLocked`.
-    func opened(isUse: Bool = true) throws -> Open {
+    func opened() throws -> Open {
         lockIfDue()
-        let now = clock.now()
-        let open = state.withLock { state in
-            if isUse { state.lastUse = now }
-            return state.open
-        }
-        guard let open else { throw Problem.agentLocked }
+        guard let open = state.withLock({ $0.open }) else { throw Problem.agentLocked }
         return open
+    }
+
+    /// Somebody was permitted something: the vault is not idle.
+    func isUsed() {
+        let now = clock.now()
+        state.withLock { $0.lastUse = now }
     }
 
     var status: AgentStatus {

@@ -3,10 +3,11 @@ import Credentials
 import AgentProtocol
 import ArgumentParser
 import FoundationEssentials
+import Vault
 
 struct PolicyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "policy", abstract: "Show who may have tokens of which credential.", subcommands: [List.self],
+        commandName: "policy", abstract: "Show who may have tokens of which credential.", subcommands: [List.self, Explain.self],
         defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
@@ -25,6 +26,67 @@ struct PolicyCommand: AsyncParsableCommand {
             let plain = rows.map { $0.map(Terminal.plain) }
             try Terminal.output(Report.table([["CREDENTIAL", "WHO", "SCOPES", "LONGEST LIFE"]] + plain))
         }
+    }
+}
+
+extension PolicyCommand {
+    struct Explain: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "explain", abstract: "Say what a user may have of a credential, and by which rule.")
+
+        @Argument(help: "The credential.")
+        var name: String
+
+        @Option(help: ArgumentHelp("The user, by name or number.", valueName: "user"))
+        var user: String
+
+        @Option(help: ArgumentHelp("A scope that the user would ask for; may be repeated.", valueName: "scope"))
+        var scope: [String] = []
+
+        @Flag(help: "Print JSON.")
+        var json = false
+
+        @OptionGroup var vaultOptions: VaultOptions
+
+        func run() throws {
+            let session = try Session(vaultOptions)
+            let vault = try session.unlock()
+            _ = try vault.record(name)
+            let caller = try SubjectInput.caller(user)
+            let scopes = try scope.flatMap(SettingInput.scopes)
+            // The agent runs as the user who owns the vault.
+            let isOwner = caller.uid == 0 || caller.uid == vault.owner?.0
+            let policy = try session.policy(of: vault)
+            let rule = Authorizer(rulesOnly: caller, under: policy).rule(for: name, scopes: scopes)
+            let answer = PolicyAnswer(isOwner: isOwner, rule: rule, scopes: scopes)
+            try Terminal.output(json ? Report.json(answer.document) : answer.words(user, name))
+        }
+    }
+}
+
+/// What a user may have, and why.
+private struct PolicyAnswer {
+    let isOwner: Bool
+    let rule: Rule?
+    let scopes: [String]
+
+    struct Document: Encodable {
+        var allowed: Bool
+        var rule: RuleDocument?
+    }
+
+    var document: Document { Document(allowed: isOwner || rule != nil, rule: isOwner ? nil : rule.map(RuleDocument.init)) }
+
+    func words(_ user: String, _ name: String) -> String {
+        let (user, name) = (Terminal.plain(user), Terminal.plain(name))
+        if isOwner { return "no rule limits \(user), who is root or the agent's own user" }
+        guard let rule else {
+            let wanted = scopes.isEmpty ? "" : " with the scopes \(Terminal.plain(scopes.joined(separator: " ")))"
+            return "no rule lets \(user) have tokens of \(name)\(wanted)"
+        }
+        let life = rule.maxTTL.map { _ in ", that live for \(rule.lifeWords) at most" } ?? ""
+        return "\(user) may have tokens of \(name)\(life), by the rule for \(Terminal.plain(rule.subject.words))"
+            + (rule.scopes.map { "; scopes: \(Terminal.plain($0.joined(separator: " ")))" } ?? "; scopes: the credential's own")
     }
 }
 

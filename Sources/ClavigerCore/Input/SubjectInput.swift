@@ -19,3 +19,23 @@ extension SubjectOptions {
         return unsafe .group(id: entry.pointee.gr_gid, name: group)
     }
 }
+
+/// Users of this machine, as the agent would see them.
+enum SubjectInput {
+    /// - Parameter user: a name, or the number of a user who may have no name here.
+    /// - Throws: a problem if there is no such user.
+    static func caller(_ user: String) throws -> Caller {
+        let entry = unsafe UInt32(user).map { unsafe getpwuid($0) } ?? getpwnam(user)
+        guard let entry = unsafe entry else {
+            guard let uid = UInt32(user) else { throw Problem("there is no user \(Problem.quoted(user))", .noSuchFile) }
+            return Caller(uid: uid, gid: .max, pid: 0)
+        }
+        let (uid, gid) = unsafe (entry.pointee.pw_uid, entry.pointee.pw_gid)
+        var count = Int32(1 << 16)
+        var groups = [gid_t](repeating: 0, count: Int(count))
+        guard unsafe getgrouplist(entry.pointee.pw_name, gid, &groups, &count) >= 0 else {
+            return Caller(uid: uid, gid: gid, pid: 0)
+        }
+        return Caller(uid: uid, gid: gid, pid: 0, groups: Set(groups.prefix(Int(count))).subtracting([0]))
+    }
+}

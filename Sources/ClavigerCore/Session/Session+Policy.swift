@@ -1,5 +1,6 @@
 import Access
 import Credentials
+import Vault
 import AgentProtocol
 
 extension Session {
@@ -11,8 +12,9 @@ extension Session {
     }
 
     /// The policy as it is in the vault.
-    func policy() throws -> Policy {
-        let vault = try unlock()
-        return try RuleStore(vault: vault, log: AuditLog(vault: vault, path: auditLogPath())).read()
+    func policy() throws -> Policy { try policy(of: unlock()) }
+
+    func policy(of vault: UnlockedVault) throws -> Policy {
+        try RuleStore(vault: vault, log: AuditLog(vault: vault, path: auditLogPath())).read()
     }
 }

@@ -57,6 +57,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             guard let length = bodyLength(head) else { return perform(.received(.refused(.tooLong), isLast: true)) }
+            guard length == 0 || mayHaveBody else { return perform(.received(.refused(.forbidden), isLast: true)) }
             incoming = (ServerRequest(head, bodyLength: length, peer: peer), !head.isKeepAlive)
         case .body(let part): incoming?.request.body += part.readableBytesView
         case .end:
@@ -65,6 +66,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
             perform(.received(.request(request), isLast: isLast))
         }
     }
+
+    /// What others send would lie in memory until it is whole, and no request of theirs has a body.
+    private var mayHaveBody: Bool { peer == .unproven || peer.isOwner }
 
     /// - Returns: nil if it is more than the limit, or not told.
     private func bodyLength(_ head: HTTPRequestHead) -> Int? {
@@ -162,7 +166,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             batcher.add(request, of: self)
         case .refused(let refusal):
             omitsBody = false
-            perform(.answered, refusal == .malformed ? .malformed : .tooLong)
+            perform(.answered, .refused(refusal))
         }
     }
 

@@ -27,6 +27,12 @@ public struct PeerProcess: Sendable, Equatable {
 }
 
 extension ConnectionPeer {
+    /// Whether it is this process's own user, or root.
+    var isOwner: Bool {
+        guard case .process(let process) = self else { return false }
+        return process.uid == geteuid() || process.uid == 0
+    }
+
     /// The other side of a Unix socket; on the channel's event loop.
     static func ofUnixSocket(_ channel: any Channel) -> EventLoopFuture<ConnectionPeer> {
         guard let options = channel as? any SocketOptionProvider else {

@@ -33,7 +33,7 @@ struct ConnectionState<Request> {
         case refused(Refusal)
     }
 
-    enum Refusal: Equatable { case malformed, tooLong }
+    enum Refusal { case malformed, tooLong, forbidden }
 
     enum Event {
         /// - Parameter isLast: whether nothing behind it is answered.

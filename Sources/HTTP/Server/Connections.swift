@@ -3,8 +3,17 @@ import Synchronization
 
 /// The open connections of a server, and the tasks that work for them.
 final class Connections: Sendable {
-    private struct State {
-        var open: [ObjectIdentifier: (channel: any Channel, deadline: IdleDeadline)] = [:]
+    fileprivate struct Entry {
+        let channel: any Channel
+        let deadline: IdleDeadline
+        /// Whose it is, where that is another user than the server's own and root.
+        var other: UInt32?
+    }
+
+    fileprivate struct State {
+        var open: [ObjectIdentifier: Entry] = [:]
+        /// How many connections each of the other users has.
+        var others: [UInt32: Int] = [:]
         var tasks: [UInt64: Task<Void, Never>] = [:]
         var number: UInt64 = 0
         var isEnding = false
@@ -16,11 +25,27 @@ final class Connections: Sendable {
     /// - Returns: false if it is one too many.
     func admit(_ channel: any Channel, _ deadline: IdleDeadline, atMost limit: Int) -> Bool {
         let isAdmitted = state.withLock { state in
-            state.open[ObjectIdentifier(channel)] = (channel, deadline)
+            state.open[ObjectIdentifier(channel)] = Entry(channel: channel, deadline: deadline)
             return state.open.count <= limit && !state.isEnding
         }
-        channel.closeFuture.whenComplete { _ in self.state.withLock { $0.open[ObjectIdentifier(channel)] = nil } }
+        channel.closeFuture.whenComplete { _ in self.state.withLock { $0.close(ObjectIdentifier(channel)) } }
         return isAdmitted
+    }
+
+    /// Says whose an admitted connection is. The server's own user and root are not counted: others must never be able to keep
+    /// them out.
+    /// - Returns: false if it is one too many of that user's, or of all others'.
+    func attribute(_ channel: any Channel, to peer: ConnectionPeer, _ limits: HTTPServer.Limits) -> Bool {
+        guard case .process(let process) = peer, !peer.isOwner else { return true }
+        return state.withLock { state in
+            let id = ObjectIdentifier(channel)
+            // It may be closed by now.
+            guard state.open[id] != nil else { return false }
+            state.open[id]?.other = process.uid
+            state.others[process.uid, default: 0] += 1
+            return state.others[process.uid, default: 0] <= limits.connectionsOfUser
+                && state.others.values.reduce(0, +) <= limits.connectionsOfOthers
+        }
     }
 
     /// Closes the connections whose deadline has passed.
@@ -64,5 +89,12 @@ final class Connections: Sendable {
             state.isEnding = true
             return Array(state.tasks.values)
         }
+    }
+}
+
+extension Connections.State {
+    fileprivate mutating func close(_ id: ObjectIdentifier) {
+        guard let uid = open.removeValue(forKey: id)?.other, let count = others[uid] else { return }
+        others[uid] = count > 1 ? count - 1 : nil
     }
 }

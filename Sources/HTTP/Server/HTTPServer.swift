@@ -9,6 +9,10 @@ public final class HTTPServer: Sendable {
     public struct Limits: Sendable {
         /// Connections at once; one more is closed at once.
         public var connections = 8192
+        /// Those of one user, other than the server's own and root; one more is closed at once.
+        public var connectionsOfUser = 512
+        /// Those of all these users together: the rest is kept for the server's own user and root.
+        public var connectionsOfOthers: Int { connections - max(1, connections / 4) }
         /// A connection that says nothing, or does not finish its request, is closed after so many seconds.
         public var idle: Int64 = 30
         /// Bytes of all header fields of one request.
@@ -47,7 +51,8 @@ public final class HTTPServer: Sendable {
     /// A server of short requests with short answers.
     /// - Parameters:
     ///   - stop: ends `run`.
-    ///   - bodyLimit: bytes of a request's body; a longer one is answered with 413.
+    ///   - bodyLimit: bytes of a request's body; a longer one is answered with 413. On a Unix socket only the server's own
+    ///     user and root may send one at all: others are answered with 403 before it is read.
     public convenience init(
         limits: Limits = Limits(), stop: StopSignal = StopSignal(), bodyLimit: Int, answer: @escaping Answer
     ) {
@@ -123,9 +128,12 @@ public final class HTTPServer: Sendable {
             return bootstrap.childChannelInitializer { channel in
                 let deadline = IdleDeadline(.seconds(self.limits.idle))
                 guard self.admit(channel, deadline) else { return channel.close() }
-                return Self.peer(of: channel, at: address).flatMapThrowing { peer in
+                return Self.peer(of: channel, at: address).flatMap { peer in
+                    guard self.connections.attribute(channel, to: peer, self.limits) else { return channel.close() }
                     let handler = ConnectionHandler(peer, batcher, self.connections, deadline, bodyLimit: bodyLimit)
-                    try self.prepare(channel.pipeline.syncOperations, handler)
+                    return channel.eventLoop.makeCompletedFuture {
+                        try self.prepare(channel.pipeline.syncOperations, handler)
+                    }
                 }
             }
         }

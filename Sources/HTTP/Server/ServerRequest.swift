@@ -62,8 +62,14 @@ public enum ServerReply: Sendable {
 }
 
 extension ServerResponse {
-    static let malformed = problem(400, #"{"title":"this is no HTTP request","status":400,"exit":64}"#)
-    static let tooLong = problem(413, #"{"title":"the request is too long","status":413,"exit":64}"#)
+    static func refused<Request>(_ refusal: ConnectionState<Request>.Refusal) -> ServerResponse {
+        switch refusal {
+        case .malformed: problem(400, #"{"title":"this is no HTTP request","status":400,"exit":64}"#)
+        case .tooLong: problem(413, #"{"title":"the request is too long","status":413,"exit":64}"#)
+        case .forbidden:
+            problem(403, #"{"title":"only the agent's own user and root may do this","status":403,"exit":77}"#)
+        }
+    }
 
     private static func problem(_ status: Int, _ body: String) -> ServerResponse {
         ServerResponse(status: status, headers: [("Content-Type", "application/problem+json")], body: Array(body.utf8))
