@@ -3,7 +3,7 @@ public import FoundationEssentials
 /// One line of the log: what somebody did. There is no member for a secret; a token is named by a short keyed hash. The
 /// members' names and the events' words are the log's format, and never change.
 public struct AuditEvent: Codable, Equatable, Sendable {
-    public enum Kind: String, Codable, Sendable {
+    public enum Kind: String, Codable, Sendable, CaseIterable {
         case token, refresh, add, check, login, rotate, revoke, edit, rename, remove, allow, deny, unlock, lock
         case keyAdd = "key_add"
         case keyRemove = "key_remove"
@@ -19,7 +19,7 @@ public struct AuditEvent: Codable, Equatable, Sendable {
     }
 
     /// What a `broken` line says, as its outcome.
-    public enum Break: String, Codable, Sendable {
+    public enum Break: String, Codable, Sendable, CaseIterable {
         /// Lines are gone that the vault vouches for.
         case missing = "lines missing"
         /// There are lines that nobody with the vault's key has written, or the one that the vault vouches for is another.

@@ -58,9 +58,12 @@ extension TokenFormat {
 
 extension Date {
     /// Seconds since 1970; a fraction is dropped.
-    public var wholeSeconds: Int { Int(timeIntervalSince1970.rounded(.down)) }
+    public var wholeSeconds: Int { Self.bounded(timeIntervalSince1970.rounded(.down)) }
     /// The same rounded up: what is left until another time is not overstated by it.
-    var nextWholeSecond: Int { Int(timeIntervalSince1970.rounded(.up)) }
+    var nextWholeSecond: Int { Self.bounded(timeIntervalSince1970.rounded(.up)) }
+
+    /// Within the years 1 to 9999, which RFC 3339 can write: the holder of the vault key may have stored any number.
+    private static func bounded(_ seconds: Double) -> Int { Int(min(max(seconds, -62_135_596_800), 253_402_300_799)) }
 }
 
 /// Why an agent did not do what it was asked for, as it travels (RFC 9457).

@@ -64,8 +64,21 @@ enum Main {
                 break
             }
         }
-        guard !leading.isEmpty, let command = rest.first, !command.hasPrefix("-") else { return arguments }
-        return [command] + leading + rest.dropFirst()
+        guard !leading.isEmpty, let first = rest.first, !first.hasPrefix("-") else { return arguments }
+        let command = commandWords(rest)
+        return command + leading + rest.dropFirst(command.count)
+    }
+
+    /// The words that name a command: `key list` are two.
+    private static func commandWords(_ arguments: ArraySlice<String>) -> [String] {
+        var words = Array(arguments.prefix(1))
+        var command = Claviger.configuration.subcommands.first { $0.configuration.commandName == words.first }
+        for word in arguments.dropFirst() {
+            command = command?.configuration.subcommands.first { $0.configuration.commandName == word }
+            if command == nil { break }
+            words.append(word)
+        }
+        return words
     }
 }
 

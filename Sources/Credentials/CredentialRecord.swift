@@ -163,14 +163,20 @@ package enum CredentialRecord {
     }
 
     static func milliseconds(_ date: Date) -> Int64 {
-        Int64((date.timeIntervalSince1970 * 1000).rounded())
+        let value = (date.timeIntervalSince1970 * 1000).rounded()
+        // What is read from 2^63 - 1 is rounded to 2^63.
+        return Int64(exactly: value) ?? (value < 0 ? .min : .max)
     }
 
     // MARK: Decoding
 
-    /// Whether any version can have written this as a description.
+    /// Whether any version can have written this as a description: a JSON object in UTF-8, without white space.
     static func isDescription(_ bytes: [UInt8]) -> Bool {
-        if case .object = JSONValue(parsing: bytes) { true } else { false }
+        // The decoder reads other encodings, too: it knows UTF-16 and UTF-32 by their zeros, which no JSON in UTF-8 has.
+        guard bytes.first == UInt8(ascii: "{"), !bytes.contains(0), String(validating: bytes, as: UTF8.self) != nil else {
+            return false
+        }
+        return JSONValue(parsing: bytes)?.object != nil
     }
 
     static let noDescription = "holds no JSON object"

@@ -11,7 +11,7 @@ public enum UnreadableRecord: String, Codable, Sendable {
     public init?(_ error: any Error) {
         switch error {
         case CredentialError.newerRecord: self = .newer
-        case VaultError.damagedRecord(.credential, _, _): self = .damaged
+        case VaultError.damagedRecord(.credential, _, _, _): self = .damaged
         default: return nil
         }
     }

@@ -53,8 +53,9 @@ extension Problem {
             self.init(
                 "\(path) can be used by others (mode \(String(mode, radix: 8)))",
                 hint: "chmod 600 \(Hint.shellWord(path)), and ask yourself who has read it", .permissionsTooWide)
-        case .damaged(let part, let reason): self.init(damaged: part, reason)
-        case .damagedRecord(let kind, let name, let reason): self.init(damagedRecord: kind, name, reason)
+        case .damaged(let part, let reason, let hasPrevious): self.init(damaged: part, reason, hasPrevious)
+        case .damagedRecord(let kind, let name, let reason, let hasPrevious):
+            self.init(damagedRecord: kind, name, reason, hasPrevious)
         case .newerFormat(let version):
             self.init(
                 "the vault is of format \(version), which this claviger does not know", hint: "use a newer claviger",
@@ -103,22 +104,23 @@ extension Problem {
         }
     }
 
-    private init(damaged part: VaultPart, _ reason: String) {
+    private init(damaged part: VaultPart, _ reason: String, _ hasPrevious: Bool) {
         self.init(
             part == .keyFile ? "the key file \(reason)" : "the vault is damaged: its \(part.rawValue) \(reason)",
-            hint: part == .keyFile ? nil : Self.previousState, .damaged)
+            hint: hasPrevious ? Self.previousState : nil, .damaged)
     }
 
-    private init(damagedRecord kind: RecordKind, _ name: String, _ reason: String) {
+    private init(damagedRecord kind: RecordKind, _ name: String, _ reason: String, _ hasPrevious: Bool) {
+        let previous = hasPrevious ? Self.previousState : nil
         switch kind {
         case .credential:
             self.init(
                 "the record of the credential \(Self.quoted(name)) is damaged: it \(reason)",
                 hint: .removeDamaged(name), .damaged)
         case .policy:
-            self.init("the policy in the vault is damaged: it \(reason)", hint: Self.previousState, .damaged)
+            self.init("the policy in the vault is damaged: it \(reason)", hint: previous, .damaged)
         default:
-            self.init("a record of the vault is damaged: it \(reason)", hint: Self.previousState, .damaged)
+            self.init("a record of the vault is damaged: it \(reason)", hint: previous, .damaged)
         }
     }
 

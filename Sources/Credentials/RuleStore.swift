@@ -63,17 +63,20 @@ extension VaultTransaction {
     fileprivate func policy() throws -> Policy { try Policy(record(only: .policy)) }
 
     fileprivate mutating func replace(_ policy: Policy) throws {
-        replace(only: .policy, with: try Record(description: policy.encoded(), secrets: [:]))
+        replace(only: .policy, with: try Record(description: policy.encoded(), secrets: [:], of: .policy))
     }
 }
 
 extension Policy {
     fileprivate init(_ record: Record?) throws {
-        guard let bytes = record?.description else {
+        guard let record else {
             self.init()
             return
         }
-        guard let policy = try? JSONDecoder().decode(Policy.self, from: Data(bytes)), try policy.encoded() == bytes else {
+        let bytes = record.description
+        guard let policy = try? JSONDecoder().decode(Policy.self, from: Data(bytes)), try policy.encoded() == bytes,
+            record.secretNames.isEmpty
+        else {
             guard CredentialRecord.isDescription(bytes) else {
                 throw VaultError.damagedRecord(.policy, name: "-", reason: CredentialRecord.noDescription)
             }

@@ -92,8 +92,10 @@ extension SealedHead {
 
 extension AuditLog.Head {
     fileprivate var record: Record? {
-        guard let bytes = try? JSONEncoder().encode(self) else { return nil }
-        return try? Record(description: Array(bytes), secrets: [:])
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let bytes = try? encoder.encode(self) else { return nil }
+        return try? Record(description: Array(bytes), secrets: [:], of: .auditHead)
     }
 }
 

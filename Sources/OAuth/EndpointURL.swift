@@ -34,6 +34,8 @@ public struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
         guard parts.percentEncodedFragment == nil else { throw .fragment }
         guard let rawHost = parts.percentEncodedHost?.lowercased(), Self.isHost(rawHost) else { throw .notAnAddress }
         if let port = parts.port, !(1...65535).contains(port) { throw .notAnAddress }
+        // A port that is no Int is none for the parser.
+        if parts.port == nil, Self.hasPort(text) { throw .notAnAddress }
         let host = rawHost.hasPrefix("[") ? String(rawHost.dropFirst().dropLast()) : rawHost
         if scheme == "http", !Self.isLoopback(host) { throw .plainHTTP(host: host) }
         self.scheme = scheme
@@ -42,6 +44,14 @@ public struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
         path = parts.percentEncodedPath.isEmpty ? "/" : parts.percentEncodedPath
         query = parts.percentEncodedQuery
         description = text
+    }
+
+    /// Whether something stands between the colon behind the host and what follows.
+    private static func hasPort(_ text: String) -> Bool {
+        guard let slashes = text.firstRange(of: "//") else { return false }
+        let authority = text[slashes.upperBound...].prefix { !"/?#".contains($0) }
+        let rest = authority.lastIndex(of: "]").map { authority[$0...] } ?? authority
+        return rest.firstIndex(of: ":").map { rest.index(after: $0) < rest.endIndex } ?? false
     }
 
     /// A name or an address, in characters that every parser of addresses takes for the same host.
@@ -70,8 +80,9 @@ public struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
     /// `localhost` and the names below it (RFC 6761 section 6.3), 127.0.0.0/8, ::1.
     private static func isLoopback(_ host: String) -> Bool {
         if host == "localhost" || host.hasSuffix(".localhost") || host == "::1" { return true }
-        let numbers = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
-        return numbers.count == 4 && numbers[0] == 127 && numbers.allSatisfy { $0 != nil }
+        let numbers = host.split(separator: ".", omittingEmptySubsequences: false)
+        // The resolver takes a leading zero for octal: 0127.0.0.1 is 87.0.0.1, and not this machine.
+        return numbers.count == 4 && numbers[0] == "127" && numbers.allSatisfy { UInt8($0).map(String.init) == String($0) }
     }
 }
 

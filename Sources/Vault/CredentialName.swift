@@ -1,9 +1,13 @@
+@_spi(_Unicode) import Swift
+
 /// What may be the name of a credential: 1 to 128 characters, printable, without slash.
 public enum CredentialName {
     public static let maximumCharacters = 128
 
+    /// Checks a name in NFC, as it is going to be stored.
     /// - Throws: `invalidName`, with the reason in words.
     public static func validate(_ name: String) throws(VaultError) {
+        let name = normalised(name)
         func refuse(_ reason: String) throws(VaultError) { throw .invalidName(reason: reason) }
         if name.isEmpty { try refuse("is empty") }
         if name.unicodeScalars.count > maximumCharacters || name.utf8.count > Limits.nameBytes {
@@ -21,6 +25,14 @@ public enum CredentialName {
         case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: true
         default: false
         }
+    }
+
+    /// The name in Unicode's normalisation form C. A keyboard's and a file manager's spelling of one name may differ in bytes.
+    static func normalised(_ name: String) -> String {
+        if name.utf8.allSatisfy({ $0 < 0x80 }) { return name }
+        var scalars = String.UnicodeScalarView()
+        scalars.append(contentsOf: name._nfc)
+        return String(scalars)
     }
 
     /// The name among `names` that is nearest to `name`, if it is near enough to be a slip of the finger.

@@ -33,9 +33,10 @@ struct Cursor {
     mutating func u64(in bytes: RawSpan) throws(VaultError) -> UInt64 { try number(8, in: bytes) }
 
     /// A count or length of four bytes, refused above `limit`.
+    /// - Parameter what: what the part has, as in "has a length".
     mutating func count(in bytes: RawSpan, atMost limit: Int, of what: String) throws(VaultError) -> Int {
         let value = Int(try u32(in: bytes))
-        guard value <= limit else { throw .damaged(part, reason: "\(what) is over the limit of \(limit)") }
+        guard value <= limit else { throw .damaged(part, reason: "\(what) over the limit of \(limit)") }
         return value
     }
 

@@ -15,6 +15,8 @@ struct FileStore: RecordStore {
 
     // MARK: Reading
 
+    var hasPrevious: Bool { Path.exists(previousPath) }
+
     func snapshot() throws(VaultError) -> any VaultSnapshot {
         try FileSnapshot(existing { () throws(FileError) in try File.open(path) })
     }
@@ -187,11 +189,16 @@ final class FileSnapshot: VaultSnapshot {
         header = try VaultError.onDisk(file.read(headerLength, at: 0))
         let lengthField = try VaultError.onDisk(file.read(8, at: UInt64(headerLength)))
         guard header.count == headerLength else { throw .damaged(.header, reason: "ends too early") }
+        // The root's place follows from the header's length: what it says is not believed before.
+        try Header.checkChecksum(header)
         guard lengthField.count == 8 else { throw .damaged(.root, reason: "ends too early") }
         var cursor = Cursor(0..<8, part: .root)
         let rootLength = try cursor.u64(in: lengthField.rawSpan)
         let rootStart = UInt64(headerLength) + 8
-        guard rootLength <= Limits.root, status.size >= rootStart, rootLength <= status.size - rootStart else {
+        guard rootLength <= Limits.root else {
+            throw .damaged(.root, reason: "has a length over the limit of \(Limits.root)")
+        }
+        guard status.size >= rootStart, rootLength <= status.size - rootStart else {
             throw .damaged(.root, reason: "ends too early")
         }
         sealedRoot = try VaultError.onDisk(file.read(Int(rootLength), at: rootStart))

@@ -36,7 +36,7 @@ struct Header: Equatable {
         var cursor = Cursor(magic.count..<bytes.count, part: .header)
         let version = try cursor.u32(in: bytes.rawSpan)
         guard version == Self.version else { throw .newerFormat(version: version) }
-        let length = try cursor.count(in: bytes.rawSpan, atMost: Limits.header, of: "its length")
+        let length = try cursor.count(in: bytes.rawSpan, atMost: Limits.header, of: "has a length")
         guard length >= fixedLength + trailerLength else { throw .damaged(.header, reason: "ends too early") }
         return length
     }
@@ -47,22 +47,31 @@ struct Header: Equatable {
         guard bytes.count >= Self.fixedLength + Self.trailerLength, try Self.length(fromPrefix: bytes) == bytes.count else {
             throw .damaged(.header, reason: "ends too early")
         }
+        try Self.checkChecksum(bytes)
         let bodyEnd = bytes.count - Self.trailerLength
-        let checksum = KeyedHash.checksum(bytes.rawSpan.extracting(0..<bodyEnd))
-        guard Array(bytes[bodyEnd..<(bodyEnd + KeyedHash.length)]) == checksum else {
-            throw .damaged(.header, reason: "does not match its checksum")
-        }
         var cursor = Cursor((Self.magic.count + 8)..<bodyEnd, part: .header)
         vaultID = Array(bytes[try cursor.take(16)])
-        let count = try cursor.count(in: bytes.rawSpan, atMost: Limits.slots, of: "the number of slots")
+        let count = try cursor.count(in: bytes.rawSpan, atMost: Limits.slots, of: "has a number of slots")
         guard count > 0 else { throw .damaged(.header, reason: "has no slot") }
         var slots: [Slot] = []
         for _ in 0..<count { slots.append(try Slot.parse(&cursor, in: bytes)) }
         try cursor.finish()
+        // Nobody could say which of the two is to go.
+        guard Set(slots.map(\.id)).count == count else { throw .damaged(.header, reason: "has two slots of one id") }
         guard slots.reduce(0, { $0 + $1.openingCost }) <= Limits.openingCost else {
             throw .damaged(.header, reason: "asks for more work to open it than any vault needs")
         }
         self.slots = slots
+    }
+
+    /// Checks the checksum of a whole header.
+    /// - Parameter bytes: at least as many as a header without slots has.
+    static func checkChecksum(_ bytes: [UInt8]) throws(VaultError) {
+        let bodyEnd = bytes.count - trailerLength
+        let checksum = KeyedHash.checksum(bytes.rawSpan.extracting(0..<bodyEnd))
+        guard Array(bytes[bodyEnd..<(bodyEnd + KeyedHash.length)]) == checksum else {
+            throw .damaged(.header, reason: "does not match its checksum")
+        }
     }
 
     init(vaultID: [UInt8], slots: [Slot]) {

@@ -14,8 +14,12 @@ public struct LockedVault: Sendable {
     /// - Throws: `noVault`, `notARegularFile`, `permissionsTooWide`, `damaged`, `newerFormat`, `system`.
     public init(path: String, memory: SeenGenerations?) throws(VaultError) {
         store = FileStore(path: path)
-        snapshot = try store.snapshot()
-        header = try Header(parsing: snapshot.header)
+        do throws(VaultError) {
+            snapshot = try store.snapshot()
+            header = try Header(parsing: snapshot.header)
+        } catch {
+            throw error.knowing(hasPrevious: store.hasPrevious)
+        }
         self.memory = memory
     }
 

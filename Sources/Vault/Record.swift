@@ -11,14 +11,21 @@ public struct Record: Sendable {
     /// The unpadded length.
     let length: Int
 
-    /// - Parameter secrets: names of 1 to 64 bytes, each once; kept in ascending order of name.
+    /// - Parameters:
+    ///   - secrets: names of 1 to 255 bytes, each once; kept in ascending order of name.
+    ///   - kind: what it is the content of, for the words of an error.
     /// - Throws: `tooLarge`, or `memory`.
-    public init(description: [UInt8], secrets: [String: Secret]) throws(VaultError) {
+    public init(
+        description: [UInt8], secrets: [String: Secret], of kind: RecordKind = .credential
+    ) throws(VaultError) {
         let ordered = secrets.sorted { Array($0.key.utf8).lexicographicallyPrecedes(Array($1.key.utf8)) }
         let length = ordered.reduce(4 + description.count + 4) { $0 + 1 + $1.key.utf8.count + 4 + $1.value.count }
         let padded = Padding.paddedLength(length, block: Limits.recordBlock)
-        guard padded + AEAD.overhead <= Limits.record, ordered.count <= Limits.secrets else {
-            throw .tooLarge(what: "a credential", limit: Limits.record)
+        guard padded + AEAD.overhead <= Limits.record else {
+            throw .tooLarge(what: kind.wordsIfSingle.map { "the \($0.one)" } ?? "a credential", limit: Limits.record)
+        }
+        guard ordered.count <= Limits.secrets else {
+            throw .tooLarge(what: "the number of a credential's secrets", limit: Limits.secrets)
         }
         let bytes = try VaultError.mapping { () throws(SodiumError) in
             try SecretBytes(count: padded) { target in
@@ -53,15 +60,18 @@ public struct Record: Sendable {
                 throw .damaged(.records, reason: "is not padded as it should be")
             }
             var cursor = Cursor(0..<end, part: .records)
-            let description = try cursor.take(cursor.count(in: span, atMost: Limits.record, of: "a description"))
+            let description = try cursor.take(cursor.count(in: span, atMost: Limits.record, of: "has a description"))
             var secrets: [(name: String, range: Range<Int>)] = []
-            for _ in 0..<(try cursor.count(in: span, atMost: Limits.secrets, of: "the number of secrets")) {
+            for _ in 0..<(try cursor.count(in: span, atMost: Limits.secrets, of: "has a number of secrets")) {
                 let nameRange = try cursor.take(Int(cursor.u8(in: span)))
                 let nameBytes = span.extracting(nameRange).array()
-                guard let name = String(validating: nameBytes, as: UTF8.self), !name.isEmpty,
-                    secrets.last.map({ Array($0.name.utf8).lexicographicallyPrecedes(nameBytes) }) ?? true
-                else { throw .damaged(.records, reason: "has secrets that are out of order") }
-                let range = try cursor.take(cursor.count(in: span, atMost: Limits.record, of: "a secret"))
+                guard let name = String(validating: nameBytes, as: UTF8.self), !name.isEmpty else {
+                    throw .damaged(.records, reason: "has a secret whose name is no text")
+                }
+                guard secrets.last.map({ Array($0.name.utf8).lexicographicallyPrecedes(nameBytes) }) ?? true else {
+                    throw .damaged(.records, reason: "has secrets that are out of order")
+                }
+                let range = try cursor.take(cursor.count(in: span, atMost: Limits.record, of: "has a secret"))
                 secrets.append((name, range))
             }
             try cursor.finish()

@@ -7,6 +7,8 @@ import Linux
 protocol RecordStore: Sendable {
     /// The vault as it is now. Everything read through one snapshot belongs together.
     func snapshot() throws(VaultError) -> any VaultSnapshot
+    /// Whether the state before the last commit is still at hand.
+    var hasPrevious: Bool { get }
     /// Whether `snapshot()` would give the same vault as `snapshot`; cheap.
     func isCurrent(_ snapshot: any VaultSnapshot) throws(VaultError) -> Bool
     /// Replaces `previous` by a new root and its records, or makes the first one where `previous` is nil.

@@ -5,10 +5,22 @@ public struct RecordKind: RawRepresentable, Hashable, Codable, Sendable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
     public static let credential = RecordKind(rawValue: 1)
-    /// Who may have tokens of which credential. There is one at most, and its name is empty of meaning.
+    /// Who may have tokens of which credential. There is one at most; its name is always `-`.
     public static let policy = RecordKind(rawValue: 2)
-    /// Where the chain of the log stood when this was committed. There is one at most.
+    /// Where the chain of the log stood when this was committed. There is one at most; its name is always `-`.
     public static let auditHead = RecordKind(rawValue: 3)
+
+    /// What one record and two records are called of a kind of which there is one at most; nil for every other kind.
+    var wordsIfSingle: (one: String, two: String)? {
+        switch self {
+        case .policy: ("policy", "policies")
+        case .auditHead: ("head of the log's chain", "heads of the log's chain")
+        default: nil
+        }
+    }
+
+    /// The name of the only record of such a kind.
+    static let nameIfSingle = "-"
 }
 
 /// One line of the root: which sealed record stands for which name.
@@ -42,6 +54,8 @@ struct Root {
     /// The total length of the sealed records.
     let recordsLength: UInt64
     private let plaintext: [UInt8]
+    /// Whether some name is not in NFC: earlier versions stored names as they were typed.
+    private let hasOtherForms: Bool
 
     /// - Parameter plaintext: padded, as it came out of its seal.
     init(parsing plaintext: [UInt8]) throws(VaultError) {
@@ -53,34 +67,50 @@ struct Root {
         generation = try cursor.u64(in: span)
         committed = try cursor.u64(in: span)
         slotNotes = try Self.parseNotes(&cursor, in: plaintext)
-        let count = try cursor.count(in: span, atMost: Limits.records, of: "the number of records")
+        let count = try cursor.count(in: span, atMost: Limits.records, of: "has a number of records")
         var entries: [RootEntry] = []
         entries.reserveCapacity(min(count, end / 55))
         var offset: UInt64 = 0
+        var names = NameCheck(count: min(count, end / 55))
         for _ in 0..<count {
             let entry = try Self.parseEntry(&cursor, in: span, at: offset)
             if let last = entries.last, last.id >= entry.id { throw .damaged(.root, reason: "is not in order") }
+            try names.add(entry, after: entries, in: plaintext)
             entries.append(entry)
             offset += UInt64(entry.length)
         }
         try cursor.finish()
         self.entries = entries
         self.recordsLength = offset
+        self.hasOtherForms = names.hasOtherForms
         self.plaintext = plaintext
     }
 
     private static func parseNotes(_ cursor: inout Cursor, in bytes: [UInt8]) throws(VaultError) -> [SlotNote] {
-        let count = try cursor.count(in: bytes.rawSpan, atMost: Limits.slots, of: "the number of slots")
+        let count = try cursor.count(in: bytes.rawSpan, atMost: Limits.slots, of: "has a number of slot notes")
         var notes: [SlotNote] = []
         for _ in 0..<count {
             let id = Array(bytes[try cursor.take(Slot.idLength)])
             let created = try cursor.u64(in: bytes.rawSpan)
             let length = try cursor.u16(in: bytes.rawSpan)
-            guard length <= Limits.labelBytes, let label = String(validating: bytes[try cursor.take(length)], as: UTF8.self)
-            else { throw .damaged(.root, reason: "holds a label that is no text") }
+            guard length <= Limits.labelBytes else {
+                throw .damaged(.root, reason: "has a label over the limit of \(Limits.labelBytes)")
+            }
+            guard let label = String(validating: bytes[try cursor.take(length)], as: UTF8.self) else {
+                throw .damaged(.root, reason: "has a label that is no text")
+            }
             notes.append(SlotNote(slotID: id, created: created, label: label))
         }
         return notes
+    }
+
+    /// Each note has to be about one of the header's slots, and be the only one about it: others would be shown nowhere.
+    func checkNotes(of slots: [Slot]) throws(VaultError) {
+        let ids = slotNotes.map(\.slotID)
+        guard Set(ids).count == ids.count else { throw .damaged(.root, reason: "has two notes on one slot") }
+        guard Set(ids).isSubset(of: slots.map(\.id)) else {
+            throw .damaged(.root, reason: "has a note on a slot that is not there")
+        }
     }
 
     private static func parseEntry(
@@ -89,14 +119,14 @@ struct Root {
         let start = cursor.position
         let id = RecordID(bytes, at: try cursor.take(RecordID.length).lowerBound)
         let kind = RecordKind(rawValue: try cursor.u8(in: bytes))
-        let length = try cursor.count(in: bytes, atMost: Limits.record, of: "a record's length")
+        let length = try cursor.count(in: bytes, atMost: Limits.record, of: "has a record")
         guard length > AEAD.overhead, (length - AEAD.overhead) % Limits.recordBlock == 0 else {
-            throw .damaged(.root, reason: "holds a record of an impossible length")
+            throw .damaged(.root, reason: "has a record of an impossible length")
         }
         _ = try cursor.take(KeyedHash.length)
         let nameLength = try cursor.u16(in: bytes)
         guard (1...Limits.nameBytes).contains(nameLength) else {
-            throw .damaged(.root, reason: "holds a name of an impossible length")
+            throw .damaged(.root, reason: "has a name of an impossible length")
         }
         let name = try cursor.take(nameLength)
         return RootEntry(
@@ -109,19 +139,23 @@ struct Root {
         return Array(plaintext[start..<(start + KeyedHash.length)])
     }
 
+    /// The name in NFC.
     func name(of entry: RootEntry) -> String {
-        String(decoding: plaintext[entry.name], as: UTF8.self)
+        CredentialName.normalised(String(decoding: plaintext[entry.name], as: UTF8.self))
     }
 
     /// The index of the record of this kind and name, by a scan: for one look-up that is faster than any index.
     func index(of name: String, kind: RecordKind) -> Int? {
+        let name = CredentialName.normalised(name)
         let wanted = Array(name.utf8)
-        return unsafe plaintext.withUnsafeBufferPointer { all in
+        let index = unsafe plaintext.withUnsafeBufferPointer { all in
             entries.firstIndex { entry in
                 unsafe entry.kind == kind && entry.name.count == wanted.count
                     && UnsafeBufferPointer(rebasing: all[entry.name]).elementsEqual(wanted)
             }
         }
+        guard index == nil, hasOtherForms else { return index }
+        return entries.firstIndex { $0.kind == kind && self.name(of: $0) == name }
     }
 
     /// An entry that is not in any root yet.
@@ -170,5 +204,44 @@ struct Root {
     func entryBytes(_ indices: Range<Int>) -> ArraySlice<UInt8> {
         guard let first = indices.first, let last = indices.last else { return [] }
         return plaintext[entries[first].bytes.lowerBound..<entries[last].bytes.upperBound]
+    }
+}
+
+/// Looks at the names of a root's entries, one after another: each has to be text, and no two records of one kind may have the
+/// same name. Only the holder of the vault key can write others, and no command could show or remove them.
+private struct NameCheck {
+    private(set) var hasOtherForms = false
+    /// Hashes of kinds and names: 100,000 names are not worth 100,000 strings.
+    private var hashes: Set<Int> = []
+
+    init(count: Int) { hashes.reserveCapacity(count) }
+
+    /// - Parameter earlier: the entries before it.
+    mutating func add(_ entry: RootEntry, after earlier: [RootEntry], in plaintext: [UInt8]) throws(VaultError) {
+        let name = try Self.name(of: entry, in: plaintext)
+        if !name.elementsEqual(plaintext[entry.name]) { hasOtherForms = true }
+        let words = entry.kind.wordsIfSingle
+        if let words, !name.elementsEqual(RecordKind.nameIfSingle.utf8) {
+            throw .damaged(.root, reason: "has a \(words.one) that is not named -")
+        }
+        var hasher = Hasher()
+        hasher.combine(entry.kind)
+        unsafe name.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+        if hashes.insert(hasher.finalize()).inserted { return }
+        // Two names may have one hash.
+        for other in earlier where other.kind == entry.kind {
+            guard try Self.name(of: other, in: plaintext) == name else { continue }
+            throw .damaged(.root, reason: words.map { "has two \($0.two)" } ?? "has two records of one name")
+        }
+    }
+
+    /// The bytes of a name in NFC.
+    private static func name(of entry: RootEntry, in plaintext: [UInt8]) throws(VaultError) -> ArraySlice<UInt8> {
+        let stored = plaintext[entry.name]
+        if stored.allSatisfy({ $0 < 0x80 }) { return stored }
+        guard let text = String(validating: stored, as: UTF8.self) else {
+            throw .damaged(.root, reason: "has a name that is no text")
+        }
+        return Array(CredentialName.normalised(text).utf8)[...]
     }
 }

@@ -74,9 +74,9 @@ struct Slot: Equatable {
         let span = bytes.rawSpan
         let kindByte = try cursor.u8(in: span)
         guard let kind = SlotKind(rawValue: kindByte) else {
-            throw .damaged(.header, reason: "slot kind \(kindByte) is unknown")
+            throw .damaged(.header, reason: "has a slot of the unknown kind \(kindByte)")
         }
-        guard try cursor.u8(in: span) == 0 else { throw .damaged(.header, reason: "a reserved byte is not zero") }
+        guard try cursor.u8(in: span) == 0 else { throw .damaged(.header, reason: "has a reserved byte that is not zero") }
         let length = try cursor.u16(in: span)
         let id = Array(bytes[try cursor.take(idLength)])
         var inner = Cursor(try cursor.take(length), part: .header)
@@ -95,8 +95,11 @@ struct Slot: Equatable {
         case .passphrase:
             let cost = PasswordHashCost(
                 passes: try cursor.u32(in: bytes.rawSpan), memory: try cursor.u64(in: bytes.rawSpan))
-            guard Limits.passes.contains(cost.passes), Limits.memory.contains(cost.memory) else {
-                throw .damaged(.header, reason: "a passphrase slot asks for an excessive cost")
+            guard cost.passes >= Limits.passes.lowerBound, cost.memory >= Limits.memory.lowerBound else {
+                throw .damaged(.header, reason: "has a passphrase slot that costs too little")
+            }
+            guard cost.passes <= Limits.passes.upperBound, cost.memory <= Limits.memory.upperBound else {
+                throw .damaged(.header, reason: "has a passphrase slot that costs too much")
             }
             return .passphrase(cost, salt: Array(bytes[try cursor.take(PasswordHash.saltLength)]))
         }

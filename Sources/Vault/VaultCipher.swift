@@ -41,7 +41,9 @@ final class VaultCipher: Sendable {
         } catch {
             throw .damaged(.root, reason: "does not open")
         }
-        return try Root(parsing: plaintext)
+        let root = try Root(parsing: plaintext)
+        try root.checkNotes(of: Header(parsing: header).slots)
+        return root
     }
 
     /// The whole header is part of it: an old header can't be put before a new root.
@@ -90,7 +92,7 @@ final class VaultCipher: Sendable {
 
     /// A byte of the lock file far from the first one, chosen by a keyed hash so that it tells nothing of the name.
     func lockPlace(for name: String) -> LockPlace {
-        let hash = KeyedHash.hash(Array(name.utf8).rawSpan, key: keys.lockPlaces)
+        let hash = KeyedHash.hash(Array(CredentialName.normalised(name).utf8).rawSpan, key: keys.lockPlaces)
         let number = hash.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         return LockPlace(byte: Int64(number >> 2) | 1)
     }

@@ -14,9 +14,10 @@ public enum VaultError: Error, Codable, Equatable, Sendable {
     case notARegularFile(path: String, kind: String)
     /// Group or others have some permission on the file.
     case permissionsTooWide(path: String, mode: UInt32)
-    case damaged(VaultPart, reason: String)
+    /// - Parameter hasPrevious: whether the state before the last commit still lies beside the vault.
+    case damaged(VaultPart, reason: String, hasPrevious: Bool = false)
     /// One record can't be read; the others can.
-    case damagedRecord(RecordKind, name: String, reason: String)
+    case damagedRecord(RecordKind, name: String, reason: String, hasPrevious: Bool = false)
     case newerFormat(version: UInt32)
     /// No slot opened with this key: a wrong passphrase, or a key file of another vault.
     case wrongKey
@@ -41,6 +42,16 @@ public enum VaultError: Error, Codable, Equatable, Sendable {
 }
 
 extension VaultError {
+    /// The error with what is known of a way back. Other errors than damage stay as they are.
+    func knowing(hasPrevious: Bool) -> VaultError {
+        switch self {
+        case .damaged(let part, let reason, _): .damaged(part, reason: reason, hasPrevious: hasPrevious)
+        case .damagedRecord(let kind, let name, let reason, _):
+            .damagedRecord(kind, name: name, reason: reason, hasPrevious: hasPrevious)
+        default: self
+        }
+    }
+
     /// The vault's word for what a system call refused.
     public init(_ error: FileError) {
         self =

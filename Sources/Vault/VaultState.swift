@@ -5,6 +5,7 @@ struct VaultState: Sendable {
     let snapshot: any VaultSnapshot
     let root: Root
     private let cipher: VaultCipher
+    private let store: any RecordStore
 
     /// Reads the newest state.
     /// - Parameter isDurable: whether it is known that this state is there after a power cut.
@@ -14,14 +15,18 @@ struct VaultState: Sendable {
     ) throws(VaultError) {
         // What was seen must be read first: another process commits, then remembers.
         let seen = try memory?.newest(cipher.vaultID)
-        snapshot = try store.snapshot()
-        try cipher.verify(header: snapshot.header)
-        root = try cipher.open(root: snapshot.sealedRoot, header: snapshot.header)
-        self.cipher = cipher
-        guard root.recordsLength == snapshot.recordsLength else {
-            let reason = root.recordsLength > snapshot.recordsLength ? "end too early" : "have trailing bytes"
-            throw .damaged(.records, reason: reason)
+        do throws(VaultError) {
+            snapshot = try store.snapshot()
+            try cipher.verify(header: snapshot.header)
+            root = try cipher.open(root: snapshot.sealedRoot, header: snapshot.header)
+            guard root.recordsLength == snapshot.recordsLength else {
+                let reason = root.recordsLength > snapshot.recordsLength ? "end too early" : "have trailing bytes"
+                throw .damaged(.records, reason: reason)
+            }
+        } catch {
+            throw error.knowing(hasPrevious: store.hasPrevious)
         }
+        (self.cipher, self.store) = (cipher, store)
         if let seen, root.generation < seen { throw .wentBack(generation: root.generation, seen: seen) }
         // Another process may have committed this state and not synchronised it yet: to remember what a power cut takes away
         // would make the state before it look like an older one.
@@ -48,8 +53,9 @@ struct VaultState: Sendable {
     func read(_ entry: RootEntry) throws(VaultError) -> Record {
         do throws(VaultError) {
             return try cipher.open(record: snapshot.record(entry), id: entry.id, hash: root.hash(of: entry))
-        } catch .damaged(_, let reason) {
-            throw .damagedRecord(entry.kind, name: root.name(of: entry), reason: reason)
+        } catch .damaged(_, let reason, _) {
+            throw .damagedRecord(
+                entry.kind, name: root.name(of: entry), reason: reason, hasPrevious: store.hasPrevious)
         }
     }
 

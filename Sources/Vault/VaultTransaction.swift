@@ -65,14 +65,14 @@ public struct VaultTransaction {
     public mutating func add(_ name: String, _ record: Record) throws(VaultError) {
         try CredentialName.validate(name)
         if contains(name) { throw .nameTaken(name) }
-        written[name] = record
+        written[CredentialName.normalised(name)] = record
     }
 
     /// Stores a new state of a credential.
     /// - Throws: `noSuchCredential`.
     public mutating func replace(_ name: String, with record: Record) throws(VaultError) {
         try remove(name)
-        written[name] = record
+        written[CredentialName.normalised(name)] = record
     }
 
     /// - Throws: `noSuchCredential`.

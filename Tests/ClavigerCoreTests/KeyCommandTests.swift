@@ -81,6 +81,23 @@ import Testing
         #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "x").refuses(64, "several passphrases"))
     }
 
+    /// As with `claviger --vault V list`: a command of two words is no other case.
+    @Test func `the options of the vault stand before a command of two words, too`() async throws {
+        let fixture = try await CommandFixture()
+        let environment = withoutKey(fixture).merging(["HOME": fixture.folder.file("elsewhere")]) { $1 }
+        let options = ["--vault", fixture.vault, "--key-file=" + fixture.keyFile]
+        for command in [["key", "list"], ["key", "list", "--json"], ["policy", "list"], ["policy"], ["list"]] {
+            let result = await Program.run(Program.claviger, options + command, environment: environment)
+            #expect(result.status == 0, "\(command): \(result.errors)")
+        }
+        let added = await Program.run(
+            Program.claviger, options + ["key", "add", "--new-passphrase-file", "-"], environment: environment, input: "made-up")
+        #expect(added.status == 0, "\(added.errors)")
+        // A word behind a command of one word is that command's own, whatever it is.
+        let shown = await Program.run(Program.claviger, options + ["show", "list"], environment: environment)
+        #expect(shown.refuses(66, "there is no credential “list”"))
+    }
+
     @Test func withoutAPassphraseThereIsNoneToChange() async throws {
         let fixture = try await CommandFixture()
         #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "x").refuses(64, "opens with no passphrase"))

@@ -100,6 +100,24 @@ import Testing
         newer[8] = 2
         write(newer)
         #expect(await fixture.run("list").refuses(65, "format 2"))
+        var long = whole
+        long[14] = 2
+        write(long)
+        let limit = await fixture.run("list")
+        #expect(limit.refuses(65, "the vault is damaged: its header has a length over the limit of 65536"))
+        // A way back is named only where there is one.
+        #expect(!limit.errors.contains("hint:"))
+        fixture.folder.write(".local/share/claviger/vault.previous", whole)
+        #expect(await fixture.run("list").errors.contains("hint: the state before the last change is in the file"))
+    }
+
+    @Test func `a slot that was made in the last second there can be is listed`() async throws {
+        let fixture = CommandFixture(withoutVault: ())
+        let vector = try #require(Vector.all.first { $0.name == "note-of-the-last-second" })
+        let key = fixture.folder.write("key", "claviger-key-1 404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f\n")
+        let vault = fixture.folder.write("vault", vector.file)
+        let result = await fixture.run("key", "list", "--vault", vault, "--key-file", key)
+        #expect(result.status == 0 && result.output.contains("9999-12-31T23:59:59Z"), "\(result.errors)")
     }
 
     @Test func whatIsNoVaultFile() async throws {

@@ -23,6 +23,7 @@ final class FailingStore: RecordStore {
     func doubt(_ isDoubtful: Bool) { state.withLock { $0.isDoubtful = isDoubtful } }
     func fill(_ isFull: Bool) { state.withLock { $0.isFull = isFull } }
 
+    var hasPrevious: Bool { file.hasPrevious }
     func snapshot() throws(VaultError) -> any VaultSnapshot { try file.snapshot() }
     func isCurrent(_ snapshot: any VaultSnapshot) throws(VaultError) -> Bool { try file.isCurrent(snapshot) }
     func tryLock(_ place: LockPlace) throws(VaultError) -> HeldLock? { try file.tryLock(place) }

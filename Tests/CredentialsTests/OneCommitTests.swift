@@ -195,6 +195,34 @@ private struct Fixture {
         let policy = VaultError.damagedRecord(.policy, name: "-", reason: "does not open")
         #expect(title(policy) == "the policy in the vault is damaged: it does not open")
         for error in [damaged, policy] { #expect(Problem(describing: error).code == .damaged) }
+        let tooLarge = Result { try Record(description: [UInt8](repeating: 0, count: 1 << 20), secrets: [:], of: .policy) }
+        #expect(throws: VaultError.tooLarge(what: "the policy", limit: 1 << 20)) { try tooLarge.get() }
+        let secrets = Dictionary(uniqueKeysWithValues: try! (0..<257).map { ("\($0)", try Secret(utf8: "made-up")) })
+        #expect(throws: VaultError.tooLarge(what: "the number of a credential's secrets", limit: 256)) {
+            try Record(description: [], secrets: secrets)
+        }
+    }
+
+    @Test func `the state before the last change is named only where it is there`() async throws {
+        let fixture = try await Fixture()
+        let path = fixture.folder.file("vault")
+        func hint() -> String? {
+            do {
+                _ = try LockedVault(path: path, memory: nil)
+                return nil
+            } catch {
+                return Problem(describing: error).hint?.text
+            }
+        }
+        #expect(hint() == nil)
+        fixture.folder.write("vault", Array(bytes(ofFile: path).prefix(100)))
+        #expect(hint() == "the state before the last change is in the file of the same name with .previous")
+        unlink(path + ".previous")
+        #expect(throws: VaultError.damaged(.header, reason: "ends too early")) { try LockedVault(path: path, memory: nil) }
+        #expect(hint() == nil)
+        // A record that is not read before the vault is open knows it, too.
+        let policy = { VaultError.damagedRecord(.policy, name: "-", reason: "made up", hasPrevious: $0) }
+        #expect([true, false].map { Problem(describing: policy($0)).hint != nil } == [true, false])
     }
 
     @Test func `a policy that is no JSON is damaged, and not newer`() async throws {

@@ -1,12 +1,13 @@
+import Access
 import Foundation
 import OAuth
 import Sodium
 import TestSupport
 import Testing
 import TokenEngine
-import Vault
 
 @testable import Credentials
+@testable import Vault
 
 /// claviger-vault(5) is all that a reader of the format has: what a credential's record may hold must be on it.
 @Suite struct VaultManualTests {
@@ -63,7 +64,7 @@ import Vault
     }
 
     /// What differs between the two is stored under members that exclude each other.
-    private static func credentials() throws -> [Credential] {
+    static func credentials() throws -> [Credential] {
         [try credential(.client, .keeps), try credential(.refresh(status: 400), .rotates)]
     }
 
@@ -92,16 +93,28 @@ import Vault
         }
     }
 
-    /// The words in the tables about credentials. Those in sentences don't count: `since` and `type` are everywhere.
-    private static func tabulated() throws -> Set<String> {
-        let page = String(decoding: bytes(ofFile: Program.root + "/man/claviger-vault.5"), as: UTF8.self)
-        let start = try #require(page.range(of: ".Ss Credentials\n"))
-        let section = page[start.upperBound...].prefix(upTo: try #require(page.range(of: ".Ss Policy\n")).lowerBound)
-        let tables = section.components(separatedBy: ".Bd -literal").dropFirst().map {
-            $0.components(separatedBy: "\n.Ed\n")[0]
-        }
+    private static let page = String(decoding: bytes(ofFile: Program.root + "/man/claviger-vault.5"), as: UTF8.self)
+
+    /// What is between two headings.
+    private static func section(_ heading: String, to next: String) throws -> Substring {
+        let start = try #require(page.range(of: heading + "\n"))
+        return try page[start.upperBound..<#require(page.range(of: next + "\n")).lowerBound]
+    }
+
+    private static func tables(in section: Substring) -> [String] {
+        section.components(separatedBy: ".Bd -literal").dropFirst().map { $0.components(separatedBy: "\n.Ed\n")[0] }
+    }
+
+    private static func words(in texts: [String]) -> Set<String> {
         let isWord = { (character: Character) in character.isLetter || character.isNumber || "_.".contains(character) }
-        return Set(tables.flatMap { $0.split { !isWord($0) }.map(String.init) })
+        return Set(texts.flatMap { $0.split { !isWord($0) }.map(String.init) })
+    }
+
+    /// The words in the tables of a section. Those in sentences don't count: `since` and `type` are everywhere.
+    private static func tabulated(
+        _ heading: String = ".Ss Credentials", to next: String = ".Ss Policy"
+    ) throws -> Set<String> {
+        words(in: tables(in: try section(heading, to: next)))
     }
 
     @Test func `the records of this test leave nothing out`() throws {
@@ -128,5 +141,63 @@ import Vault
         #expect(Set(all).subtracting(try Self.tabulated()) == [])
         let grace = try JSONEncoder().encode([RefreshTokenGrace.untilSuccessorIsUsed])
         #expect(try Self.tabulated().contains(String(decoding: grace.dropFirst(2).dropLast(2), as: UTF8.self)))
+    }
+
+    @Test func `the manual lists the members of each object in the order in which they are stored`() throws {
+        let tables = Self.tables(in: try Self.section(".Ss Credentials", to: ".Ss Policy"))
+        let members = try #require(tables.first)
+        for object in members.matches(of: /\{([^{}]+)\}/).map({ String($0.output.1) }) {
+            let names = object.split { !($0.isLetter || $0 == "_") }.map(String.init)
+            #expect(names == names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }, "\(names)")
+        }
+        let lines = members.split(separator: "\n").dropFirst().prefix { !$0.hasPrefix("token:") }
+        let outermost = lines.filter { !$0.hasPrefix(" ") }.map { $0.prefix { $0 != " " } }
+        #expect(outermost.count == 11 && outermost == outermost.sorted())
+    }
+
+    @Test func `the manual has every member of the policy`() throws {
+        let all = Policy(rules: [
+            Rule(credential: "a", subject: .user(id: 1, name: "n"), scopes: ["read"], maxTTL: 60),
+            Rule(credential: "a", subject: .group(id: 1, name: "n")),
+        ])
+        #expect(Self.unset(all.rules[0]) == [])
+        let members = Self.keys(try JSONSerialization.jsonObject(with: JSONEncoder().encode(all)))
+        #expect(members.count == 9)
+        #expect(members.subtracting(try Self.tabulated(".Ss Policy", to: ".Ss Head of the log's chain")) == [])
+    }
+
+    @Test func `the manual has every member of the log's head`() throws {
+        let head = AuditLog.Head(sequence: 1, mac: String(repeating: "0", count: 64), lost: true)
+        #expect(Self.unset(head) == [])
+        let members = Self.keys(try JSONSerialization.jsonObject(with: JSONEncoder().encode(head)))
+        #expect(members == ["lost", "mac", "sequence"])
+        #expect(members.subtracting(try Self.tabulated(".Ss Head of the log's chain", to: ".Sh LOG")) == [])
+    }
+
+    @Test func `the manual has every member, event and break of the log`() throws {
+        var event = AuditEvent(.broken, of: "a", by: Caller(uid: 1, gid: 1, pid: 1, exe: "/a"), at: Self.date)
+        (event.token, event.reason, event.previous) = ("t", "r", "p")
+        (event.first, event.breaks, event.from, event.to, event.bytes) = (1, 1, 1, 1, 1)
+        #expect(Self.unset(event) == [])
+        let section = try Self.section(".Sh LOG", to: ".Sh READING")
+        let words = Self.words(in: [String(section.replacing(".Va", with: "").replacing(",", with: " "))])
+        let members = Self.keys(try JSONSerialization.jsonObject(with: JSONEncoder().encode(event)))
+        #expect(members.count == 15)
+        #expect(members.union(["seq", "mac"]).subtracting(words) == [])
+        #expect(Set(AuditEvent.Kind.allCases.map(\.rawValue)).subtracting(words) == [])
+        let text = section.replacing("\n", with: " ")
+        for kind in AuditEvent.Break.allCases { #expect(text.contains(kind.rawValue), "\(kind)") }
+    }
+
+    @Test func `the manual has every limit`() throws {
+        let words = Self.words(in: [Self.page.replacing(".", with: " ")])
+        let limits =
+            [
+                Limits.slots, Limits.header, Limits.root, Limits.records, Limits.record, Limits.nameBytes, Limits.labelBytes,
+                Limits.secrets, Limits.recordBlock, Limits.rootBlock,
+            ].map(String.init)
+            + [Limits.openingCost, Limits.memory.lowerBound, Limits.memory.upperBound].map(String.init)
+            + [Limits.passes.lowerBound, Limits.passes.upperBound].map(String.init)
+        #expect(Set(limits).subtracting(words) == [])
     }
 }

@@ -15,6 +15,8 @@ import Testing
         ("http://127.0.0.1.example.com/", .plainHTTP(host: "127.0.0.1.example.com")),
         ("http://localhost.example.com/", .plainHTTP(host: "localhost.example.com")),
         ("http://128.0.0.1/", .plainHTTP(host: "128.0.0.1")),
+        // A resolver takes them for octal numbers.
+        ("http://0127.0.0.1/", .plainHTTP(host: "0127.0.0.1")), ("http://127.0.0.01/", .plainHTTP(host: "127.0.0.01")),
         ("https://user@example.com/", .credentials),
         ("https://user:made-up@example.com/", .credentials),
         ("https://example.com/#part", .fragment),
@@ -24,6 +26,7 @@ import Testing
         ("", .notAnAddress), ("example.com/token", .notAnAddress), ("https://", .notAnAddress), ("https:///x", .notAnAddress),
         ("https://exa mple.com/", .notAnAddress), ("https://example.com/\n", .notAnAddress),
         ("https://example.com:0/", .notAnAddress), ("https://example.com:99999/", .notAnAddress),
+        ("https://example.com:18446744073709551616/", .notAnAddress), ("https://[::1]:18446744073709551616", .notAnAddress),
         ("https://ex%61mple.com/", .notAnAddress), ("https://good.example\\evil.example/", .notAnAddress),
         ("https://good.example^evil/", .notAnAddress), ("https://[::1%25eth0]/", .notAnAddress), ("https://a,b/", .notAnAddress),
     ])

@@ -299,7 +299,8 @@ import Testing
         let other = try VaultFixture()
         try other.create()
         fixture.folder.write("vault", bytes(ofFile: other.path))
-        #expect(throws: VaultError.damaged(.header, reason: "is that of another vault")) { try vault.record("a") }
+        let refusal = VaultError.damaged(.header, reason: "is that of another vault", hasPrevious: true)
+        #expect(throws: refusal) { try vault.record("a") }
     }
 
     @Test func aRecordFromAnOlderState() throws {
@@ -313,9 +314,9 @@ import Testing
         // The only record stands at the end, and both have one size.
         let length = 256 + AEAD.overhead
         fixture.folder.write("vault", Array(newer.dropLast(length) + older.suffix(length)))
-        #expect(throws: VaultError.damagedRecord(.credential, name: "a", reason: "is not the one in the root")) {
-            try fixture.open().record("a")
-        }
+        let refusal = VaultError.damagedRecord(
+            .credential, name: "a", reason: "is not the one in the root", hasPrevious: true)
+        #expect(throws: refusal) { try fixture.open().record("a") }
     }
 
     @Test(arguments: ["", "a/b", "a\nb", "a\u{7}b", "-a", " a", "a ", "a\u{202E}b", String(repeating: "a", count: 129)])
@@ -331,7 +332,9 @@ import Testing
         #expect(vault.generation == 1)
     }
 
-    @Test(arguments: ["a", "torq-eu", "клавиша", "with space", String(repeating: "ä", count: 128)])
+    @Test(arguments: [
+        "a", "torq-eu", "клавиша", "with space", String(repeating: "ä", count: 128), String(repeating: "a\u{308}", count: 128),
+    ])
     func aNameThatIsOne(_ name: String) throws {
         let fixture = try VaultFixture()
         let vault = try fixture.create()
@@ -354,8 +357,14 @@ import Testing
         }
     }
 
+    private static let digits = String(repeating: "0a", count: 32)
+
     @Test(arguments: [
-        "", "claviger-key-1 00", "claviger-key-2 " + String(repeating: "0", count: 64), String(repeating: "0", count: 64),
+        "", "claviger-key-1 00", "claviger-key-2 " + digits, digits, "claviger-key-1 " + digits + "0",
+        "claviger-key-1  " + digits,
+        "claviger-key-1 " + digits + "\r\n", "claviger-key-1 " + digits + "\n\n", "claviger-key-1 " + digits + " \n",
+        "claviger-key-1 " + digits + "\nx", "Claviger-key-1 " + digits, "claviger-key-1 x" + digits.dropFirst(),
+        " claviger-key-1 " + digits,
     ])
     func aKeyFileThatIsNone(_ text: String) throws {
         let folder = TemporaryFolder()
@@ -363,8 +372,16 @@ import Testing
         #expect {
             try KeyFile.read(path)
         } throws: { error in
-            if case VaultError.damaged(.keyFile, _) = error { true } else { false }
+            if case VaultError.damaged(.keyFile, _, _) = error { true } else { false }
         }
+    }
+
+    /// As claviger-vault(5) has it: the line's end may be missing, and digits may be in upper case.
+    @Test(arguments: [digits + "\n", digits, digits.uppercased() + "\n"])
+    func `a key file that is one`(_ rest: String) throws {
+        let path = TemporaryFolder()
+        let key = try KeyFile.read(path.write("key", "claviger-key-1 " + rest))
+        #expect(key.withBytes { Hex.encode($0) } == Self.digits)
     }
 
     @Test func aKeyFileThatOthersMayRead() throws {

@@ -1,7 +1,9 @@
 """A second implementation of the vault format, written from man/claviger-vault.5 alone.
 
     vault_reference.py read VAULT KEYFILE     prints what the vault holds, as JSON
-    vault_reference.py vectors FOLDER         writes the test vectors
+    vault_reference.py judge KEYFILE FOLDER   prints of every file in the folder what a reader must say of it, as JSON:
+                                              what is refused and why, and what can be read
+    vault_reference.py write VAULT KEYFILE    writes the vault that standard input describes, as `judge` prints it
     vault_reference.py copy VAULT KEYFILE N   gives every credential N copies, for benchmarks
     vault_reference.py set VAULT KEYFILE NAME MEMBER VALUE
                                               writes one member of a credential's description, for tests: MEMBER is a JSON
@@ -9,7 +11,8 @@
     vault_reference.py set-secret VAULT KEYFILE NAME SECRET VALUE
                                               adds a secret to a credential, or replaces it
 
-It shares no code with claviger: where the two agree, the page is complete.
+It shares no code with claviger: where the two agree, the page is complete. It refuses what claviger refuses, in the same
+words, and nothing else.
 """
 
 import hashlib
@@ -17,16 +20,38 @@ import json
 import os
 import struct
 import sys
+import unicodedata
 from pathlib import Path
 
 from nacl.bindings import (
     crypto_aead_xchacha20poly1305_ietf_decrypt as aead_open,
     crypto_aead_xchacha20poly1305_ietf_encrypt as aead_seal,
 )
+from nacl.exceptions import CryptoError
 from nacl.pwhash import argon2id
 
+# The folder is the package manager's.
+sys.dont_write_bytecode = True
+import vault_contents
+
 MAGIC = b"claviger"
-CREDENTIAL = 1
+CREDENTIAL, POLICY, HEAD = 1, 2, 3
+ONLY = {POLICY: ("policy", "policies"), HEAD: ("head of the log's chain", "heads of the log's chain")}
+PASSPHRASE_SLOT, KEY_FILE_SLOT, RECIPIENT_SLOT = 1, 2, 3
+SLOT_KINDS = {1: "passphrase", 2: "key file", 3: "recipient"}
+PARAMETERS = {PASSPHRASE_SLOT: 28, KEY_FILE_SLOT: 0, RECIPIENT_SLOT: 32}
+WRAPPED = {PASSPHRASE_SLOT: 72, KEY_FILE_SLOT: 72, RECIPIENT_SLOT: 80}
+MAX_HEADER, MAX_SLOTS, MAX_COST = 65536, 64, 51539607552
+MAX_ROOT, MAX_RECORDS, MAX_RECORD, MAX_NAME, MAX_LABEL, MAX_SECRETS = 1 << 30, 1 << 20, 1 << 20, 512, 512, 256
+ROOT_BLOCK, RECORD_BLOCK = 1024, 256
+
+
+class Refusal(Exception):
+    """The vault, or one record of it, is refused: in which part, and why."""
+
+    def __init__(self, part, reason=""):
+        super().__init__(f"{part}: {reason}" if reason else part)
+        self.part, self.reason = part, reason
 
 
 def blake2b(data, key=b""):
@@ -44,10 +69,10 @@ def pad(data, block):
     return padded + b"\0" * (-len(padded) % block)
 
 
-def unpad(data, block):
-    assert data and len(data) % block == 0
+def unpad(data, block, part):
     stripped = data.rstrip(b"\0")
-    assert stripped.endswith(b"\x80") and len(data) - len(stripped) < block
+    if not data or len(data) % block or not stripped.endswith(b"\x80") or len(data) - len(stripped) >= block:
+        raise Refusal(part, "is not padded as it should be")
     return stripped[:-1]
 
 
@@ -56,117 +81,386 @@ def seal(plaintext, context, key, nonce):
 
 
 def unseal(sealed, context, key):
-    return aead_open(sealed[24:], context, sealed[:24], key)
+    """The plaintext, or None."""
+    try:
+        return aead_open(sealed[24:], context, sealed[:24], key) if len(sealed) >= 40 else None
+    except CryptoError:
+        return None
+
+
+def text(data):
+    """The text, or None for what is not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def nfc(name):
+    return unicodedata.normalize("NFC", name)
 
 
 class Reader:
-    def __init__(self, data):
-        self.data, self.position = data, 0
+    def __init__(self, data, part):
+        self.data, self.part, self.position = data, part, 0
 
     def take(self, count):
-        assert self.position + count <= len(self.data)
+        if self.position + count > len(self.data):
+            raise Refusal(self.part, "ends too early")
         self.position += count
         return self.data[self.position - count : self.position]
 
     def number(self, width):
         return int.from_bytes(self.take(width), "little")
 
+    def bounded(self, limit, what, width=4):
+        value = self.number(width)
+        if value > limit:
+            raise Refusal(self.part, f"{what} over the limit of {limit}")
+        return value
+
     def finish(self):
-        assert self.position == len(self.data)
+        if self.position != len(self.data):
+            raise Refusal(self.part, "has trailing bytes")
 
 
 # --- Reading
 
 
 def read_key_file(path):
-    word, digits = Path(path).read_text().split()
-    assert word == "claviger-key-1" and len(digits) == 64
-    return bytes.fromhex(digits)
+    line = Path(path).read_bytes().removesuffix(b"\n")
+    digits = line.removeprefix(b"claviger-key-1 ")
+    if len(line) != 79 or len(digits) != 64 or not all(digit in b"0123456789abcdefABCDEF" for digit in digits):
+        raise Refusal("key file")
+    return bytes.fromhex(digits.decode())
 
 
-def read_slots(header):
-    reader = Reader(header)
-    assert reader.take(8) == MAGIC and reader.number(4) == 1
-    assert reader.number(4) == len(header)
-    vault_id = reader.take(16)
-    slots = []
-    for _ in range(reader.number(4)):
+class Header:
+    """The header of a file, and where it ends."""
+
+    def __init__(self, data):
+        reader = Reader(data[:36], "header")
+        if len(data) < 36:
+            raise Refusal("header", "ends too early")
+        if reader.take(8) != MAGIC:
+            raise Refusal("header", "is not that of a claviger vault")
+        if (version := reader.number(4)) != 1:
+            raise Refusal("version", str(version))
+        length = reader.bounded(MAX_HEADER, "has a length")
+        self.bytes = data[:length]
+        if length < 100 or len(data) < length:
+            raise Refusal("header", "ends too early")
+        if self.bytes[-64:-32] != blake2b(self.bytes[:-64]):
+            raise Refusal("header", "does not match its checksum")
+
+    def read_slots(self):
+        reader = Reader(self.bytes[:-64], "header")
+        reader.take(16)
+        self.vault_id, self.slots = reader.take(16), []
+        count = reader.bounded(MAX_SLOTS, "has a number of slots")
+        if count == 0:
+            raise Refusal("header", "has no slot")
+        for _ in range(count):
+            self.slots.append(Slot(reader))
+        reader.finish()
+        if len({slot.id for slot in self.slots}) != count:
+            raise Refusal("header", "has two slots of one id")
+        if sum(slot.passes * slot.memory for slot in self.slots) > MAX_COST:
+            raise Refusal("header", "asks for more work to open it than any vault needs")
+
+
+class Slot:
+    def __init__(self, reader):
         start = reader.position
-        kind, reserved, length, slot_id = reader.number(1), reader.number(1), reader.number(2), reader.take(16)
-        body = reader.take(length)
-        wrapped_length = {1: 72, 2: 72, 3: 80}[kind]
-        preamble = header[start : start + 20] + body[:-wrapped_length]
-        slots.append((kind, slot_id, body[:-wrapped_length], body[-wrapped_length:], preamble))
-        assert reserved == 0
-    assert reader.take(32) == blake2b(header[:-64])
-    return vault_id, slots
+        self.kind = reader.number(1)
+        if self.kind not in SLOT_KINDS:
+            raise Refusal("header", f"has a slot of the unknown kind {self.kind}")
+        if reader.number(1):
+            raise Refusal("header", "has a reserved byte that is not zero")
+        length = reader.number(2)
+        self.id = reader.take(16)
+        body = Reader(reader.take(length), "header")
+        self.parameters, self.passes, self.memory = b"", 0, 0
+        if self.kind == PASSPHRASE_SLOT:
+            self.passes, self.memory = body.number(4), body.number(8)
+            if self.passes < 1 or self.memory < 8192:
+                raise Refusal("header", "has a passphrase slot that costs too little")
+            if self.passes > 16 or self.memory > 2147483648:
+                raise Refusal("header", "has a passphrase slot that costs too much")
+            self.salt = body.take(16)
+        elif self.kind == RECIPIENT_SLOT:
+            body.take(32)
+        self.preamble = reader.data[start : start + 20 + body.position]
+        self.wrapped = body.take(WRAPPED[self.kind])
+        body.finish()
 
-
-def open_vault(data, key_file=None, passphrase=None):
-    header_length = struct.unpack("<I", data[12:16])[0]
-    header = data[:header_length]
-    vault_id, slots = read_slots(header)
-    vault_key = None
-    for kind, _, parameters, wrapped, preamble in slots:
-        if kind == 2 and key_file:
+    def open(self, vault_id, key_file, passphrase):
+        if self.kind == KEY_FILE_SLOT and key_file is not None:
             key = blake2b(b"claviger key file" + vault_id, key=key_file)
-        elif kind == 1 and passphrase:
-            passes, memory = struct.unpack("<IQ", parameters[:12])
-            key = argon2id.kdf(32, passphrase, parameters[12:], opslimit=passes, memlimit=memory)
+        elif self.kind == PASSPHRASE_SLOT and passphrase is not None:
+            key = argon2id.kdf(32, passphrase, self.salt, opslimit=self.passes, memlimit=self.memory)
         else:
-            continue
-        vault_key = unseal(wrapped, b"claviger slot" + vault_id + preamble, key)
-    assert vault_key, "no slot for this key"
-    assert header[-32:] == blake2b(header[:-32], key=subkey(vault_key, 1))
-    root_length = struct.unpack("<Q", data[header_length : header_length + 8])[0]
-    root_start = header_length + 8
-    root = unseal(data[root_start : root_start + root_length], b"claviger root" + header, subkey(vault_key, 2))
-    return vault_id, vault_key, Reader(unpad(root, 1024)), data[root_start + root_length :]
+            return None
+        return unseal(self.wrapped, b"claviger slot" + vault_id + self.preamble, key)
 
 
-def read_vault(data, **key):
-    vault_id, vault_key, root, records = open_vault(data, **key)
-    result = {"generation": root.number(8), "committed": root.number(8), "slots": [], "records": {}}
-    for _ in range(root.number(4)):
-        slot_id, created = root.take(16), root.number(8)
-        result["slots"].append({"id": slot_id.hex(), "created": created, "label": root.take(root.number(2)).decode()})
-    position, last_id = 0, b""
-    for _ in range(root.number(4)):
-        record_id, kind, length, digest = root.take(16), root.number(1), root.number(4), root.take(32)
-        name = root.take(root.number(2)).decode()
-        assert record_id > last_id
-        last_id = record_id
-        sealed = records[position : position + length]
-        position += length
-        assert blake2b(sealed, key=subkey(vault_key, 4)) == digest
-        if kind == CREDENTIAL:
-            result["records"][name] = read_record(sealed, vault_id, record_id, vault_key)
-    root.finish()
-    assert position == len(records)
-    return result
+class Root:
+    def __init__(self, plaintext):
+        reader = Reader(unpad(plaintext, ROOT_BLOCK, "root"), "root")
+        self.generation, self.committed = reader.number(8), reader.number(8)
+        self.notes = [Note(reader) for _ in range(reader.bounded(MAX_SLOTS, "has a number of slot notes"))]
+        self.entries = []
+        names = set()
+        for _ in range(reader.bounded(MAX_RECORDS, "has a number of records")):
+            entry = Entry(reader)
+            if self.entries and entry.id <= self.entries[-1].id:
+                raise Refusal("root", "is not in order")
+            self.check_name(entry, names)
+            self.entries.append(entry)
+        reader.finish()
+
+    def check_name(self, entry, names):
+        if entry.name is None:
+            raise Refusal("root", "has a name that is no text")
+        one, two = ONLY.get(entry.kind, (None, None))
+        if one and entry.name != "-":
+            raise Refusal("root", f"has a {one} that is not named -")
+        if (entry.kind, nfc(entry.name)) in names:
+            raise Refusal("root", f"has two {two}" if two else "has two records of one name")
+        names.add((entry.kind, nfc(entry.name)))
+
+    def check_notes(self, slots):
+        ids = [note.slot_id for note in self.notes]
+        if len(set(ids)) != len(ids):
+            raise Refusal("root", "has two notes on one slot")
+        if not set(ids) <= {slot.id for slot in slots}:
+            raise Refusal("root", "has a note on a slot that is not there")
 
 
-def read_record(sealed, vault_id, record_id, vault_key):
-    description, secrets = parse_record(unseal(sealed, b"claviger record" + vault_id + record_id, subkey(vault_key, 3)))
-    return {"description": description, "secrets": secrets}
+class Note:
+    def __init__(self, reader):
+        self.slot_id, self.created = reader.take(16), reader.number(8)
+        self.label = text(reader.take(reader.bounded(MAX_LABEL, "has a label", width=2)))
+        if self.label is None:
+            raise Refusal("root", "has a label that is no text")
+
+
+class Entry:
+    def __init__(self, reader):
+        self.id, self.kind = reader.take(16), reader.number(1)
+        self.length = reader.bounded(MAX_RECORD, "has a record")
+        if self.length <= 40 or (self.length - 40) % RECORD_BLOCK:
+            raise Refusal("root", "has a record of an impossible length")
+        self.hash = reader.take(32)
+        length = reader.number(2)
+        if not 1 <= length <= MAX_NAME:
+            raise Refusal("root", "has a name of an impossible length")
+        self.stored_name = reader.take(length)
+        self.name = text(self.stored_name)
+
+
+class Vault:
+    """A whole vault, opened: its records are read one by one, so that a damaged one hides no other."""
+
+    def __init__(self, data, key_file=None, passphrase=None):
+        self.header = Header(data)
+        header = self.header.bytes
+        reader = Reader(data[len(header) : len(header) + 8], "root")
+        length = reader.number(8)
+        if length > MAX_ROOT:
+            raise Refusal("root", f"has a length over the limit of {MAX_ROOT}")
+        start = len(header) + 8
+        if length > len(data) - start:
+            raise Refusal("root", "ends too early")
+        self.header.read_slots()
+        self.id = self.header.vault_id
+        self.key = self.open_slots(key_file, passphrase)
+        if header[-32:] != blake2b(header[:-32], key=subkey(self.key, 1)):
+            raise Refusal("header", "was changed by somebody without the key")
+        root = unseal(data[start : start + length], b"claviger root" + header, subkey(self.key, 2))
+        if root is None:
+            raise Refusal("root", "does not open")
+        self.root = Root(root)
+        self.root.check_notes(self.header.slots)
+        self.records = data[start + length :]
+        total = sum(entry.length for entry in self.root.entries)
+        if total != len(self.records):
+            raise Refusal("records", "end too early" if total > len(self.records) else "have trailing bytes")
+        position = 0
+        for entry in self.root.entries:
+            entry.sealed = self.records[position : position + entry.length]
+            position += entry.length
+
+    def open_slots(self, key_file, passphrase):
+        for slot in self.header.slots:
+            if (key := slot.open(self.id, key_file, passphrase)) is not None:
+                return key
+        raise Refusal("key")
+
+    def plaintext(self, entry):
+        """A record's padded content."""
+        if blake2b(entry.sealed, key=subkey(self.key, 4)) != entry.hash:
+            raise Refusal("record", "is not the one in the root")
+        content = unseal(entry.sealed, b"claviger record" + self.id + entry.id, subkey(self.key, 3))
+        if content is None:
+            raise Refusal("record", "does not open")
+        return content
+
+    def read(self, entry):
+        return parse_record(self.plaintext(entry))
 
 
 def parse_record(content):
-    reader = Reader(unpad(content, 256))
-    description = reader.take(reader.number(4))
-    secrets = {}
-    for _ in range(reader.number(4)):
-        name = reader.take(reader.number(1)).decode()
-        secrets[name] = reader.take(reader.number(4)).decode()
+    """The description and the secrets, as bytes."""
+    reader = Reader(unpad(content, RECORD_BLOCK, "record"), "record")
+    description = reader.take(reader.bounded(MAX_RECORD, "has a description"))
+    secrets, last = {}, b""
+    for _ in range(reader.bounded(MAX_SECRETS, "has a number of secrets")):
+        name = reader.take(reader.number(1))
+        if not name or text(name) is None:
+            raise Refusal("record", "has a secret whose name is no text")
+        if secrets and name <= last:
+            raise Refusal("record", "has secrets that are out of order")
+        secrets[name.decode()], last = reader.take(reader.bounded(MAX_RECORD, "has a secret")), name
     reader.finish()
-    return json.loads(description), secrets
+    return description, secrets
+
+
+CHECKS = {
+    CREDENTIAL: vault_contents.check_credential,
+    POLICY: vault_contents.check_policy,
+    HEAD: vault_contents.check_head,
+}
+
+
+def judge(data, **key):
+    """What is refused and why, and what can be read."""
+    try:
+        vault = Vault(data, **key)
+    except Refusal as refusal:
+        return {"refused": [str(refusal)]}
+    notes = {note.slot_id: note for note in vault.root.notes}
+    slots = [
+        {"id": slot.id.hex(), "kind": SLOT_KINDS[slot.kind]}
+        | ({"created": notes[slot.id].created, "label": notes[slot.id].label} if slot.id in notes else {})
+        for slot in vault.header.slots
+    ]
+    refused, records = [], []
+    for entry in sorted(vault.root.entries, key=lambda entry: (entry.kind, nfc(entry.name).encode())):
+        if entry.kind not in CHECKS:
+            continue
+        place = {CREDENTIAL: f"credential {nfc(entry.name)}", POLICY: "policy", HEAD: "head"}[entry.kind]
+        try:
+            description, secrets = vault.read(entry)
+        except Refusal as refusal:
+            refused.append(f"{place}: {refusal.reason}")
+            continue
+        if verdict := CHECKS[entry.kind](description, secrets):
+            refused.append(f"{place}: {verdict}")
+        # What is no text is not compared: the two sides need not agree on how to print it.
+        records.append(
+            {
+                "kind": entry.kind,
+                "name": nfc(entry.name),
+                "description": description.hex(),
+                "secrets": {name: value.hex() for name, value in secrets.items()},
+            }
+        )
+    return {"refused": refused, "generation": vault.root.generation, "slots": slots, "records": records}
+
+
+def read_vault(data, **key):
+    """What the vault holds, for people: every record must be readable, and may be a newer version's."""
+    vault = Vault(data, **key)
+    notes = [{"id": note.slot_id.hex(), "created": note.created, "label": note.label} for note in vault.root.notes]
+    records = {}
+    for entry in vault.root.entries:
+        if entry.kind == CREDENTIAL:
+            description, secrets = vault.read(entry)
+            records[nfc(entry.name)] = {
+                "description": json.loads(description),
+                "secrets": {name: value.decode() for name, value in secrets.items()},
+            }
+    return {"generation": vault.root.generation, "committed": vault.root.committed, "slots": notes, "records": records}
+
+
+# --- Writing
 
 
 def record_content(description, secrets):
+    """The unpadded content; the secrets are pairs, in the order in which they are to stand."""
     content = struct.pack("<I", len(description)) + description + struct.pack("<I", len(secrets))
     for name, value in secrets:
-        content += struct.pack("<B", len(name)) + name.encode() + struct.pack("<I", len(value.encode())) + value.encode()
+        name = name if isinstance(name, bytes) else name.encode()
+        content += struct.pack("<B", len(name)) + name + struct.pack("<I", len(value)) + value
     return content
+
+
+def make_slot(kind, slot_id, parameters, key, vault_id, vault_key, nonce):
+    """A slot that `key` opens."""
+    preamble = struct.pack("<BBH", kind, 0, len(parameters) + WRAPPED[kind]) + slot_id + parameters
+    return preamble + seal(vault_key, b"claviger slot" + vault_id + preamble, key, nonce)
+
+
+def make_header(slots, vault_id, mac_key, version=1, count=None, length=None, checksum=None):
+    """What is not given is as it should be."""
+    body = b"".join(slots)
+    length = 36 + len(body) + 64 if length is None else length
+    count = len(slots) if count is None else count
+    header = MAGIC + struct.pack("<II", version, length) + vault_id + struct.pack("<I", count) + body
+    header += checksum or blake2b(header)
+    return header + blake2b(header, key=mac_key)
+
+
+def make_note(slot_id, created, label):
+    return slot_id + struct.pack("<QH", created, len(label)) + label
+
+
+def make_entry(record_id, kind, name, sealed, vault_key, digest=None, length=None):
+    digest = digest or blake2b(sealed, key=subkey(vault_key, 4))
+    length = len(sealed) if length is None else length
+    return record_id + struct.pack("<BI", kind, length) + digest + struct.pack("<H", len(name)) + name
+
+
+def make_root(generation, committed, notes, entries, note_count=None, entry_count=None):
+    """The unpadded root."""
+    note_count = len(notes) if note_count is None else note_count
+    entry_count = len(entries) if entry_count is None else entry_count
+    root = struct.pack("<QQI", generation, committed, note_count) + b"".join(notes)
+    return root + struct.pack("<I", entry_count) + b"".join(entries)
+
+
+def make_file(header, padded_root, records, vault_key, nonce=None, root_length=None):
+    sealed = seal(padded_root, b"claviger root" + header, subkey(vault_key, 2), nonce or os.urandom(24))
+    length = len(sealed) if root_length is None else root_length
+    return header + struct.pack("<Q", length) + sealed + b"".join(records)
+
+
+def seal_record(padded, vault_id, record_id, vault_key, nonce=None):
+    return seal(padded, b"claviger record" + vault_id + record_id, subkey(vault_key, 3), nonce or os.urandom(24))
+
+
+def write_vault(path, key_file, contents):
+    """Writes the vault that `judge` would describe so, with one slot for the key file."""
+    vault_id, vault_key, slot_id = os.urandom(16), os.urandom(32), os.urandom(16)
+    key = blake2b(b"claviger key file" + vault_id, key=key_file)
+    slot = make_slot(KEY_FILE_SLOT, slot_id, b"", key, vault_id, vault_key, os.urandom(24))
+    header = make_header([slot], vault_id, subkey(vault_key, 1))
+    records = []
+    for record in contents["records"]:
+        secrets = [(name, bytes.fromhex(value)) for name, value in record["secrets"].items()]
+        secrets.sort(key=lambda pair: pair[0].encode())
+        content = record_content(bytes.fromhex(record["description"]), secrets)
+        record_id = os.urandom(16)
+        sealed = seal_record(pad(content, RECORD_BLOCK), vault_id, record_id, vault_key)
+        records.append((record_id, record["kind"], nfc(record["name"]).encode(), sealed))
+    records.sort()
+    notes = [make_note(slot_id, note["created"], note["label"].encode()) for note in contents["slots"][:1]]
+    entries = [make_entry(*record, vault_key) for record in records]
+    root = pad(make_root(contents["generation"], 1_700_000_000, notes, entries), ROOT_BLOCK)
+    new = make_file(header, root, [record[3] for record in records], vault_key)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(new)
 
 
 def rewrite(path, key_file, change):
@@ -174,37 +468,21 @@ def rewrite(path, key_file, change):
 
     `change` also gets the function that opens a record and the one that seals one under a new id.
     """
-    data = Path(path).read_bytes()
-    vault_id, vault_key, root, records = open_vault(data, key_file=key_file)
-    header = data[: struct.unpack("<I", data[12:16])[0]]
-    generation, committed, notes = root.number(8), root.number(8), root.number(4)
-    plain = struct.pack("<QQI", generation + 1, committed, notes)
-    for _ in range(notes):
-        plain += root.take(24)
-        length = root.number(2)
-        plain += struct.pack("<H", length) + root.take(length)
-    entries, position = [], 0
-    for _ in range(root.number(4)):
-        record_id, kind, length, _ = root.take(16), root.number(1), root.number(4), root.take(32)
-        name, sealed = root.take(root.number(2)), records[position : position + length]
-        position += length
-        entries.append((record_id, kind, name, sealed))
+    vault = Vault(Path(path).read_bytes(), key_file=key_file)
 
     def content(entry):
-        return unseal(entry[3], b"claviger record" + vault_id + entry[0], subkey(vault_key, 3))
+        return unseal(entry[3], b"claviger record" + vault.id + entry[0], subkey(vault.key, 3))
 
     def sealed_anew(kind, name, padded):
         new_id = os.urandom(16)
-        context = b"claviger record" + vault_id + new_id
-        return new_id, kind, name, seal(padded, context, subkey(vault_key, 3), os.urandom(24))
+        return new_id, kind, name, seal_record(padded, vault.id, new_id, vault.key)
 
-    entries = sorted(change(entries, content, sealed_anew))
-    plain += struct.pack("<I", len(entries))
-    for record_id, kind, name, sealed in entries:
-        plain += record_id + struct.pack("<BI", kind, len(sealed)) + blake2b(sealed, key=subkey(vault_key, 4))
-        plain += struct.pack("<H", len(name)) + name
-    sealed_root = seal(pad(plain, 1024), b"claviger root" + header, subkey(vault_key, 2), os.urandom(24))
-    new = header + struct.pack("<Q", len(sealed_root)) + sealed_root + b"".join(entry[3] for entry in entries)
+    old = [(entry.id, entry.kind, entry.stored_name, entry.sealed) for entry in vault.root.entries]
+    records = sorted(change(old, content, sealed_anew))
+    notes = [make_note(note.slot_id, note.created, note.label.encode()) for note in vault.root.notes]
+    entries = [make_entry(*record, vault.key) for record in records]
+    root = pad(make_root(vault.root.generation + 1, vault.root.committed, notes, entries), ROOT_BLOCK)
+    new = make_file(vault.header.bytes, root, [record[3] for record in records], vault.key)
     with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(new)
     Path(path + ".previous").unlink(missing_ok=True)
@@ -231,11 +509,12 @@ def change_record(path, key_file, wanted, change):
             if entry[1:3] != (CREDENTIAL, wanted.encode()):
                 yield entry
                 continue
-            description, secrets = parse_record(content(entry))
+            stored, secrets = parse_record(content(entry))
+            description = json.loads(stored)
             change(description, secrets)
-            # As the page says: no white space, members in ascending order.
-            text = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-            yield sealed_anew(CREDENTIAL, entry[2], pad(record_content(text, sorted(secrets.items())), 256))
+            ordered = sorted(secrets.items(), key=lambda pair: pair[0].encode())
+            new = record_content(vault_contents.canonical(description), ordered)
+            yield sealed_anew(CREDENTIAL, entry[2], pad(new, RECORD_BLOCK))
 
     rewrite(path, key_file, with_change)
 
@@ -251,136 +530,28 @@ def set_member(path, key_file, name, pointer, value):
     change_record(path, key_file, name, change)
 
 
-# --- Writing vectors: everything is derived from fixed bytes, so that they come out the same each time.
-
-VAULT_ID = bytes(range(16))
-VAULT_KEY = bytes(range(32, 64))
-KEY_FILE = bytes(range(64, 96))
-PASSPHRASE = b"made-up passphrase"
-
-
-def fixed(label, count):
-    return hashlib.shake_256(label.encode()).digest(count)
-
-
-def slot(kind, label, parameters, key):
-    slot_id = fixed("slot " + label, 16)
-    preamble = struct.pack("<BBH", kind, 0, len(parameters) + 72) + slot_id + parameters
-    wrapped = seal(VAULT_KEY, b"claviger slot" + VAULT_ID + preamble, key, fixed("nonce slot " + label, 24))
-    return slot_id, preamble + wrapped
-
-
-def passphrase_slot(passes=1, memory=8192):
-    salt = fixed("salt", 16)
-    key = argon2id.kdf(32, PASSPHRASE, salt, opslimit=passes, memlimit=memory)
-    return slot(1, "passphrase", struct.pack("<IQ", passes, memory) + salt, key)
-
-
-def key_file_slot():
-    return slot(2, "key file", b"", blake2b(b"claviger key file" + VAULT_ID, key=KEY_FILE))
-
-
-def make_header(slots, version=1, mac_key=None, checksum=None, reserved_count=None):
-    body = b"".join(data for _, data in slots)
-    count = len(slots) if reserved_count is None else reserved_count
-    header = MAGIC + struct.pack("<II", version, 36 + len(body) + 64) + VAULT_ID + struct.pack("<I", count) + body
-    header += checksum or blake2b(header)
-    return header + blake2b(header, key=mac_key or subkey(VAULT_KEY, 1))
-
-
-def make_record(name, secrets, description=b'{"made":"up"}', block=256, swap_order=False):
-    content = record_content(description, sorted(secrets.items(), reverse=swap_order))
-    record_id = fixed("record " + name, 16)
-    context = b"claviger record" + VAULT_ID + record_id
-    return record_id, name, seal(pad(content, block), context, subkey(VAULT_KEY, 3), fixed("nonce " + name, 24))
-
-
-def make_root(slots, records, generation=7, trailing=b"", padding=None, order=sorted):
-    root = struct.pack("<QQI", generation, 1_700_000_000, len(slots))
-    for slot_id, _ in slots:
-        root += slot_id + struct.pack("<QH", 1_600_000_000, 5) + b"label"
-    entries = order(records)
-    root += struct.pack("<I", len(entries))
-    for record_id, name, sealed in entries:
-        digest = blake2b(sealed, key=subkey(VAULT_KEY, 4))
-        root += record_id + struct.pack("<BI", CREDENTIAL, len(sealed)) + digest
-        root += struct.pack("<H", len(name.encode())) + name.encode()
-    return padding(root + trailing) if padding else pad(root + trailing, 1024)
-
-
-def make_file(header, root, records, tail=b""):
-    sealed = seal(root, b"claviger root" + header, subkey(VAULT_KEY, 2), fixed("nonce root", 24))
-    return header + struct.pack("<Q", len(sealed)) + sealed + b"".join(r[2] for r in sorted(records)) + tail
-
-
-def vectors():
-    both = [passphrase_slot(), key_file_slot()]
-    alpha = make_record("alpha", {"client_secret": "made-up-secret-a", "token.0": "made-up-token"})
-    beta = make_record("beta", {"client_secret": "made-up-secret-b"})
-    header, records = make_header(both), [alpha, beta]
-    good = make_file(header, make_root(both, records), records)
-    yield "good", "opens", good
-    yield "empty", "opens", make_file(header, make_root(both, []), [])
-    yield "name-in-utf8", "opens", make_file(header, make_root(both, [r := make_record("clé 鍵", {})]), [r])
-    yield "slot-of-recipient", "opens", (lambda s: make_file(make_header(s), make_root(s, []), []))(
-        both + [(fixed("slot r", 16), struct.pack("<BBH", 3, 0, 112) + fixed("slot r", 16) + fixed("recipient", 112))])
-    # The header.
-    yield "magic", "header", b"clavigee" + good[8:]
-    yield "version-2", "version", make_file(h := make_header(both, version=2), make_root(both, records), records)
-    yield "header-checksum", "header", make_file(make_header(both, checksum=bytes(32)), make_root(both, records), records)
-    yield "header-mac", "header", make_file(make_header(both, mac_key=bytes(32)), make_root(both, records), records)
-    yield "header-length-huge", "header", good[:12] + struct.pack("<I", 0xFFFFFFFF) + good[16:]
-    yield "header-length-tiny", "header", good[:12] + struct.pack("<I", 40) + good[16:]
-    yield "no-slots", "header", make_file(make_header([]), make_root([], records), records)
-    yield "slot-count-65", "header", make_file(make_header(both * 33), make_root(both, records), records)
-    yield "slot-count-short", "header", make_file(make_header(both, reserved_count=1), make_root(both, records), records)
-    yield "slot-kind-9", "header", make_file(make_header([(both[1][0], b"\x09" + both[1][1][1:])]), make_root(both, []), [])
-    yield "slot-reserved", "header", make_file(make_header([(both[1][0], b"\x02\x01" + both[1][1][2:])]), make_root(both, []), [])
-    for name, passes, memory in [("passes", 17, 8192), ("no-passes", 0, 8192), ("memory", 1, (2 << 30) + 1), ("no-memory", 1, 8191)]:
-        data = both[0][1][:20] + struct.pack("<IQ", passes, memory) + both[0][1][32:]
-        yield "slot-" + name, "header", make_file(make_header([(both[0][0], data), both[1]]), make_root(both, []), [])
-    yield "slot-of-another-key", "key", make_file(
-        make_header([slot(2, "key file", b"", bytes(32))]), make_root(both[1:], records), records)
-    # The root.
-    yield "root-length-huge", "root", good[: len(header)] + struct.pack("<Q", 1 << 62) + good[len(header) + 8 :]
-    other = make_header([both[1]])
-    yield "root-under-older-header", "root", other + make_file(header, make_root(both, records), records)[len(header) :]
-    yield "root-unpadded", "root", make_file(header, make_root(both, records, padding=lambda r: r + bytes(-len(r) % 1024)), records)
-    yield "root-padded-twice", "root", make_file(header, make_root(both, records, padding=lambda r: pad(r, 1024) + bytes(1024)), records)
-    yield "root-trailing", "root", make_file(header, make_root(both, records, trailing=b"\x01"), records)
-    yield "root-out-of-order", "root", make_file(header, make_root(both, records, order=lambda r: sorted(r, reverse=True)), records)
-    yield "root-record-twice", "root", make_file(header, make_root(both, [alpha, alpha]), [alpha, alpha])
-    yield "root-name-empty", "root", make_file(header, make_root(both, [r := make_record("", {})]), [r])
-    yield "root-name-long", "root", make_file(header, make_root(both, [r := make_record("n" * 513, {})]), [r])
-    # The records.
-    yield "record-swapped", "records", make_file(header, make_root(both, records), [alpha, (beta[0], "", make_record("beta", {})[2])])
-    yield "record-renamed", "records", make_file(
-        header, make_root(both, [(alpha[0], "alpha", beta[2]), (beta[0], "beta", alpha[2])]),
-        [(alpha[0], "alpha", beta[2]), (beta[0], "beta", alpha[2])])
-    yield "record-missing", "records", make_file(header, make_root(both, records), [alpha])
-    yield "record-added", "records", make_file(header, make_root(both, [alpha]), records)
-    yield "record-padding", "records", make_file(header, make_root(both, [r := make_record("x", {}, block=512)]), [r])
-    yield "record-secrets-out-of-order", "records", make_file(
-        header, make_root(both, [r := make_record("x", {"a": "made", "b": "up"}, swap_order=True)]), [r])
-    yield "trailing", "records", make_file(header, make_root(both, records), records, tail=b"\n")
-
-
-def write_vectors(folder):
-    for name, expected, data in vectors():
-        text = f"expect: {expected}\nkey-file: {KEY_FILE.hex()}\npassphrase: {PASSPHRASE.decode()}\n\n"
-        lines = [data.hex()[i : i + 120] for i in range(0, len(data.hex()), 120)]
-        (Path(folder) / (name + ".vector")).write_text(text + "\n".join(lines) + "\n")
+def main():
+    command, *arguments = sys.argv[1:]
+    if command == "judge":
+        key = read_key_file(arguments[0])
+        files = sorted(Path(arguments[1]).iterdir())
+        print(json.dumps({file.name: judge(file.read_bytes(), key_file=key) for file in files}))
+        return
+    path, key = arguments[0], read_key_file(arguments[1])
+    if command == "read":
+        print(json.dumps(read_vault(Path(path).read_bytes(), key_file=key)))
+    elif command == "write":
+        write_vault(path, key, json.load(sys.stdin))
+    elif command == "copy":
+        copy(path, key, int(arguments[2]))
+    elif command == "set":
+        set_member(path, key, arguments[2], arguments[3], json.loads(arguments[4]))
+    elif command == "set-secret":
+        name, secret, value = arguments[2:]
+        change_record(path, key, name, lambda description, secrets: secrets.update({secret: value.encode()}))
+    else:
+        sys.exit(__doc__)
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "read":
-        print(json.dumps(read_vault(Path(sys.argv[2]).read_bytes(), key_file=read_key_file(sys.argv[3]))))
-    elif sys.argv[1] == "copy":
-        copy(sys.argv[2], read_key_file(sys.argv[3]), int(sys.argv[4]))
-    elif sys.argv[1] == "set":
-        set_member(sys.argv[2], read_key_file(sys.argv[3]), sys.argv[4], sys.argv[5], json.loads(sys.argv[6]))
-    elif sys.argv[1] == "set-secret":
-        path, key, name, secret, value = sys.argv[2:]
-        change_record(path, read_key_file(key), name, lambda description, secrets: secrets.update({secret: value}))
-    elif sys.argv[1] == "vectors":
-        write_vectors(sys.argv[2])
+    main()
