@@ -15,7 +15,10 @@ public struct RuleStore: Sendable {
 
     /// - Throws: `CredentialError.newerPolicy` if it holds what this version does not know, or what the vault throws.
     public func read() throws -> Policy {
-        try Policy(vault.record(only: .policy))
+        var policy = try Policy(vault.record(only: .policy))
+        // For which of the two it was made can't be told.
+        policy.rules.removeAll { vault.isSpelledTwice($0.credential) }
+        return policy
     }
 
     /// Changes it in one commit, with the newest state of the vault in hand.

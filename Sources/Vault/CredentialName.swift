@@ -35,6 +35,11 @@ public enum CredentialName {
         return String(scalars)
     }
 
+    /// The name with the numbers of what is not ASCII, in Swift's and JavaScript's notation.
+    static func alias(_ name: String) -> String {
+        name.unicodeScalars.map { $0.isASCII ? String($0) : "\\u{\(String($0.value, radix: 16))}" }.joined()
+    }
+
     /// The name among `names` that is nearest to `name`, if it is near enough to be a slip of the finger.
     static func nearest(to name: String, among names: some Sequence<String>) -> String? {
         let limit = max(1, name.count / 3)

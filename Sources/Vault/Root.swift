@@ -56,6 +56,8 @@ struct Root {
     private let plaintext: [UInt8]
     /// Whether some name is not in NFC: earlier versions stored names as they were typed.
     private let hasOtherForms: Bool
+    /// What a record is called whose name another one has in NFC.
+    private let aliases: [RecordID: String]
 
     /// - Parameter plaintext: padded, as it came out of its seal.
     init(parsing plaintext: [UInt8]) throws(VaultError) {
@@ -83,6 +85,7 @@ struct Root {
         self.entries = entries
         self.recordsLength = offset
         self.hasOtherForms = names.hasOtherForms
+        self.aliases = names.aliases
         self.plaintext = plaintext
     }
 
@@ -139,10 +142,20 @@ struct Root {
         return Array(plaintext[start..<(start + KeyedHash.length)])
     }
 
-    /// The name in NFC.
+    /// The name in NFC. Earlier versions took two spellings for two names: where both are there, one of them is called by its
+    /// characters' numbers, so that it can be renamed or removed and is never taken for the other.
     func name(of entry: RootEntry) -> String {
-        CredentialName.normalised(String(decoding: plaintext[entry.name], as: UTF8.self))
+        if let alias = aliases[entry.id] { return alias }
+        return CredentialName.normalised(String(decoding: plaintext[entry.name], as: UTF8.self))
     }
+
+    /// Whether two records have this name in NFC.
+    func isSpelledTwice(_ name: String) -> Bool {
+        !aliases.isEmpty && entries.contains { aliases[$0.id] != nil && spelling(of: $0) == name }
+    }
+
+    /// The name as it is stored. Swift takes two spellings of one text for equal.
+    private func spelling(of entry: RootEntry) -> String { String(decoding: plaintext[entry.name], as: UTF8.self) }
 
     /// The index of the record of this kind and name, by a scan: for one look-up that is faster than any index.
     func index(of name: String, kind: RecordKind) -> Int? {
@@ -211,6 +224,7 @@ struct Root {
 /// same name. Only the holder of the vault key can write others, and no command could show or remove them.
 private struct NameCheck {
     private(set) var hasOtherForms = false
+    private(set) var aliases: [RecordID: String] = [:]
     /// Hashes of kinds and names: 100,000 names are not worth 100,000 strings.
     private var hashes: Set<Int> = []
 
@@ -231,7 +245,12 @@ private struct NameCheck {
         // Two names may have one hash.
         for other in earlier where other.kind == entry.kind {
             guard try Self.name(of: other, in: plaintext) == name else { continue }
-            throw .damaged(.root, reason: words.map { "has two \($0.two)" } ?? "has two records of one name")
+            guard plaintext[other.name] != plaintext[entry.name] else {
+                throw .damaged(.root, reason: words.map { "has two \($0.two)" } ?? "has two records of one name")
+            }
+            let isOther = plaintext[other.name] != name
+            let twin = isOther ? other : entry
+            aliases[twin.id] = CredentialName.alias(String(decoding: plaintext[twin.name], as: UTF8.self))
         }
     }
 

@@ -45,6 +45,10 @@ public final class UnlockedVault: Sendable {
         try refreshed().entry(name)?.id
     }
 
+    /// Whether the vault has two credentials of this name, in two spellings of the same characters: earlier versions took
+    /// these for two names.
+    public func isSpelledTwice(_ name: String) -> Bool { current.withLock { $0 }.root.isSpelledTwice(name) }
+
     /// The names of all credentials in the order of their bytes.
     public func names() -> [String] { current.withLock { $0 }.names() }
 

@@ -238,4 +238,18 @@ private struct Verdict: Codable, Equatable {
         }
         #expect(reasons.count > 15)
     }
+
+    /// For which of the two it was made can't be told.
+    @Test func `a rule for a name in two spellings lets nobody have tokens of either`() throws {
+        let folder = TemporaryFolder()
+        let vector = try #require(Vector.all.first { $0.name == "name-twice-in-two-forms" })
+        let key = UnlockKey.keyFile(try Secret(copying: [UInt8](64..<96).span.bytes))
+        let vault = try LockedVault(path: folder.write("vault", vector.file), memory: nil).unlock(with: key)
+        let rules = RuleStore(vault: vault, log: .scratch(vault))
+        let alice = Subject.user(id: 1001, name: "alice")
+        for name in ["cl\u{e9}", "cle\u{301}", #"cle\u{301}"#] {
+            try rules.update { $0 = Policy(rules: [Rule(credential: name, subject: alice)]) }
+            #expect(try rules.read().rules.isEmpty == (name != #"cle\u{301}"#))
+        }
+    }
 }

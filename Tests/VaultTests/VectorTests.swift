@@ -63,6 +63,23 @@ import Testing
         #expect(vault.names() == [])
     }
 
+    @Test func `of two spellings of one name both are found, and neither is taken for the other`() throws {
+        let folder = TemporaryFolder()
+        let vector = try #require(Vector.all.first { $0.name == "name-twice-in-two-forms" })
+        let vault = try LockedVault(path: folder.write("vault", vector.file), memory: nil).unlock(with: Self.keyFile)
+        let (composed, decomposed, alias) = ("cl\u{e9}", "cle\u{301}", #"cle\u{301}"#)
+        #expect(vault.names().map { Array($0.utf8) } == [Array(alias.utf8), Array(composed.utf8)])
+        #expect(vault.isSpelledTwice(composed) && vault.isSpelledTwice(decomposed) && !vault.isSpelledTwice(alias))
+        let ids = try [composed, decomposed, alias].map { try vault.recordID(of: $0) }
+        #expect(ids[0] == ids[1] && ids[0] != ids[2] && ids[2] != nil)
+        // A change of anything else leaves both.
+        try vault.add("other")
+        #expect(vault.names().count == 3 && vault.isSpelledTwice(composed))
+        try vault.update { try $0.rename(alias, to: "plain") }
+        #expect(try vault.recordID(of: composed) == ids[0])
+        #expect(Set(vault.names()) == [composed, "plain", "other"] && !vault.isSpelledTwice(composed))
+    }
+
     @Test func `records of unknown kinds are kept as they are`() throws {
         let folder = TemporaryFolder()
         let vector = try #require(Vector.all.first { $0.name == "unknown-kinds" })

@@ -100,6 +100,11 @@ def nfc(name):
     return unicodedata.normalize("NFC", name)
 
 
+def alias(name):
+    """What a record is called whose name in NFC is another one's."""
+    return "".join(character if ord(character) < 128 else f"\\u{{{ord(character):x}}}" for character in name)
+
+
 class Reader:
     def __init__(self, data, part):
         self.data, self.part, self.position = data, part, 0
@@ -210,7 +215,7 @@ class Root:
         self.generation, self.committed = reader.number(8), reader.number(8)
         self.notes = [Note(reader) for _ in range(reader.bounded(MAX_SLOTS, "has a number of slot notes"))]
         self.entries = []
-        names = set()
+        names = {}
         for _ in range(reader.bounded(MAX_RECORDS, "has a number of records")):
             entry = Entry(reader)
             if self.entries and entry.id <= self.entries[-1].id:
@@ -225,9 +230,13 @@ class Root:
         one, two = ONLY.get(entry.kind, (None, None))
         if one and entry.name != "-":
             raise Refusal("root", f"has a {one} that is not named -")
-        if (entry.kind, nfc(entry.name)) in names:
-            raise Refusal("root", f"has two {two}" if two else "has two records of one name")
-        names.add((entry.kind, nfc(entry.name)))
+        others = names.setdefault((entry.kind, nfc(entry.name)), [])
+        for other in others:
+            if other.name == entry.name:
+                raise Refusal("root", f"has two {two}" if two else "has two records of one name")
+            twin = entry if other.name == nfc(other.name) else other
+            twin.shown = alias(twin.name)
+        others.append(entry)
 
     def check_notes(self, slots):
         ids = [note.slot_id for note in self.notes]
@@ -257,6 +266,7 @@ class Entry:
             raise Refusal("root", "has a name of an impossible length")
         self.stored_name = reader.take(length)
         self.name = text(self.stored_name)
+        self.shown = None if self.name is None else nfc(self.name)
 
 
 class Vault:
@@ -346,10 +356,10 @@ def judge(data, **key):
         for slot in vault.header.slots
     ]
     refused, records = [], []
-    for entry in sorted(vault.root.entries, key=lambda entry: (entry.kind, nfc(entry.name).encode())):
+    for entry in sorted(vault.root.entries, key=lambda entry: (entry.kind, entry.shown.encode())):
         if entry.kind not in CHECKS:
             continue
-        place = {CREDENTIAL: f"credential {nfc(entry.name)}", POLICY: "policy", HEAD: "head"}[entry.kind]
+        place = {CREDENTIAL: f"credential {entry.shown}", POLICY: "policy", HEAD: "head"}[entry.kind]
         try:
             description, secrets = vault.read(entry)
         except Refusal as refusal:
@@ -361,7 +371,7 @@ def judge(data, **key):
         records.append(
             {
                 "kind": entry.kind,
-                "name": nfc(entry.name),
+                "name": entry.shown,
                 "description": description.hex(),
                 "secrets": {name: value.hex() for name, value in secrets.items()},
             }
@@ -377,7 +387,7 @@ def read_vault(data, **key):
     for entry in vault.root.entries:
         if entry.kind == CREDENTIAL:
             description, secrets = vault.read(entry)
-            records[nfc(entry.name)] = {
+            records[entry.shown] = {
                 "description": json.loads(description),
                 "secrets": {name: value.decode() for name, value in secrets.items()},
             }
