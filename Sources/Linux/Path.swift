@@ -57,12 +57,19 @@ public enum Path {
 
     // MARK: Changing
 
-    /// Makes a folder and those above it, each for its owner alone.
+    /// Makes a folder and those above it, each for its owner alone, and waits until their names are on the disk: what is
+    /// synchronised in a folder whose own name is not may be gone after a power cut all the same.
     public static func makeFolders(_ path: String) throws(FileError) {
         guard !path.isEmpty, path != "/", !exists(path) else { return }
         try makeFolders(folder(of: path))
         guard uninterrupted({ unsafe mkdir(path, 0o700) }) == 0 || errno == EEXIST else {
             throw FileError("create the folder", path)
+        }
+        do throws(FileError) {
+            try syncFolder(folder(of: path))
+        } catch {
+            // A folder in which names may be made, and not be looked at, can't be opened.
+            guard error.code == EACCES else { throw error }
         }
     }
 
