@@ -98,6 +98,11 @@ public enum Path {
         _ = uninterrupted { unsafe unlink(path) }
     }
 
+    /// Removes a file that must not stay; one that is not there is no error.
+    public static func forget(_ path: String) throws(FileError) {
+        guard uninterrupted({ unsafe unlink(path) }) == 0 || errno == ENOENT else { throw FileError("remove", path) }
+    }
+
     public static func setPermissions(_ path: String, _ permissions: UInt32) throws(FileError) {
         guard uninterrupted({ unsafe chmod(path, permissions) }) == 0 else { throw FileError("set the permissions of", path) }
     }
