@@ -82,7 +82,9 @@ public struct CredentialService: CredentialManager {
             _ = try await driver.token(name, TokenQuery(mode: .fresh))
         } catch {
             let login = try store.credential(name).state.login
-            if login?.sending == nil, login?.refreshToken.equals(given.refreshToken) == true { try await remove(name) }
+            if login?.sending == nil, login?.refreshToken.equals(given.refreshToken) == true {
+                do { try await remove(name) } catch VaultError.notDurable { /* It is gone, and `error` says why. */  }
+            }
             throw error
         }
     }
