@@ -55,14 +55,18 @@ struct FaultTests {
         let home = try await Home(scenario, server, grace: 600)
         let before = scenario == .create ? nil : try Inspection(home.folder.path).stored().settled
         let paths = fault.name == "openat" ? home.paths : []
-        let run = await Strace.run(
-            try await home.arguments(), failing: fault, paths: paths, environment: home.environment)
+        func isOurs(_ call: Call) -> Bool { call.isAbout(home.folder.path) || call.isOutput }
+        let run = try await Strace.run(
+            try await home.arguments(), failing: fault, paths: paths, environment: home.environment, isOurs: isOurs)
         if run.injected.isEmpty { return nil }
-        // What is no file of claviger's is another test's.
-        guard run.injected.allSatisfy({ $0.isAbout(home.folder.path) || $0.isOutput }) else { return Outcome(isJudged: false) }
+        guard run.injected.allSatisfy(isOurs) else { return Outcome(isJudged: false) }
         do {
+            if run.hangs { throw Flaw("it hangs") }
             guard run.killed.isEmpty, run.result.status < 126 else {
-                throw Flaw("it ended with \(run.result.status): \(run.killed) \(run.result.errors)")
+                throw Flaw("it ended with \(run.result.status): \(run.killed)")
+            }
+            if scenario != .create, !run.injected.contains(where: { $0.isAboutLog }) {
+                try Inspection(home.folder.path).logsOutcomes()
             }
             try await judge(fault, run.result, before, home, isSilenced: run.injected.contains { $0.isOutput })
             return Outcome()
@@ -114,6 +118,10 @@ extension Call {
     /// Whether it is about a file below a folder.
     fileprivate func isAbout(_ home: String) -> Bool {
         arguments.contains { (Call.path($0) ?? "").hasPrefix(home + "/") || Call.text($0).hasPrefix(home + "/") }
+    }
+
+    fileprivate var isAboutLog: Bool {
+        arguments.contains { (Call.path($0) ?? Call.text($0)).hasSuffix(".log") }
     }
 
     fileprivate var isOutput: Bool {

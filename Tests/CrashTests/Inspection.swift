@@ -61,6 +61,11 @@ struct Inspection {
             if !host.owns(login) { throw Flaw("the login of \(name) is another machine's") }
         }
         stored.keys = try keys(opening: vault)
+        if let previous = try? LockedVault(path: path + ".previous", memory: nil) {
+            let vault = try previous.unlock(with: .keyFile(KeyFile.read(home + "/keys/key")))
+            let more = try keys(opening: vault).subtracting(stored.keys)
+            if !more.isEmpty { throw Flaw("the state before is kept, and opens with \(more)") }
+        }
         return stored
     }
 
@@ -111,6 +116,18 @@ struct Inspection {
     private func verifyLog(_ vault: UnlockedVault) throws {
         let report = try AuditLog(vault: vault, path: path + ".log").verify(against: vault)
         if !report.isWhole { throw Flaw("the log is not what was written: \(report.findings)") }
+    }
+
+    /// Whether every change that has begun has its outcome in the log.
+    func logsOutcomes() throws {
+        var open: [String: Int] = [:]
+        for line in try AuditFiles.lines(path + ".log") {
+            guard let event = AuditEvent(line: line) else { continue }
+            let name = "\(event.event) \(event.credential ?? "")"
+            if event.outcome == AuditEvent.begun { open[name, default: 0] += 1 } else { open[name]? -= 1 }
+        }
+        let missing = open.filter { $0.value != 0 }.keys
+        if !missing.isEmpty { throw Flaw("the log does not say how it went: \(missing.sorted())") }
     }
 
     /// Files that no command has a use for.

@@ -63,21 +63,51 @@ enum Strace {
         return (result, Recording(text, home: home).steps)
     }
 
-    /// Runs a program whose nth call of a kind fails, counted for each of its threads.
-    /// - Parameter paths: only calls that have one of these paths count; empty for all.
-    /// - Returns: also the lines of strace for the calls that failed, and for processes that a signal has ended.
+    /// What a command whose nth call of a kind has failed came to.
+    struct FaultyRun {
+        var result: ProgramResult
+        var injected: [Call]
+        /// What strace says of processes that a signal has ended.
+        var killed: [String]
+        var hangs = false
+    }
+
+    /// Runs a command whose nth call of a kind fails, counted for each of its threads.
+    /// - Parameters:
+    ///   - paths: only calls that have one of these paths count; empty for all.
+    ///   - isOurs: whether a call may fail. A command one of whose other calls has failed, on an event or a socket, is ended.
     static func run(
-        _ arguments: [String], failing fault: Fault, paths: [String] = [], environment: [String: String]
-    ) async -> (result: ProgramResult, injected: [Call], killed: [String]) {
+        _ arguments: [String], failing fault: Fault, paths: [String], environment: [String: String], isOurs: (Call) -> Bool
+    ) async throws -> FaultyRun {
         let scratch = TemporaryFolder()
+        let calls = scratch.file("calls")
         let names = fault.call.names.joined(separator: ",")
-        let options = ["-f", "--seccomp-bpf", "-y", "-xx", "-s", "1000000", "-o", scratch.file("calls"), "-e", "trace=" + names]
-        let inject = ["-e", "inject=\(names):error=\(fault.error):when=\(fault.step)"]
-        let result = await Program.run(
-            program, options + inject + paths.flatMap { ["-P", $0] } + inNamespace(arguments), environment: environment)
-        let lines = String(decoding: bytes(ofFile: scratch.file("calls")), as: UTF8.self).split(separator: "\n")
-        let injected = Call.all(in: lines.map(String.init)).filter { $0.isInjected }
-        return (result, injected, lines.filter { $0.contains("+++ killed by") }.map(String.init))
+        let options = [
+            "-f", "--seccomp-bpf", "-y", "-xx", "-s", "1000000", "-o", calls, "-e", "trace=" + names, "-e",
+            "inject=\(names):error=\(fault.error):when=\(fault.step)",
+        ]
+        let child = Program.spawn(
+            program, options + paths.flatMap { ["-P", $0] } + inNamespace(arguments), environment: environment,
+            input: "/dev/null", output: scratch.file("out"), errors: scratch.file("err"))
+        func lines() -> [String] {
+            String(decoding: bytes(ofFile: calls), as: UTF8.self).split(separator: "\n").map(String.init)
+        }
+        var (status, polls, isEnded) = (Int32(), 0, false)
+        while waitpid(child, &status, WNOHANG) == 0 {
+            try await Task.sleep(for: .milliseconds(10))
+            polls += 1
+            guard polls % 20 == 0, !isEnded else { continue }
+            isEnded = polls > 6000 || Call.all(in: lines()).contains { $0.isInjected && !isOurs($0) }
+            // With the namespace's first process all others end, the refresher, too.
+            if isEnded { kill(-child, SIGKILL) }
+        }
+        let result = ProgramResult(
+            status: status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F),
+            output: String(decoding: bytes(ofFile: scratch.file("out")), as: UTF8.self),
+            errors: String(decoding: bytes(ofFile: scratch.file("err")), as: UTF8.self))
+        return FaultyRun(
+            result: result, injected: Call.all(in: lines()).filter { $0.isInjected },
+            killed: lines().filter { $0.contains("+++ killed by") }, hangs: polls > 6000)
     }
 }
 
