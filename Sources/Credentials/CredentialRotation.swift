@@ -29,7 +29,7 @@ extension CredentialService {
                 configuration.promoteStaged()
                 return result
             }
-            return try show(name)
+            return try changed(name)
         }
     }
 
