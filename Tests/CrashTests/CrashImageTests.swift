@@ -47,7 +47,7 @@ struct CrashImageTests {
     }
 
     private func check(_ image: Disk.Image, _ duties: Duties, _ home: Home) async throws {
-        let folder = TemporaryFolder()
+        let folder = TemporaryFolder(isInMemory: true)
         image.write(to: folder.path)
         let inspection = Inspection(folder.path)
         if home.scenario == .create, !duties.hasSucceeded, !inspection.hasVault {

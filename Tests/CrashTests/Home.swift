@@ -1,5 +1,5 @@
 import Access
-import Credentials
+@testable import Credentials
 import Foundation
 import OAuth
 import Sodium
@@ -43,13 +43,18 @@ struct Home {
 
     var environment: [String: String] {
         [
-            "HOME": folder.path, "CLAVIGER_KEY_FILE": folder.file("keys/key"),
+            "HOME": folder.path,
+            "CLAVIGER_KEY_FILE": folder.file("keys/key"),
             "CLAVIGER_SOCKET": folder.file("run/none.sock"),
         ]
     }
 
-    init(_ scenario: Scenario, _ server: PracticeServer, grace: Int? = nil) async throws {
+    /// Where the home lies, if it is a disk of its own.
+    let disk: SmallDisk?
+
+    init(_ scenario: Scenario, _ server: PracticeServer, grace: Int? = nil, hasDisk: Bool = false) async throws {
         (self.scenario, self.server) = (scenario, server)
+        disk = hasDisk ? SmallDisk(over: folder) : nil
         if scenario != .create { try await fill(grace: grace) }
     }
 
@@ -70,7 +75,10 @@ struct Home {
         let keys = try await server.newKeys("logins")
         let client = ClientCredentials(id: keys.id, secret: try Secret(utf8: keys.secret))
         let login = try Secret(utf8: try await server.newLogin())
-        _ = try await Self.service(vault, in: folder.path).add(
+        // In one of the homes nobody has written to the log yet.
+        let service: any CredentialManager =
+            scenario == .rename ? Self.quiet(vault, in: folder.path) : Self.service(vault, in: folder.path)
+        _ = try await service.add(
             "a", NewCredential(provider: nil, settings: settings, client: client, refreshToken: login), verify: false)
     }
 
@@ -89,10 +97,15 @@ struct Home {
 
     /// What a command without a network can do in a home.
     static func service(_ vault: UnlockedVault, in home: String) -> AuditedService {
+        let service = quiet(vault, in: home)
+        return AuditedService(service, log: service.log, caller: .own)
+    }
+
+    /// The same, and nothing of it in the log.
+    private static func quiet(_ vault: UnlockedVault, in home: String) -> CredentialService {
         let log = AuditLog(vault: vault, path: home + "/" + data + "/vault.log")
         let host = Host.current(stateFolder: home + "/" + state, environment: [:])
-        let service = CredentialService(vault: vault, log: log, transport: NoNetwork(), host: host)
-        return AuditedService(service, log: log, caller: .own)
+        return CredentialService(vault: vault, log: log, transport: NoNetwork(), host: host)
     }
 
     /// The command's arguments, with whatever it reads made anew.

@@ -26,6 +26,9 @@ struct Stored: Equatable {
     /// Refresh tokens of which the journal says that they were about to be sent.
     var sending: Set<String> = []
 
+    /// Whether nobody has changed anything but a login's refresh token.
+    func isAsGood(as other: Stored?) -> Bool { clients == other?.clients && keys == other?.keys }
+
     /// Without the journal, which a command writes and takes back.
     var settled: Stored { Stored(clients: clients, refreshTokens: refreshTokens, keys: keys) }
 }
@@ -98,8 +101,9 @@ struct Inspection {
         try verifyLog(vault)
         // Half a key file lies where another was to be made, and goes away with the next attempt.
         if !Path.exists(home + "/keys/second") { _ = try KeyFile.create(home + "/keys/second") }
-        // What a refresher has left that was ended; the next one does the same.
-        _ = RefresherRegister(beside: home + "/run").atWork()
+        // What a refresher has left that was ended; the next one does the same. One may be about to end.
+        let register = RefresherRegister(beside: home + "/run")
+        _ = try await eventually { register.atWork().isEmpty }
         let strays = strays
         if !strays.isEmpty { throw Flaw("left lying about: \(strays.joined(separator: ", "))") }
     }
@@ -120,6 +124,7 @@ struct Inspection {
 
     /// Whether every change that has begun has its outcome in the log.
     func logsOutcomes() throws {
+        guard Path.exists(path + ".log") else { return }
         var open: [String: Int] = [:]
         for line in try AuditFiles.lines(path + ".log") {
             guard let event = AuditEvent(line: line) else { continue }
