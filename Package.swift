@@ -201,6 +201,13 @@ let package = Package(
             ],
             exclude: ["memory_scan.py"], swiftSettings: house),
         .testTarget(
+            name: "CrashTests",
+            dependencies: [
+                "ClavigerCore", "ClavigerSandbox", "Agent", "Credentials", "Access", "HTTP", "Vault", "TokenEngine", "OAuth",
+                "Linux", "Sodium",
+                "TestSupport",
+            ], exclude: ["short_calls.c"], swiftSettings: house),
+        .testTarget(
             name: "StoredTests", dependencies: ["ClavigerCore", "TestSupport"], exclude: ["Fixtures", "make_fixture.py"],
             swiftSettings: house),
         .testTarget(

@@ -115,9 +115,13 @@ public final class AuditLog: Sendable {
         var event = AuditEvent(kind, of: credential, by: caller, outcome: AuditEvent.begun, at: clock.now())
         event.reason = reason
         try await appendInTurn(event)
-        try synchronize()
         let result: Result<R, any Error>
-        do { result = .success(try await body()) } catch { result = .failure(error) }
+        do {
+            try synchronize()
+            result = .success(try await body())
+        } catch {
+            result = .failure(error)
+        }
         event.concludes(result, at: clock.now())
         do { try await appendInTurn(event) } catch { throw Self.unwritten(error, result) }
         return try result.get()
@@ -131,8 +135,10 @@ public final class AuditLog: Sendable {
         var event = AuditEvent(kind, of: credential, by: caller, outcome: AuditEvent.begun, at: clock.now())
         event.reason = reason
         try append([event])
-        try synchronize()
-        let result = Result { try body() }
+        let result = Result {
+            try synchronize()
+            return try body()
+        }
         event.concludes(result, at: clock.now())
         do { try append([event]) } catch { throw Self.unwritten(error, result) }
         return try result.get()

@@ -1,4 +1,6 @@
+public import Access
 public import TokenEngine
+public import Vault
 
 /// Why a credential stays as it is. The vault and the engine have errors of their own.
 public enum CredentialError: Error, Codable, Sendable {
@@ -16,4 +18,10 @@ public enum CredentialError: Error, Codable, Sendable {
     case inactive
     /// The proof could not be made; the new pair is staged in the vault, the old one still in use.
     case rotationUnfinished(cause: TokenError)
+    /// The change is made, and the vault can't be read now to show it.
+    case notShown(VaultError)
+}
+
+extension CredentialError: AuditedError {
+    public var isDone: Bool { if case .notShown = self { true } else { false } }
 }

@@ -2,6 +2,7 @@ import FoundationEssentials
 public import OAuth
 import Sodium
 import TokenEngine
+import Vault
 
 /// Which key pair a rotation goes to.
 public enum Rotation: Sendable {
@@ -18,10 +19,7 @@ extension CredentialService {
         try await driver.withClaim(name) { claim in
             let old = claim.credential
             let pair = try newPair(rotation, of: old.configuration)
-            try store.configure(name, now: clock.now()) {
-                $0.stagedKeyPair = pair
-                return []
-            }
+            try stage(pair, name)
             var consequences: [TokenState.Consequence] = [.forgetRenewable, .newClient]
             let revives = revives(rotation, old)
             if revives { consequences.append(.reviveLogin) }
@@ -31,7 +29,19 @@ extension CredentialService {
                 configuration.promoteStaged()
                 return result
             }
-            return try show(name)
+            return try changed(name)
+        }
+    }
+
+    /// Stores a pair that is not proven yet. It is in no use: one that may be gone after a power cut is no rotation that is made.
+    private func stage(_ pair: KeyPair?, _ name: String) throws {
+        do {
+            try store.configure(name, now: clock.now()) {
+                $0.stagedKeyPair = pair
+                return []
+            }
+        } catch VaultError.notDurable(let path, let code) {
+            throw VaultError.system(operation: "synchronise the folder of", path: path, errno: code)
         }
     }
 
@@ -73,10 +83,8 @@ extension CredentialService {
                 // The client was let in, and its login was not: the pair is good, and a person has to log in again.
                 return [.endLogin]
             case .keyPairRefused, .refused(.registered):
-                try store.configure(name, now: clock.now()) {
-                    $0.stagedKeyPair = nil
-                    return []
-                }
+                // What the server says of it is more than that it could not be dropped.
+                try? stage(nil, name)
                 throw failure
             default:
                 throw CredentialError.rotationUnfinished(cause: failure)

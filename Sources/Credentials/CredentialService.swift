@@ -75,7 +75,17 @@ public struct CredentialService: CredentialManager {
         }
         try store(name, Credential(configuration, state))
         if verify, let login = state.login { try await proveStored(name, login) }
-        return try show(name)
+        return try changed(name)
+    }
+
+    /// A credential as a change has left it.
+    /// - Throws: `CredentialError.notShown`: the change is made.
+    func changed(_ name: String) throws -> CredentialView {
+        do {
+            return try show(name)
+        } catch let error as VaultError {
+            throw CredentialError.notShown(error)
+        }
     }
 
     /// A credential with a refresh token is stored first: proving it may spend it, and what the server gives instead must have
@@ -85,7 +95,9 @@ public struct CredentialService: CredentialManager {
             _ = try await driver.token(name, TokenQuery(mode: .fresh))
         } catch {
             let login = try store.credential(name).state.login
-            if login?.sending == nil, login?.refreshToken.equals(given.refreshToken) == true { try await remove(name) }
+            if login?.sending == nil, login?.refreshToken.equals(given.refreshToken) == true {
+                do { try await remove(name) } catch VaultError.notDurable { /* It is gone, and `error` says why. */  }
+            }
             throw error
         }
     }
@@ -100,7 +112,7 @@ public struct CredentialService: CredentialManager {
     public func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialView {
         try await driver.withClaim(name) { claim in
             try await driver.logIn(with: grant, under: claim)
-            return try show(name)
+            return try changed(name)
         }
     }
 
@@ -129,7 +141,7 @@ public struct CredentialService: CredentialManager {
                 edit.apply(to: &configuration)
                 return result
             }
-            return try show(name)
+            return try changed(name)
         }
     }
 

@@ -78,8 +78,14 @@ private final class FileClaim: TokenClaim {
         }
         guard let sending else { return SendPermit(refreshToken: nil) }
         try await store.record(AuditEvent.begun, of: name)
-        try store.synchronizeLog()
-        return SendPermit(refreshToken: try await journal(sending))
+        do {
+            try store.synchronizeLog()
+            return SendPermit(refreshToken: try await journal(sending))
+        } catch {
+            // Nothing is sent. Why is said even where that can't be written down.
+            try? await conclude(error)
+            throw error
+        }
     }
 
     /// Writes the journal.

@@ -367,6 +367,9 @@ extension Problem {
             self.init("another process has changed the settings meanwhile", hint: "try again", .tryAgain)
         case .nothingStaged: self.init("there is no unfinished rotation to resume", .usage)
         case .nothingToRollBack: self.init("there is no earlier key pair to roll back to", .usage)
+        case .notShown(let cause):
+            let cause = Problem(vault: cause)
+            self.init("the change is made, but can't be shown: \(cause.title)", hint: "don't make it again", cause.code)
         case .rotationUnfinished(let cause):
             let cause = Problem(token: cause, name)
             self.init("the new key pair could not be proven: \(cause.title)", hint: name.map(Hint.resumeRotation), cause.code)

@@ -65,7 +65,16 @@ extension VaultTransaction {
     /// one, which stays. A head that can't be read or written fails no commit: it may hold the only copy of a refresh token.
     public mutating func seal(_ log: AuditLog) {
         guard var head = log.durableHead else { return }
-        switch (try? SealedHead(record(only: .auditHead))) ?? .unreadable {
+        let sealed: SealedHead
+        do {
+            sealed = try SealedHead(record(only: .auditHead))
+        } catch VaultError.damaged, VaultError.damagedRecord {
+            sealed = .unreadable
+        } catch {
+            // The disk could not be read at this moment, which says nothing of the head: it stays, for the next commit.
+            return
+        }
+        switch sealed {
         case .none: break
         case .head(let known):
             guard head.sequence > known.sequence else { return }

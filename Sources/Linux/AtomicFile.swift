@@ -94,11 +94,16 @@ public final class AtomicFile: Sendable {
     }
 
     /// Takes the path's place only if there is nothing yet, and waits until it is on the disk.
-    /// - Throws: with `isTaken`, if there is; nothing has changed then.
+    /// - Throws: with `isTaken`, if there is. After any error nothing has changed.
     public func placeNew() throws(FileError) {
         try Path.renameNew(file.path, to: path)
         hasReplaced.store(true, ordering: .relaxed)
-        try Path.syncFolder(Path.folder(of: path))
+        do throws(FileError) {
+            try Path.syncFolder(Path.folder(of: path))
+        } catch {
+            Path.remove(path)
+            throw error
+        }
     }
 
     /// The same as `place`, and waits until it is on the disk.

@@ -83,7 +83,7 @@ public final class File: Sendable {
     static func open(
         _ path: String, _ flags: Int32, _ operation: String, _ permissions: UInt32 = 0o600
     ) throws(FileError) -> File {
-        let descriptor = unsafe Glibc.open(path, flags | O_CLOEXEC, permissions)
+        let descriptor = uninterrupted { unsafe Glibc.open(path, flags | O_CLOEXEC, permissions) }
         guard descriptor >= 0 else { throw FileError(operation, path) }
         return File(owning: descriptor, path: path)
     }
@@ -220,7 +220,9 @@ public final class File: Sendable {
     public func reserve(_ count: UInt64) throws(FileError) {
         var code: Int32 = 0
         repeat { code = claviger_reserve(descriptor, Int64(count)) == 0 ? 0 : errno } while code == EINTR
-        if code == EOPNOTSUPP || code == ENOSYS { code = posix_fallocate(descriptor, 0, off_t(count)) }
+        if code == EOPNOTSUPP || code == ENOSYS {
+            repeat { code = posix_fallocate(descriptor, 0, off_t(count)) } while code == EINTR
+        }
         // Where a file system has neither call, writing will tell.
         guard code == 0 || code == EOPNOTSUPP || code == EINVAL else {
             throw FileError(operation: "take room for", path: path, code: code)
@@ -237,25 +239,25 @@ public final class File: Sendable {
 
     /// Makes the file `count` bytes long. Blocks reserved behind its end are given back.
     public func truncate(to count: UInt64) throws(FileError) {
-        guard ftruncate(descriptor, off_t(count)) == 0 else { throw FileError("write", path) }
+        guard uninterrupted({ ftruncate(descriptor, off_t(count)) }) == 0 else { throw FileError("write", path) }
     }
 
     /// Waits until everything that was written is on the disk (fsync(2)).
     public func sync() throws(FileError) {
-        guard fsync(descriptor) == 0 else { throw FileError("synchronise", path) }
+        guard uninterrupted({ fsync(descriptor) }) == 0 else { throw FileError("synchronise", path) }
     }
 
     /// Waits until what was written, and the file's length, are on the disk (fdatasync(2)).
     public func syncData() throws(FileError) {
-        guard fdatasync(descriptor) == 0 else { throw FileError("synchronise", path) }
+        guard uninterrupted({ fdatasync(descriptor) }) == 0 else { throw FileError("synchronise", path) }
     }
 
     public func give(to owner: UInt32, _ group: UInt32) throws(FileError) {
-        guard fchown(descriptor, owner, group) == 0 else { throw FileError("keep the owner of", path) }
+        guard uninterrupted({ fchown(descriptor, owner, group) }) == 0 else { throw FileError("keep the owner of", path) }
     }
 
     public func setPermissions(_ permissions: UInt32) throws(FileError) {
-        guard fchmod(descriptor, permissions) == 0 else { throw FileError("set the permissions of", path) }
+        guard uninterrupted({ fchmod(descriptor, permissions) }) == 0 else { throw FileError("set the permissions of", path) }
     }
 
     // MARK: Locking
@@ -269,16 +271,24 @@ public final class File: Sendable {
         request.l_whence = Int16(SEEK_SET)
         request.l_start = off_t(byte)
         request.l_len = 1
-        if unsafe fcntl(descriptor, Int32(CLAVIGER_F_OFD_SETLK), &request) == 0 { return true }
-        if [EAGAIN, EACCES, EINTR].contains(errno) { return false }
+        if uninterrupted({ unsafe fcntl(descriptor, Int32(CLAVIGER_F_OFD_SETLK), &request) }) == 0 { return true }
+        if [EAGAIN, EACCES].contains(errno) { return false }
         throw FileError("lock", path)
     }
 
     /// Tries to lock the whole file (flock(2), which is another lock than that on its bytes).
     /// - Returns: false while another open file holds it.
     public func tryLock() throws(FileError) -> Bool {
-        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
-        if errno == EWOULDBLOCK || errno == EINTR { return false }
+        if uninterrupted({ flock(descriptor, LOCK_EX | LOCK_NB) }) == 0 { return true }
+        if errno == EWOULDBLOCK { return false }
         throw FileError("lock", path)
+    }
+}
+
+/// Makes a system call again for as long as a signal interrupts it (EINTR), as some file systems let signals do.
+func uninterrupted(_ call: () -> Int32) -> Int32 {
+    while true {
+        let result = call()
+        if result >= 0 || errno != EINTR { return result }
     }
 }

@@ -25,6 +25,9 @@ public struct FileError: Error, Equatable, Sendable {
     /// Whether there is something of this name already.
     public var isTaken: Bool { code == EEXIST }
 
+    /// Whether this process, or the machine, has as many open files as it may have.
+    public var isForWantOfDescriptors: Bool { code == EMFILE || code == ENFILE }
+
     /// Whether there is nothing of this name.
     public var isMissing: Bool { code == ENOENT }
 }

@@ -25,7 +25,7 @@ public enum Path {
     /// What a path names now, without opening it. Links are followed.
     public static func status(of path: String) throws(FileError) -> FileStatus {
         var info = stat()
-        guard unsafe stat(path, &info) == 0 else { throw FileError("open", path) }
+        guard uninterrupted({ unsafe stat(path, &info) }) == 0 else { throw FileError("open", path) }
         return FileStatus(info)
     }
 
@@ -57,40 +57,54 @@ public enum Path {
 
     // MARK: Changing
 
-    /// Makes a folder and those above it, each for its owner alone.
+    /// Makes a folder and those above it, each for its owner alone, and waits until their names are on the disk: what is
+    /// synchronised in a folder whose own name is not may be gone after a power cut all the same.
     public static func makeFolders(_ path: String) throws(FileError) {
         guard !path.isEmpty, path != "/", !exists(path) else { return }
         try makeFolders(folder(of: path))
-        guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else { throw FileError("create the folder", path) }
+        guard uninterrupted({ unsafe mkdir(path, 0o700) }) == 0 || errno == EEXIST else {
+            throw FileError("create the folder", path)
+        }
+        do throws(FileError) {
+            try syncFolder(folder(of: path))
+        } catch {
+            // A folder in which names may be made, and not be looked at, can't be opened.
+            guard error.code == EACCES else { throw error }
+        }
     }
 
     /// Renames a file over another. Where both names are one file, both stay (rename(2)).
     public static func rename(_ old: String, to new: String) throws(FileError) {
-        guard unsafe Glibc.rename(old, new) == 0 else { throw FileError("replace", new) }
+        guard uninterrupted({ unsafe Glibc.rename(old, new) }) == 0 else { throw FileError("replace", new) }
     }
 
     /// Renames a file to a name that there must not be yet.
     public static func renameNew(_ old: String, to new: String) throws(FileError) {
-        if unsafe claviger_rename_new(old, new) == 0 { return }
+        if uninterrupted({ unsafe claviger_rename_new(old, new) }) == 0 { return }
         // A file system without it: a second name can't replace anything either.
         guard errno == EINVAL || errno == ENOSYS else { throw FileError("create", new) }
-        guard unsafe Glibc.link(old, new) == 0 else { throw FileError("create", new) }
+        guard uninterrupted({ unsafe Glibc.link(old, new) }) == 0 else { throw FileError("create", new) }
         remove(old)
     }
 
     /// Gives a file a second name.
     /// - Returns: whether it could be done.
     public static func link(_ old: String, to new: String) -> Bool {
-        unsafe Glibc.link(old, new) == 0
+        uninterrupted { unsafe Glibc.link(old, new) } == 0
     }
 
     /// Removes a file, if it is there and may be removed.
     public static func remove(_ path: String) {
-        unsafe unlink(path)
+        _ = uninterrupted { unsafe unlink(path) }
+    }
+
+    /// Removes a file that must not stay; one that is not there is no error.
+    public static func forget(_ path: String) throws(FileError) {
+        guard uninterrupted({ unsafe unlink(path) }) == 0 || errno == ENOENT else { throw FileError("remove", path) }
     }
 
     public static func setPermissions(_ path: String, _ permissions: UInt32) throws(FileError) {
-        guard unsafe chmod(path, permissions) == 0 else { throw FileError("set the permissions of", path) }
+        guard uninterrupted({ unsafe chmod(path, permissions) }) == 0 else { throw FileError("set the permissions of", path) }
     }
 
     /// Waits until the names in a folder are on the disk.

@@ -50,12 +50,16 @@ struct FileStore: RecordStore {
             try write(commit, to: new, from: previous)
             try VaultError.onDisk(new.finish())
             try checkStillCurrent(previous)
-            if let previous, !commit.forgetsPrevious { try keep(previous) }
+            if commit.forgetsPrevious {
+                // Before the new state is there: one that a removed key opens must not be left behind in silence.
+                try VaultError.onDisk(Path.forget(previousPath))
+            } else if let previous {
+                try keep(previous)
+            }
             try VaultError.onDisk(new.place())
         } catch .diskFull {
             throw .diskFull(path: path)
         }
-        if commit.forgetsPrevious { Path.remove(previousPath) }
         do throws(FileError) {
             try Path.syncFolder(Path.folder(of: path))
         } catch {

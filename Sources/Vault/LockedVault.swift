@@ -65,11 +65,27 @@ extension LockedVault {
     /// - Parameters:
     ///   - keys: at least one, each with the label of its slot.
     ///   - cost: what passphrase slots cost to open.
-    /// - Throws: `vaultExists`, `diskFull`, `system`, `memory`.
+    /// - Throws: `vaultExists`, `diskFull`, `system`, `memory`; there is no vault then. `notDurable` if there is one, which may
+    ///   be gone after a power cut.
+    public static func make(
+        at path: String, keys: [(key: UnlockKey, label: String)], cost: PasswordHashCost = .moderate
+    ) throws(VaultError) {
+        _ = try made(at: path, keys: keys, cost: cost)
+    }
+
+    /// Makes a vault as `make` does, and opens it.
+    /// - Throws: what `make` and `unlock` throw.
     public static func create(
         at path: String, keys: [(key: UnlockKey, label: String)], cost: PasswordHashCost = .moderate,
         memory: SeenGenerations?
     ) throws(VaultError) -> UnlockedVault {
+        let (store, cipher) = try made(at: path, keys: keys, cost: cost)
+        return try UnlockedVault(store: store, cipher: cipher, memory: memory)
+    }
+
+    private static func made(
+        at path: String, keys: [(key: UnlockKey, label: String)], cost: PasswordHashCost
+    ) throws(VaultError) -> (FileStore, VaultCipher) {
         precondition(!keys.isEmpty && keys.count <= Limits.slots)
         if Path.exists(path) { throw .vaultExists(path: path) }
         try VaultError.onDisk(Path.makeFolders(Path.folder(of: path)))
@@ -94,6 +110,6 @@ extension LockedVault {
             VaultCommit(
                 header: header, sealedRoot: cipher.seal(root: root, header: header), records: [], forgetsPrevious: false),
             replacing: nil, in: nil)
-        return try UnlockedVault(store: store, cipher: cipher, memory: memory)
+        return (store, cipher)
     }
 }

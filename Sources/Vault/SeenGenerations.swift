@@ -24,8 +24,15 @@ public struct SeenGenerations: Sendable {
     func newest(_ vaultID: [UInt8]) throws(VaultError) -> UInt64? {
         let path = path(vaultID)
         guard Path.exists(path) else { return nil }
-        guard let bytes = try? File.open(path).readToEnd(limit: 32), bytes.last == UInt8(ascii: "\n"),
-            let generation = UInt64(String(decoding: bytes.dropLast(), as: UTF8.self))
+        let bytes: [UInt8]
+        do throws(FileError) {
+            bytes = try File.open(path).readToEnd(limit: 32)
+        } catch {
+            // Too few files may be open: nothing is wrong with this one.
+            if error.isForWantOfDescriptors { throw VaultError(error) }
+            throw .memoryUnreadable(path: path)
+        }
+        guard bytes.last == UInt8(ascii: "\n"), let generation = UInt64(String(decoding: bytes.dropLast(), as: UTF8.self))
         else { throw .memoryUnreadable(path: path) }
         return generation
     }

@@ -16,4 +16,16 @@ import Testing
             ], environment: fixture.environment, input: "made-up")
         #expect(result.refuses(78, "this process may open too few files"), "\(result)")
     }
+
+    /// Below four the kernel can't even load a program's libraries; from somewhere on there are enough.
+    @Test(
+        arguments: 3...20, [["list"], ["token", "a"]])
+    func `no command ends in a trap`(_ limit: Int, _ arguments: [String]) async throws {
+        let fixture = CommandFixture(withoutVault: ())
+        let result = await Program.run(
+            "/bin/sh", ["-c", "ulimit -n \(limit); exec \"$0\" \"$@\"", Program.core] + arguments,
+            environment: fixture.environment)
+        #expect(result.status < 126 || (limit == 3 && result.status == 127), "\(result)")
+        if (4..<17).contains(limit) { #expect(result.refuses(78, "this process may open too few files"), "\(result)") }
+    }
 }

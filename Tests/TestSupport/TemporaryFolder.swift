@@ -4,8 +4,11 @@ import Foundation
 public final class TemporaryFolder: Sendable {
     public let path: String
 
-    public init() {
-        let template = NSTemporaryDirectory() + "claviger-test-XXXXXX"
+    /// - Parameter isInMemory: whether it lies in memory, where that is possible: nothing waits for a disk there.
+    public init(isInMemory: Bool = false) {
+        let memory = "/dev/shm/"
+        let parent = isInMemory && access(memory, W_OK) == 0 ? memory : NSTemporaryDirectory()
+        let template = parent + "claviger-test-XXXXXX"
         path = template.withCString { pointer in
             let copy = strdup(pointer)!
             defer { free(copy) }

@@ -51,6 +51,8 @@ public struct RefresherRegister: Sendable {
     /// - Throws: `FileError` if this process can't be registered.
     func enter(vault: String) throws(FileError) -> Entry {
         try makeFolder()
+        // Takes away what those left who were killed.
+        _ = atWork()
         var attempt = 0
         while true {
             // In a container that shares the folder, another process may have the same number.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Linux
 import Sodium
 import Vault
 
@@ -19,21 +20,31 @@ struct Init: ParsableCommand {
         let path = try Session(vaultOptions).vaultPath()
         // Before anybody types a passphrase for nothing.
         guard unsafe access(path, F_OK) != 0 else { throw VaultError.vaultExists(path: path) }
+        let file = Session(vaultOptions).keyFilePath
+        let newFile = file.flatMap { unsafe access($0, F_OK) == 0 ? nil : $0 }
         var keys: [(key: UnlockKey, label: String)] = []
-        var madeKeyFile: String?
-        if let file = Session(vaultOptions).keyFilePath {
-            let isNew = unsafe access(file, F_OK) != 0
-            keys.append((.keyFile(isNew ? try KeyFile.create(file) : try KeyFile.read(file)), "key file"))
-            if isNew { madeKeyFile = file }
-        }
+        if let file, newFile == nil { keys.append((.keyFile(try KeyFile.read(file)), "key file")) }
         if let passphrase = try Session.storedPassphrase() {
             keys.append((.passphrase(passphrase), "passphrase"))
-        } else if keys.isEmpty {
+        } else if file == nil {
             keys.append((.passphrase(try Terminal.promptNewPassphrase(path, otherwise: .noPassphraseForInit)), "passphrase"))
         }
-        _ = try LockedVault.create(at: path, keys: keys, memory: Session.memory())
-        if let madeKeyFile { Terminal.note("made the key file \(madeKeyFile); whoever can read it can open the vault") }
+        // Last, for it is taken away again if there is no vault that it opens.
+        if let newFile { keys.insert((.keyFile(try KeyFile.create(newFile)), "key file"), at: 0) }
+        try make(path, keys, newFile)
         Terminal.note("made the vault \(path); it opens with \(keys.map { "the " + $0.label }.joined(separator: " or "))")
         Terminal.note("nobody can open it without: keep a copy in a safe place")
+    }
+
+    /// - Parameter newFile: the key file that was made for this vault.
+    private func make(_ path: String, _ keys: [(key: UnlockKey, label: String)], _ newFile: String?) throws {
+        let made = newFile.map { "made the key file \($0); whoever can read it can open the vault" }
+        do throws(VaultError) {
+            try LockedVault.make(at: path, keys: keys)
+        } catch {
+            if case .notDurable = error { made.map(Terminal.note) } else { newFile.map(Path.remove) }
+            throw error
+        }
+        made.map(Terminal.note)
     }
 }

@@ -9,6 +9,8 @@ extension Problem {
     static let noArguments = Problem(
         "the arguments of this command can't be read", hint: "they are in /proc, which must be mounted and readable",
         .configuration)
+    static let tooFewFiles = Problem(
+        "this process may open too few files", hint: "raise the limit (ulimit -n), or close what it inherits", .configuration)
     static let noHome = Problem(
         "there is no home folder to look for the vault in", hint: "set $HOME, or name the vault with --vault", .configuration)
     static let noPassphraseSource = Problem(
