@@ -119,6 +119,28 @@ extension CommandFixture {
         #expect(await fixture.run("login", "a", "--no-browser", "--port", "1").refuses(64, "has the port \(taken)"))
     }
 
+    /// `localhost` may be either address for the browser: whoever listens on the other one would get the code.
+    @Test func `a port that another process has on the other address of this machine`() async throws {
+        let other = socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(other) }
+        var address = sockaddr_in6()
+        address.sin6_family = sa_family_t(AF_INET6)
+        address.sin6_addr = in6addr_loopback
+        var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(other, $0, length) == 0 && listen(other, 1) == 0 && getsockname(other, $0, &length) == 0
+            }
+        }
+        // A machine without IPv6 has no other address.
+        guard isBound else { return }
+        let port = UInt16(bigEndian: address.sin6_port)
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        _ = try await fixture.addLogin(server, "authorization-code", ["--redirect-uri", "http://localhost:\(port)/callback"])
+        #expect(await fixture.run("login", "a", "--no-browser").refuses(69, "cannot listen on port \(port)"))
+    }
+
     @Test func logInsThatAreNone() async throws {
         let server = try await PracticeServer()
         let fixture = try await CommandFixture()

@@ -65,8 +65,8 @@ struct BrowserLogin {
                 defer { continuation.finish() }
                 do {
                     try await server.run(on: .loopback(address, port: wanted)) { continuation.yield($0 ?? 0) }
-                } catch  where !isFirst || error is CancellationError {
-                    // A machine without IPv6 still has the other.
+                } catch  where error is CancellationError || !isFirst && !HTTPServer.isTaken(error) {
+                    // A machine without IPv6 still has the other. A port that another process has there would get the code.
                 } catch {
                     throw Problem(
                         "cannot listen on port \(wanted) of this machine",
@@ -80,8 +80,8 @@ struct BrowserLogin {
                 bound = port
                 break
             }
-            // A first listener that ended without a port has its reason to tell, before anybody is sent to it.
-            if bound == nil, isFirst { _ = try await group.next() }
+            // A listener that ended without a port has its reason to tell, before anybody is sent to it.
+            if bound == nil { _ = try await group.next() }
             port = bound ?? port
         }
         return port

@@ -94,6 +94,9 @@ public final class HTTPServer: Sendable {
 
     // MARK: Listening
 
+    /// Whether an error of `run` says that another process listens there.
+    public static func isTaken(_ error: any Error) -> Bool { (error as? IOError)?.errnoCode == EADDRINUSE }
+
     private func bind(_ address: Address) async throws -> any Channel {
         let bootstrap = bootstrap(for: address).serverChannelOption(.backlog, value: 1024)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
