@@ -81,7 +81,8 @@ extension AuthorizationRequest {
             return values.count == 1 ? values[0].value : nil
         }
         guard value("state") == state else { throw .wrongState }
-        if let named = value("iss"), let issuer, named != issuer { throw .wrongIssuer }
+        // Two of them are none that could be believed.
+        if let issuer, parameters.contains(where: { $0.name == "iss" }), value("iss") != issuer { throw .wrongIssuer }
         if parameters.contains(where: { $0.name == "error" }) { throw .denied(OAuthErrorCode(value("error"), status: 302)) }
         guard let code = value("code"), !code.isEmpty, code.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
             throw .noCode

@@ -46,11 +46,11 @@ public struct ServerMetadata: Sendable, Equatable {
         guard named == issuer.description else { throw Refusal(reason: "it is that of another issuer") }
         func address(_ name: String) throws(Refusal) -> EndpointURL? {
             guard let text = members[name]?.string else { return nil }
-            do throws(EndpointURL.Refusal) {
-                return try EndpointURL(text)
-            } catch {
+            // Plain http to this machine is for servers that are on it, and say so themselves.
+            guard let url = try? EndpointURL(text), url.scheme == "https" || issuer.scheme == "http" else {
                 throw Refusal(reason: "its \(name) is no address that may see a secret")
             }
+            return url
         }
         func words(_ name: String, missing: Set<String>) -> Set<String> {
             guard case .array(let values) = members[name] else { return missing }

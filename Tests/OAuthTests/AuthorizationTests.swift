@@ -52,6 +52,8 @@ import Testing
         ("code=x&state=STATE&state=STATE", .wrongState), ("state=STATE", .noCode), ("code=&state=STATE", .noCode),
         ("code=a%0Ab&state=STATE", .noCode), ("code=a&code=b&state=STATE", .noCode),
         ("iss=https%3A%2F%2Fevil.example&code=x&state=STATE", .wrongIssuer),
+        ("iss=https%3A%2F%2Fevil.example&iss=https%3A%2F%2Fexample.com&code=x&state=STATE", .wrongIssuer),
+        ("iss=https%3A%2F%2Fexample.com&iss=https%3A%2F%2Fexample.com&code=x&state=STATE", .wrongIssuer),
         ("error=access_denied&state=STATE", .denied(.registered("access_denied"))),
         ("error=made-up&state=STATE", .denied(.unregistered(status: 302))),
         ("error=access_denied&code=x&state=STATE", .denied(.registered("access_denied"))),

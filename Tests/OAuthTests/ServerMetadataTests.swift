@@ -29,6 +29,19 @@ import Testing
         #expect(settings.issuer == "https://server.example.com")
     }
 
+    /// Plain http to this machine is for servers that are on it.
+    @Test func `a server elsewhere sends nobody to this machine`() throws {
+        for name in ["token_endpoint", "authorization_endpoint", "revocation_endpoint"] {
+            let other = name == "token_endpoint" ? "" : #""token_endpoint":"https://example.com/token","#
+            let json = #"{"issuer":"ISSUER",\#(other)"\#(name)":"http://127.0.0.1:8080/x"}"#
+            #expect(throws: ServerMetadata.Refusal(reason: "its \(name) is no address that may see a secret")) {
+                try parse(json.replacing("ISSUER", with: "https://server.example.com"))
+            }
+        }
+        let local = #"{"issuer":"http://localhost:8080","token_endpoint":"http://localhost:8080/token"}"#
+        #expect(try parse(local, issuer: "http://localhost:8080").tokenURL.path == "/token")
+    }
+
     @Test func theWellKnownAddressesOfAnIssuerWithAPath() throws {
         // RFC 8414 section 3.1, and OpenID Connect Discovery section 4.1.
         #expect(
