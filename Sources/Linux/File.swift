@@ -276,6 +276,14 @@ public final class File: Sendable {
         throw FileError("lock", path)
     }
 
+    /// Takes over a socket that this process was started with.
+    /// - Returns: nil if there is no socket under this number; whatever is there stays as it is, for it is somebody else's.
+    public static func inheritedSocket(_ descriptor: Int32, path: String) -> File? {
+        var info = stat()
+        guard unsafe fstat(descriptor, &info) == 0, FileStatus(info).kind == .socket else { return nil }
+        return File(owning: descriptor, path: path)
+    }
+
     /// Tries to lock the whole file (flock(2), which is another lock than that on its bytes).
     /// - Returns: false while another open file holds it.
     public func tryLock() throws(FileError) -> Bool {

@@ -161,4 +161,13 @@ import Testing
         #expect(names == (others + inUse).sorted())
         #expect(used.isUsable)
     }
+
+    @Test func `what is no socket is not taken over, and not closed`() throws {
+        let folder = TemporaryFolder()
+        let descriptor = open(folder.write("a", "made up"), O_RDONLY | O_CLOEXEC)
+        #expect(File.inheritedSocket(descriptor, path: "a") == nil)
+        var byte: UInt8 = 0
+        #expect(read(descriptor, &byte, 1) == 1)
+        close(descriptor)
+    }
 }

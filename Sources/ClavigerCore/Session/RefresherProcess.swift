@@ -44,8 +44,7 @@ enum RefresherProcess {
     /// - Throws: a problem if it was started by hand.
     static func serve() async throws -> Never {
         // The runtime may have opened something under this number: only the command's end is a socket.
-        let socket = File(owning: descriptor, path: "the command's socket")
-        guard (try? socket.status())?.kind == .socket else {
+        guard let socket = File.inheritedSocket(descriptor, path: "the command's socket") else {
             throw Problem("claviger starts this by itself, when a login is renewed", .usage)
         }
         // Who traces a process reads its memory: no key is asked for then.
