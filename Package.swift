@@ -181,6 +181,7 @@ let package = Package(
             name: "CredentialsTests",
             dependencies: [
                 "Credentials", "Access", "AgentProtocol", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport", "Contracts",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: house),
         .testTarget(

@@ -185,6 +185,11 @@ final class ScriptedTransport: HTTPTransport {
     private let state: Mutex<(replies: [Reply], requests: [EndpointRequest])>
     private let beforeAnswering: @Sendable () async -> Void
 
+    init(_ replies: [Reply]) {
+        state = Mutex((replies, []))
+        beforeAnswering = {}
+    }
+
     init(_ replies: Reply..., beforeAnswering: @escaping @Sendable () async -> Void = {}) {
         state = Mutex((replies, []))
         self.beforeAnswering = beforeAnswering

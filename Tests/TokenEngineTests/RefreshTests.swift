@@ -341,6 +341,19 @@ extension MemoryStore {
         #expect(right.requests == 1)
     }
 
+    /// A proxy's `Date` may have been the wrong one.
+    @Test func `where the time that was learned is refused, our own is tried`() async throws {
+        let store = MemoryStore(["a": try signing()])
+        let theirs = now.addingTimeInterval(600)
+        let transport = ScriptedTransport(
+            .dated(401, #"{"error":"invalid_client"}"#, theirs), .token("new"),
+            .dated(401, #"{"error":"invalid_client"}"#, theirs), .token("newer"))
+        let driver = driver(store, transport)
+        _ = try await driver.token("a", TokenQuery())
+        #expect(try await driver.token("a", TokenQuery(mode: .fresh)).token.revealed() == "newer")
+        #expect(try transport.bodies.map(issued) == [1_000_000, 1_000_600, 1_000_600, 1_000_000])
+    }
+
     @Test func aWrongClockIsNoReasonToSendASecretTwice() async throws {
         let store = MemoryStore(["a": try someCredential()])
         let transport = ScriptedTransport(.dated(401, #"{"error":"invalid_client"}"#, now.addingTimeInterval(600)))
@@ -367,6 +380,47 @@ extension MemoryStore {
         try await driver.withClaim("a") { try await driver.logIn(with: grant, under: $0) }
         #expect(store.peek("a").state.login == nil)
         #expect(store.peek("a").state.tokens.first?.expires == now.addingTimeInterval(3600))
+    }
+}
+
+/// A code is spent by its first use.
+@Suite struct CodeExchangeTests {
+    private func logIn(_ store: MemoryStore, _ replies: [ScriptedTransport.Reply]) async throws -> (ScriptedTransport, [Double]) {
+        let (transport, clock) = (ScriptedTransport(replies), ManualClock())
+        let secret = try Secret(utf8: "code")
+        let grant = AuthorizationGrant.authorizationCode(secret, redirectURI: "http://127.0.0.1", verifier: secret, nonce: nil)
+        let driver = driver(store, transport, clock)
+        try? await driver.withClaim("a") { try await driver.logIn(with: grant, under: $0) }
+        return (transport, clock.slept)
+    }
+
+    @Test(arguments: [408, 429, 503])
+    func `a server that is busy is asked again`(_ status: Int) async throws {
+        let store = MemoryStore(["a": try loggedIn()])
+        let (transport, slept) = try await logIn(store, [.status(status, retryAfter: "7"), .token("new", refresh: "second")])
+        #expect(transport.requests == 2 && slept.contains(7))
+        #expect(store.refreshToken == "second")
+    }
+
+    @Test func `a server that was not reached is asked again`() async throws {
+        let store = MemoryStore(["a": try loggedIn()])
+        let (transport, _) = try await logIn(store, [.failure(aFailure), .token("new", refresh: "second")])
+        #expect(transport.requests == 2 && store.refreshToken == "second")
+    }
+
+    /// A second use of a code ends what its first use has given (RFC 6749 section 4.1.2).
+    @Test(arguments: [ScriptedTransport.Reply.failure(aLostAnswer), .status(500), .status(502)])
+    func `a code that may have been used is not sent again`(_ lost: ScriptedTransport.Reply) async throws {
+        let store = MemoryStore(["a": try loggedIn()])
+        let (transport, _) = try await logIn(store, [lost, .token("new", refresh: "second")])
+        #expect(transport.requests == 1 && store.refreshToken == "first")
+    }
+
+    @Test func `a token that never ends needs nothing that renews it`() async throws {
+        let store = MemoryStore(["a": try loggedIn()])
+        _ = try await logIn(store, [.token("only", expiresIn: nil)])
+        #expect(store.peek("a").state.login == nil)
+        #expect(store.peek("a").state.tokens.map { $0.token.revealed() } == ["only"])
     }
 }
 

@@ -441,6 +441,12 @@ private final class Counter: Sendable {
         #expect(try await revoke(.status(400, #"{"error":"unsupported_token_type"}"#)) == .unsupported)
     }
 
+    @Test func `an answer without an end is none`() async throws {
+        await #expect(throws: TokenError.unreachable(.answerTooLarge(host: "example.com"))) {
+            try await revoke(.tooLarge("{}"))
+        }
+    }
+
     @Test func `a refused client and a failing server are told apart`() async throws {
         await #expect(throws: TokenError.keyPairRefused) { try await revoke(.status(401, #"{"error":"invalid_client"}"#)) }
         await #expect(throws: TokenError.serverFailing(status: 503)) { try await revoke(.status(503)) }
