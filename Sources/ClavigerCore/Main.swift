@@ -1,24 +1,16 @@
 import Credentials
 import AgentProtocol
 import ArgumentParser
-import Dispatch
 import Glibc
 
 @main
 enum Main {
-    static func main() {
+    static func main() async {
         ProcessState.harden()
-        // Dispatch, on whose threads everything else runs, ends a process with SIGILL that can't open what it needs.
-        guard ProcessState.mayOpen(14) else { fail(Problem.tooFewFiles) }
-        Task {
-            await run()
-            exit(0)
-        }
-        dispatchMain()
-    }
-
-    private static func run() async {
         do {
+            // Dispatch, on whose threads everything runs after the first `await`, ends a process with SIGILL that can't open
+            // what it needs. Nothing of it is in use before.
+            guard ProcessState.mayOpen(14) else { throw Problem.tooFewFiles }
             // The runtime looks for them in /proc; where that can't be read, no command may pass for another.
             guard !CommandLine.arguments.isEmpty else { throw Problem.noArguments }
             let words = CommandLine.arguments.dropFirst()
