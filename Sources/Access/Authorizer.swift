@@ -1,4 +1,5 @@
 import OAuth
+import OAuth
 public import TokenEngine
 
 /// Decides what one caller may do. Every decision of the agent's about a caller is made here: caller, query and rules in,
@@ -37,7 +38,7 @@ public struct Authorizer: Sendable {
         guard let rule = rule(for: credential, scopes: query.access.scopes),
             let scopes = Self.scopes(query.access.scopes, under: rule)
         else { return .denied }
-        return .allowed(Grant(scopes: scopes, maxTTL: rule.maxTTL))
+        return .allowed(Grant(scopes: scopes, maxTTL: rule.maxTTL, limit: rule.scopes))
     }
 
     /// The rule that decides about a query: of those that allow it the one that allows most, wherever it stands. Without scopes,
@@ -75,11 +76,24 @@ public struct Grant: Equatable, Sendable {
     public let scopes: [String]
     /// The longest lifetime of a token in seconds; nil for no limit.
     public let maxTTL: Int?
+    /// What a token may be good for at most; nil for whatever the credential's own request is granted.
+    public let limit: [String]?
+
+    public init(scopes: [String], maxTTL: Int?, limit: [String]? = nil) {
+        (self.scopes, self.maxTTL, self.limit) = (scopes, maxTTL, limit)
+    }
 
     /// Whether a token may leave, now that its lifetime is known.
     /// - Parameter lifetime: in seconds; nil for a token whose end nobody knows.
     public func covers(lifetime: Double?) -> Bool {
         guard let maxTTL else { return true }
         return (lifetime ?? .infinity) <= Double(maxTTL)
+    }
+
+    /// The scopes of a token that the caller must not have.
+    /// - Parameter granted: as the server said; nil where it granted what was requested (RFC 6749 section 5.1).
+    public func excess(of granted: [String]?) -> [String] {
+        guard let limit, let granted else { return [] }
+        return ScopeNames.excess(of: granted, over: limit)
     }
 }

@@ -14,6 +14,11 @@ extension Problem {
     static func livesTooLong(longest: Int) -> Problem {
         Problem("tokens of this credential live longer than the \(longest) s that you are allowed", .denied)
     }
+    static func grantedTooMuch(_ scopes: [String]) -> Problem {
+        Problem(
+            "the server has granted more than you are allowed: \(PlainText.of(scopes.joined(separator: " ")))",
+            hint: "whoever keeps the vault can allow that, too, or have the server grant less", .denied)
+    }
     static let tooManyRequests = Problem(
         "your processes ask too often", hint: "keep a token for as long as it is valid", .tooManyRequests)
     static let otherVault = Problem(

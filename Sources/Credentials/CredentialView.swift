@@ -81,3 +81,18 @@ public struct CredentialView: Sendable, Equatable, Codable {
         }
     }
 }
+
+extension CredentialView {
+    /// What users may see whom a rule lets have tokens: how it is called and how it stands, and what is needed to use its tokens
+    /// at the API. Neither the client and its user, nor what its requests say: API keys stand in parameters and headers.
+    public var forOthers: CredentialView {
+        var view = self
+        (view.clientID, view.username) = ("", nil)
+        (view.previousKeyPairSince, view.stagedKeyPairSince) = (nil, nil)
+        view.settings = ClientSettings(
+            grant: settings.grant, clientAuthentication: settings.clientAuthentication, tokenURL: settings.tokenURL)
+        view.settings.scopes = settings.scopes
+        (view.settings.apiURL, view.settings.certificateAuthority) = (settings.apiURL, settings.certificateAuthority)
+        return view
+    }
+}

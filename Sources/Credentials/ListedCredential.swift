@@ -29,6 +29,10 @@ public enum ListedCredential: Sendable, Equatable {
         }
     }
 
+    public var forOthers: ListedCredential {
+        if case .readable(let view) = self { .readable(view.forOthers) } else { self }
+    }
+
     /// Nil if its record can't be read.
     public var view: CredentialView? {
         if case .readable(let view) = self { view } else { nil }

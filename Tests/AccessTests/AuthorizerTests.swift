@@ -20,7 +20,10 @@ import TokenEngine
     private func decide(_ policy: Policy, _ query: TokenQuery = TokenQuery(), of credential: String = "a", by caller: Caller)
         -> Decision
     {
-        Authorizer(caller, under: policy).decision(on: query, for: credential)
+        guard case .allowed(let grant) = Authorizer(caller, under: policy).decision(on: query, for: credential) else {
+            return .denied
+        }
+        return .allowed(Grant(scopes: grant.scopes, maxTTL: grant.maxTTL))
     }
 
     private func query(_ scopes: String...) -> TokenQuery { TokenQuery(access: RequestedAccess(scopes: scopes)) }
@@ -107,6 +110,21 @@ import TokenEngine
         let limited = Grant(scopes: [], maxTTL: 60)
         #expect(limited.covers(lifetime: 60) && !limited.covers(lifetime: 61) && !limited.covers(lifetime: nil))
         #expect(Grant(scopes: [], maxTTL: nil).covers(lifetime: nil))
+    }
+
+    @Test func `a token leaves only if it is good for no more than the rule says`() throws {
+        let rules = policy(Rule(credential: "a", subject: alicesUser, scopes: ["r", "w", "email"]))
+        guard case .allowed(let grant) = Authorizer(alice, under: rules).decision(on: query("r"), for: "a") else {
+            Issue.record("denied")
+            return
+        }
+        #expect(grant.excess(of: ["r", "admin"]) == ["admin"])
+        #expect(grant.excess(of: ["r", "w"]).isEmpty && grant.excess(of: nil).isEmpty && grant.excess(of: []).isEmpty)
+        // Google renames this one, and adds another.
+        #expect(grant.excess(of: ["openid", "https://www.googleapis.com/auth/userinfo.email"]).isEmpty)
+        #expect(grant.excess(of: ["https://www.googleapis.com/auth/userinfo.profile"]).count == 1)
+        #expect(Grant(scopes: [], maxTTL: nil).excess(of: ["all"]).isEmpty)
+        #expect(Grant(scopes: ["r"], maxTTL: nil, limit: ["r"]).excess(of: ["openid"]) == ["openid"])
     }
 
     @Test func `a caller sees the credentials of which it may have tokens`() {

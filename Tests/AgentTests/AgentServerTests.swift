@@ -843,9 +843,46 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(await asker.ask(stranger, target) == 200)
     }
 
+    /// API keys stand in parameters and headers, and say more than a token.
+    @Test func `others see neither the client nor what its requests say`() async throws {
+        let fixture = try await AgentFixture()
+        let service = CredentialService(vault: fixture.vault, transport: fixture.server)
+        let before = try service.show("a")
+        var settings = before.settings
+        settings.parameters = [Parameter("made-up-name", "canary-1")]
+        settings.headers = [Parameter("X-Api-Key", "canary-2")]
+        settings.authorizationParameters = [Parameter("login_hint", "canary-3")]
+        settings.revocationURL = try EndpointURL("https://canary-4.example.com")
+        settings.apiURL = try EndpointURL("https://api.example.com")
+        let edit = SettingsEdit(
+            before: .init(clientID: before.clientID, settings: before.settings),
+            after: .init(clientID: "canary-5", settings: settings))
+        _ = try await service.edit("a", edit, verify: false)
+        try allow("a", of: fixture)
+        let asker = try Asker(fixture)
+        for target in ["/v1/credentials", "/v1/credentials/a"] {
+            let theirs = String(decoding: await asker.answer(stranger, target).body, as: UTF8.self)
+            #expect(theirs.contains("https://api.example.com") && !theirs.contains("canary"), "\(theirs)")
+            let ours = String(decoding: await asker.answer(geteuid(), target).body, as: UTF8.self)
+            #expect((1...5).allSatisfy { ours.contains("canary-\($0)") })
+        }
+    }
+
+    /// The server grants "read", whatever is asked for.
+    @Test func `a token that is good for more than a rule says is not handed out`() async throws {
+        let fixture = try await AgentFixture()
+        let asker = try Asker(fixture)
+        for (scopes, status) in [(["r"], 403), (["r", "read"], 200), (nil, 200)] {
+            try allow("a", of: fixture, scopes: scopes)
+            #expect(await asker.ask(stranger) == status, "\(scopes ?? [])")
+        }
+        let outcomes = try AuditFiles.lines(fixture.folder.file("vault.log")).compactMap(AuditEvent.init).map(\.outcome)
+        #expect(outcomes.suffix(3) == ["denied", "done", "done"])
+    }
+
     @Test func `scopes in whatever order, and however often, are one request`() async throws {
         let fixture = try await AgentFixture()
-        try allow("a", of: fixture, scopes: ["r", "w", "x"])
+        try allow("a", of: fixture, scopes: ["r", "w", "x", "read"])
         let asker = try Asker(fixture)
         for scopes in ["r%20w", "w%20r", "w%20r%20w", "r&scope=w", "w&scope=r&scope=w"] {
             #expect(await asker.ask(stranger, "/v1/tokens/a?scope=" + scopes) == 200)

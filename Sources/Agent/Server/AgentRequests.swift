@@ -167,7 +167,8 @@ struct AgentRequests: Sendable {
             // Whether there is such a credential is not told, either.
             guard try Authorizer(caller, under: open.policy()).mayShow(name) else { throw Problem.denied(name) }
             vault.isUsed()
-            return .now(try json(try open.agent.show(name)))
+            let view = try open.agent.show(name)
+            return .now(try json(caller.isOwner ? view : view.forOthers))
         case ("GET", "v1", "status", 2):
             var status = vault.status
             if Authorizer.mayManage(caller) { status.failures = (try? vault.opened())?.renewals.failures }
@@ -193,7 +194,7 @@ struct AgentRequests: Sendable {
         let authorizer = try Authorizer(caller, under: open.policy())
         let shown = try open.agent.list(where: authorizer.mayShow)
         if caller.isOwner || !shown.isEmpty { vault.isUsed() }
-        return try json(shown)
+        return try json(caller.isOwner ? shown : shown.map(\.forOthers))
     }
 
     private func lock(_ caller: Caller, then next: @escaping @Sendable () -> Void) throws -> Outcome {
@@ -270,6 +271,8 @@ struct AgentRequests: Sendable {
         guard grant.covers(lifetime: handout.expires.map { $0.timeIntervalSince(handout.sent) }) else {
             throw Problem.livesTooLong(longest: grant.maxTTL ?? 0)
         }
+        let excess = grant.excess(of: handout.scopes)
+        guard excess.isEmpty else { throw Problem.grantedTooMuch(excess) }
         var event = event(context, "done")
         event.token = context.open.log.fingerprint(handout.token)
         return try logged(event, context.request, context.open) { try answer(handout, context) }

@@ -49,9 +49,12 @@ struct CredentialReport {
     var text: String {
         var rows: [(String, String)] = [
             ("name", summary.name), ("provider", summary.provider ?? "none"), ("state", readiness.rawValue),
-            ("client id", summary.clientID),
-            ("client secret", summary.settings.needsSecret ? "stored, never shown" : "none"),
         ]
+        // An agent tells others than the owner nothing of the client.
+        if !summary.clientID.isEmpty {
+            rows.append(("client id", summary.clientID))
+            rows.append(("client secret", summary.settings.needsSecret ? "stored, never shown" : "none"))
+        }
         if let user = summary.username { rows.append(("user name", user)) }
         for field in SettingField.all {
             guard let value = field.read(summary.settings), value != field.usual else { continue }
@@ -121,7 +124,7 @@ extension CredentialReport: Encodable {
         var container = encoder.container(keyedBy: Member.self)
         for (name, value) in [
             ("name", summary.name), ("provider", summary.provider), ("state", readiness.rawValue),
-            ("client_id", summary.clientID), ("username", summary.username),
+            ("client_id", summary.clientID.isEmpty ? nil : summary.clientID), ("username", summary.username),
         ] {
             try container.encodeIfPresent(value, forKey: Member(name))
         }

@@ -1,0 +1,19 @@
+/// When scopes with different names are the same.
+public enum ScopeNames {
+    /// Google answers with the second where the first was requested
+    /// (https://developers.google.com/identity/protocols/oauth2/scopes). No other server means anything else by these.
+    private static let synonyms = [
+        "email": "https://www.googleapis.com/auth/userinfo.email",
+        "profile": "https://www.googleapis.com/auth/userinfo.profile",
+    ]
+
+    private static func canonical(_ scope: String) -> String { synonyms[scope] ?? scope }
+
+    /// The granted scopes that go beyond those that are allowed. Whoever may have a person's e-mail address or profile may have
+    /// `openid`, which Google adds unasked, and which says less.
+    public static func excess(of granted: [String], over allowed: [String]) -> [String] {
+        var names = Set(allowed.map(canonical))
+        if synonyms.values.contains(where: names.contains) { names.insert("openid") }
+        return granted.filter { !names.contains(canonical($0)) }
+    }
+}
