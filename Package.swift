@@ -97,7 +97,7 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: marked),
-        .target(name: "Access", dependencies: ["TokenEngine", "Sodium", "Linux"], swiftSettings: marked),
+        .target(name: "Access", dependencies: ["TokenEngine", "OAuth", "Sodium", "Linux"], swiftSettings: marked),
         .target(
             name: "Credentials",
             dependencies: ["Vault", "TokenEngine", "OAuth", "Access", "AgentProtocol", "Linux", "Sodium"],
