@@ -33,17 +33,21 @@ extension AuditLog {
 
     /// How many breaks nobody has acknowledged, up to the end of a file.
     func openBreaks(in path: String) throws(AuditError) -> UInt64? {
-        let marks = [#""event":"broken""#, #""event":"acknowledged""#].map { Array($0.utf8) }
-        var count: UInt64 = 0
-        var before: [UInt8]?
-        for line in try AuditFiles.lines(path) {
-            if before == nil { count = AuditLine(line)?.members.breaks ?? 0 }
-            if marks.contains(where: line.contains), let found = AuditLine(line),
-                isNext(found, after: before.flatMap { AuditLine($0)?.head })
-            {
-                count = found.members.kind == .broken ? count + 1 : 0
-            }
-            before = line
+        let file = try AuditError.onDisk(File.open(path, followsLinks: false))
+        let bytes = try AuditError.onDisk(file.read(Int(file.status().size), at: 0))
+        /// The line that `index` is in, without its end; nil for a piece at the file's end.
+        func line(around index: Int) -> Range<Int>? {
+            let start = bytes[..<index].lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+            return bytes[index...].firstIndex(of: UInt8(ascii: "\n")).map { start..<$0 }
+        }
+        var count = line(around: 0).flatMap { AuditLine(Array(bytes[$0])) }?.members.breaks ?? 0
+        // A whole file is looked through while callers wait for the next: only lines with these words are read.
+        let marks = [#""event":"broken""#, #""event":"acknowledged""#]
+        for index in marks.flatMap({ Bytes.places(of: Array($0.utf8), in: bytes) }).sorted() {
+            guard let place = line(around: index), let found = AuditLine(Array(bytes[place])) else { continue }
+            let before = place.lowerBound > 0 ? line(around: place.lowerBound - 1) : nil
+            guard isNext(found, after: before.flatMap { AuditLine(Array(bytes[$0]))?.head }) else { continue }
+            count = found.members.kind == .broken ? count + 1 : 0
         }
         return count > 0 ? count : nil
     }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,6 +28,17 @@ static inline int claviger_errno(void) { return errno; }
 static inline char **claviger_environment(void) {
     extern char **environ;
     return environ;
+}
+
+/// The path that this program was executed by (getauxval(3), AT_EXECFN), as the kernel was given it; null if it does not say.
+static inline const char *claviger_executed_path(void) {
+    return (const char *)getauxval(AT_EXECFN);
+}
+
+/// memmem(3): where a word stands in memory; null for nowhere.
+static inline const void *claviger_find(const void *bytes, size_t count, const void *word, size_t length) {
+    extern void *memmem(const void *, size_t, const void *, size_t);
+    return memmem(bytes, count, word, length);
 }
 
 /// prctl(2): no core dump, no ptrace and no /proc/PID/mem for other processes of the same user.

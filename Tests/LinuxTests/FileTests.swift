@@ -170,4 +170,10 @@ import Testing
         #expect(read(descriptor, &byte, 1) == 1)
         close(descriptor)
     }
+
+    @Test func `a word is found wherever it stands`() {
+        func places(_ word: String, _ text: String) -> [Int] { Bytes.places(of: Array(word.utf8), in: Array(text.utf8)) }
+        #expect(places("ab", "ab ab\0abab") == [0, 3, 6, 8] && places("aa", "aaa") == [0, 1])
+        #expect(places("abc", "ab") == [] && places("a", "") == [] && places("abc", "abc") == [0])
+    }
 }
