@@ -39,7 +39,13 @@ private func print(_ token: [UInt8]) -> Int32 {
 }
 
 private func become(core arguments: Arguments) -> Never {
-    let folder = executableFolder()
+    guard let folder = executableFolder() else {
+        say(
+            Problem.lines(
+                title: "it can't be told where claviger is installed",
+                hint: "mount /proc, or call claviger by its whole path"),
+            andExit: ProblemCode.configuration.exit)
+    }
     for path in [folder + "/claviger-core", folder + "/../libexec/claviger/claviger-core"] where unsafe access(path, X_OK) == 0 {
         // Only an execv that fails returns.
         unsafe execv(path, arguments.start)
@@ -51,10 +57,19 @@ private func become(core arguments: Arguments) -> Never {
         andExit: ProblemCode.configuration.exit)
 }
 
-/// Where this very file lies, not what argv claims.
-private func executableFolder() -> String {
+/// Where this very file lies, not what argv claims. Without /proc it is the path that the kernel was given, if that is a whole
+/// one: never the current folder, in which anything may lie.
+private func executableFolder() -> String? {
     var path = [UInt8](repeating: 0, count: 4096)
-    let length = unsafe readlink("/proc/self/exe", &path, path.count)
-    guard length > 0, let end = path[..<length].lastIndex(of: UInt8(ascii: "/")) else { return "." }
+    var length = unsafe readlink("/proc/self/exe", &path, path.count)
+    if length <= 0 {
+        guard let executed = unsafe claviger_executed_path(), unsafe executed.pointee == 0x2F,
+            let real = unsafe realpath(executed, nil)
+        else { return nil }
+        defer { unsafe free(real) }
+        length = unsafe min(strlen(real), path.count)
+        for index in 0..<length { path[index] = unsafe UInt8(bitPattern: real[index]) }
+    }
+    guard let end = path[..<length].lastIndex(of: UInt8(ascii: "/")) else { return nil }
     return String(decoding: path[..<end], as: UTF8.self)
 }

@@ -292,6 +292,24 @@ import Testing
             "/usr/bin/unshare", ["-m", "/bin/sh", "-c", script, Program.core, "list"], environment: fixture.environment)
         #expect(result.refuses(78, "the arguments of this command can't be read"), "\(result)")
     }
+
+    @Test(.enabled(if: geteuid() == 0, "needs root, to cover /proc"))
+    func `without proc nothing of the current folder runs`() async throws {
+        let folder = TemporaryFolder()
+        // What somebody else has left there.
+        let planted = folder.write("claviger-core", "#!/bin/sh\necho planted\n")
+        chmod(planted, 0o755)
+        symlink(Program.claviger, folder.file("claviger"))
+        let script = "mount -t tmpfs none /proc && cd \"$1\" && exec \"$2\" list"
+        for (name, words) in [
+            ("./claviger", "it can't be told where claviger is installed"),
+            (Program.claviger, "the arguments of this command can't be read"),
+            (folder.file("claviger"), "the arguments of this command can't be read"),
+        ] {
+            let result = await Program.run("/usr/bin/unshare", ["-m", "/bin/sh", "-c", script, "sh", folder.path, name])
+            #expect(result.refuses(78, words), "\(name): \(result)")
+        }
+    }
 }
 
 @Suite struct ServerRefusalTests {
