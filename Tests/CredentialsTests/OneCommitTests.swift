@@ -3,6 +3,7 @@ import AgentProtocol
 import Foundation
 import OAuth
 import Sodium
+import Synchronization
 import TestSupport
 import Testing
 import TokenEngine
@@ -174,12 +175,26 @@ private struct Fixture {
         #expect(fixture.vault.names() == ["b"])
     }
 
+    /// Counts how often somebody waits.
+    private final class CountingClock: WallClock {
+        private let count = Mutex(0)
+        var sleeps: Int { count.withLock { $0 } }
+        func now() -> Date { Date() }
+        func sleep(seconds: Double) async throws {
+            count.withLock { $0 += 1 }
+            try await Task.sleep(for: .milliseconds(1))
+        }
+    }
+
     @Test func `a removal waits for whoever acquires a token`() async throws {
         let fixture = try await Fixture()
         var lock = try fixture.vault.tryLock(credential: "a")
         #expect(lock != nil)
-        let removal = Task { try await fixture.service.remove("a") }
-        try await Task.sleep(for: .milliseconds(50))
+        let clock = CountingClock()
+        let service = CredentialService(
+            vault: fixture.vault, log: .scratch(fixture.vault), transport: Fixture.Silent(), clock: clock, host: .unnamed)
+        let removal = Task { try await service.remove("a") }
+        #expect(try await eventually { clock.sleeps >= 3 })
         #expect(fixture.vault.names() == ["a", "b"])
         lock = nil
         try await removal.value
