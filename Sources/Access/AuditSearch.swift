@@ -34,22 +34,46 @@ extension AuditLog {
     /// How many breaks nobody has acknowledged, up to the end of a file.
     func openBreaks(in path: String) throws(AuditError) -> UInt64? {
         let file = try AuditError.onDisk(File.open(path, followsLinks: false))
-        let bytes = try AuditError.onDisk(file.read(Int(file.status().size), at: 0))
-        /// The line that `index` is in, without its end; nil for a piece at the file's end.
-        func line(around index: Int) -> Range<Int>? {
-            let start = bytes[..<index].lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
-            return bytes[index...].firstIndex(of: UInt8(ascii: "\n")).map { start..<$0 }
-        }
-        var count = line(around: 0).flatMap { AuditLine(Array(bytes[$0])) }?.members.breaks ?? 0
-        // A whole file is looked through while callers wait for the next: only lines with these words are read.
-        let marks = [#""event":"broken""#, #""event":"acknowledged""#]
-        for index in marks.flatMap({ Bytes.places(of: Array($0.utf8), in: bytes) }).sorted() {
-            guard let place = line(around: index), let found = AuditLine(Array(bytes[place])) else { continue }
-            let before = place.lowerBound > 0 ? line(around: place.lowerBound - 1) : nil
-            guard isNext(found, after: before.flatMap { AuditLine(Array(bytes[$0]))?.head }) else { continue }
+        var count = firstLine(of: path)?.members.breaks ?? 0
+        for place in try places(of: [#""event":"broken""#, #""event":"acknowledged""#], in: file) {
+            guard let (found, before) = try line(of: file, around: place), isNext(found, after: before?.head) else { continue }
             count = found.members.kind == .broken ? count + 1 : 0
         }
         return count > 0 ? count : nil
+    }
+
+    /// Where words stand in a file. All of it is looked through while callers wait for the next one, and only lines with these
+    /// words are read.
+    private func places(of words: [String], in file: File) throws(AuditError) -> [UInt64] {
+        let (words, step) = (words.map { Array($0.utf8) }, 1 << 20)
+        let overlap = words.map(\.count).max() ?? 0
+        var places: Set<UInt64> = []
+        var offset: UInt64 = 0
+        while case let bytes = try AuditError.onDisk(file.read(step + overlap, at: offset)), !bytes.isEmpty {
+            for word in words { places.formUnion(Bytes.places(of: word, in: bytes).map { offset + UInt64($0) }) }
+            offset += UInt64(step)
+        }
+        return places.sorted()
+    }
+
+    /// The line that a byte is in, and the one before it; nil for a piece at the file's end, and for what is no line.
+    private func line(of file: File, around place: UInt64) throws(AuditError) -> (line: AuditLine, before: AuditLine?)? {
+        let isEnd = { (byte: UInt8) in byte == UInt8(ascii: "\n") }
+        var margin: UInt64 = 1 << 14
+        while true {
+            let start = place > margin ? place - margin : 0
+            let bytes = try AuditError.onDisk(file.read(Int(place - start + margin), at: start))
+            let index = Int(place - start)
+            let isAtEnd = bytes.count < index + Int(margin)
+            let end = bytes[index...].firstIndex(where: isEnd)
+            let endBefore = bytes[..<index].lastIndex(where: isEnd)
+            let endBeforeThat = endBefore.flatMap { bytes[..<$0].lastIndex(where: isEnd) }
+            if (end != nil || isAtEnd) && (endBeforeThat != nil || start == 0) {
+                guard let end, let line = AuditLine(Array(bytes[(endBefore.map { $0 + 1 } ?? 0)..<end])) else { return nil }
+                return (line, endBefore.flatMap { AuditLine(Array(bytes[(endBeforeThat.map { $0 + 1 } ?? 0)..<$0])) })
+            }
+            margin *= 4
+        }
     }
 
     private func firstLine(of path: String) -> AuditLine? {
