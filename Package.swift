@@ -172,6 +172,8 @@ let package = Package(
                 "HTTP", "TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox", "CZlib",
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             exclude: ["endpoint_server.py"], swiftSettings: house),

@@ -282,6 +282,32 @@ import Testing
     }
 }
 
+@Suite struct PolicyExplainTests {
+    @Test func `what a user may have is said, with the rule that decides`() async throws {
+        let fixture = try await CommandFixture()
+        let added = await fixture.run(
+            "add", "a", "--token-url", "https://127.0.0.1:1/t", "--client-id", "x", "--secret-file",
+            fixture.folder.write("s", "made-up"), "--no-verify")
+        #expect(added.status == 0, "\(added.errors)")
+        func explain(_ arguments: String...) async -> ProgramResult {
+            await Program.run(
+                Program.core, ["policy", "explain", "a", "--user"] + arguments, environment: fixture.environment)
+        }
+        #expect(await explain("4711").output == "no rule lets 4711 have tokens of a\n")
+        _ = await fixture.run("allow", "a", "--user", "4711", "--max-ttl", "1h")
+        #expect(
+            await explain("4711").output
+                == "4711 may have tokens of a, that live for 1h 0m at most, by the rule for user 4711; scopes: the credential's own\n"
+        )
+        #expect(await explain("4711", "--scope", "x").output == "no rule lets 4711 have tokens of a with the scopes x\n")
+        #expect(await explain("4711", "--json").output.contains(#""allowed" : true"#))
+        #expect(await explain("4711", "--scope", "x", "--json").output.contains(#""allowed" : false"#))
+        #expect(await explain("root").output.hasPrefix("no rule limits root"))
+        #expect(await explain("made-up-user").refuses(66, "there is no user"))
+        #expect(await fixture.run("policy", "explain", "b", "--user", "root").refuses(66, "there is no credential"))
+    }
+}
+
 @Suite struct MissingProcTests {
     /// The runtime finds no arguments then, and a command without any is one that prints its help.
     @Test(.enabled(if: geteuid() == 0, "needs root, to cover /proc"))
