@@ -1,8 +1,9 @@
 import Foundation
 import HTTPTypes
-import OAuth
 import Sodium
 import Testing
+
+@testable import OAuth
 
 private func read(
     _ body: String, status: Int = 200, headers: HTTPFields = [:], isPolling: Bool = false
@@ -175,5 +176,20 @@ private func read(
     @Test(arguments: [301, 302, 303, 307, 308])
     func `refuses redirects`(_ status: Int) {
         #expect(throws: TokenRefusal.redirected(status: status)) { try read(#"{"access_token":"a"}"#, status: status) }
+    }
+
+    /// No server takes a request with so much in its head, and a record has its limit.
+    @Test func `a token that is too long for any request is refused, and its refresh token kept`() {
+        func read(_ length: Int) -> TokenAnswer {
+            let token = String(repeating: "x", count: length)
+            let body = Array(#"{"access_token":"\#(token)","refresh_token":"second"}"#.utf8)
+            return TokenResponse.read(status: 200, headers: [:], body: body, now: Date(timeIntervalSince1970: 0))
+        }
+        let (longest, longer) = (read(TokenResponse.longestToken), read(TokenResponse.longestToken + 1))
+        guard case .success = longest.result, case .failure(.unusable) = longer.result else {
+            Issue.record("the limit is another")
+            return
+        }
+        #expect(longer.refreshToken?.revealed() == "second")
     }
 }
