@@ -1,5 +1,4 @@
 import OAuth
-import OAuth
 public import TokenEngine
 
 /// Decides what one caller may do. Every decision of the agent's about a caller is made here: caller, query and rules in,

@@ -51,7 +51,15 @@ public final class RateLimit: Sendable {
             let own = Self.account(caller, isNamed)
             let accounts = [own, .others]
             for account in accounts { Self.fill(account, &buckets, at: now) }
-            if accounts.allSatisfy({ buckets[$0].map { $0.left > 0 } ?? true }) { return .allowed }
+            func have(_ share: (Allowance) -> Int) -> Bool {
+                accounts.allSatisfy { account in buckets[account].map { $0.left > Double(share(Self.allowance(account))) } ?? true
+                }
+            }
+            if have({ _ in 0 }) {
+                // A trickle is no end of a flood; a second of silence is, of everybody's whose flood it was.
+                if have({ $0.rate - 1 }) { buckets[own]?.isFlooded = false }
+                return .allowed
+            }
             defer { buckets[own]?.isFlooded = true }
             return buckets[own]?.isFlooded == true ? .refused : .firstRefusal
         }
@@ -80,8 +88,6 @@ public final class RateLimit: Sendable {
         let gained = max(0, now.timeIntervalSince(bucket.at)) * Double(allowance.rate)
         bucket.left = min(Double(allowance.burst), bucket.left + gained)
         bucket.at = now
-        // A trickle is no end of a flood; a second of silence is.
-        if bucket.left >= Double(allowance.rate) { bucket.isFlooded = false }
         buckets[account] = bucket
     }
 

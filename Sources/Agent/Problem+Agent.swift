@@ -16,7 +16,7 @@ extension Problem {
     }
     static func grantedTooMuch(_ scopes: [String]) -> Problem {
         Problem(
-            "the server has granted more than you are allowed: \(PlainText.of(scopes.joined(separator: " ")))",
+            "the server has granted more than you are allowed: \(PlainText.of(scopes.prefix(5).joined(separator: " ")))",
             hint: "whoever keeps the vault can allow that, too, or have the server grant less", .denied)
     }
     static let tooManyRequests = Problem(

@@ -14,7 +14,11 @@ import Testing
         var bytes = 0
         while true {
             let verdict = limit.admit(caller, isNamed: isNamed, at: now)
-            guard verdict == .allowed else { return (bytes, verdict) }
+            guard verdict == .allowed else {
+                // The first refusal is a line, too.
+                if verdict == .firstRefusal { limit.charge(caller, isNamed: isNamed, bytes: line, at: now) }
+                return (bytes, verdict)
+            }
             limit.charge(caller, isNamed: isNamed, bytes: line, at: now)
             bytes += line
         }
@@ -24,8 +28,8 @@ import Testing
         let limit = RateLimit()
         #expect(flood(limit, reader, at: start) == (RateLimit.user.burst, .firstRefusal))
         #expect(limit.admit(reader, isNamed: true, at: start) == .refused)
-        // A trickle is no end of the flood; a second of silence is.
-        #expect(flood(limit, reader, at: start + 0.25) == (RateLimit.user.rate / 4, .refused))
+        // A trickle is no end of the flood; a second of silence is. The line of the first refusal was charged, too.
+        #expect(flood(limit, reader, at: start + 0.25) == (RateLimit.user.rate / 4 - 1024, .refused))
         #expect(flood(limit, reader, at: start + 2.25) == (RateLimit.user.rate * 2, .firstRefusal))
     }
 
@@ -65,6 +69,17 @@ import Testing
         }
         #expect(bytes > 64 << 20)
         #expect(bytes < AuditLog.keptFiles * AuditLog.rotationSize - 16 << 20)
+    }
+
+    /// The others have used up what all have together: it is said to each once, and not for each request.
+    @Test func `a flood of others' is said once, too`() {
+        let limit = RateLimit()
+        for uid in 0..<9 as Range<UInt32> {
+            _ = flood(limit, Caller(uid: geteuid() + 2000 + uid, gid: 1, pid: 1), at: start)
+        }
+        let verdicts = (0..<5).map { _ in limit.admit(reader, isNamed: true, at: start) }
+        #expect(verdicts == [.firstRefusal, .refused, .refused, .refused, .refused])
+        #expect(limit.admit(reader, isNamed: true, at: start + 2) == .allowed)
     }
 
     @Test func `a clock that was set back gives nothing and takes nothing`() {
