@@ -156,7 +156,8 @@ let package = Package(
             exclude: ["vault_contents.py", "vault_reference.py", "vault_vectors.py", "Vectors"],
             swiftSettings: house),
         .testTarget(
-            name: "OAuthTests", dependencies: ["OAuth", "Sodium", .product(name: "HTTPTypes", package: "swift-http-types")],
+            name: "OAuthTests",
+            dependencies: ["OAuth", "Sodium", "TestSupport", .product(name: "HTTPTypes", package: "swift-http-types")],
             swiftSettings: house),
         .testTarget(
             name: "TokenEngineTests",

@@ -557,7 +557,7 @@ private struct LogFixture {
 
     /// Whatever happens to the newest lines, the next process can write, and nothing that was vouched for goes unnoticed.
     @Test func `no damage stops the log, and none to vouched lines is missed`() throws {
-        var generator = SplitMix(seed: 7)
+        var generator = SeededGenerator(seed: 7)
         for round in 0..<400 {
             let fixture = LogFixture()
             let log = fixture.log(rotationSize: 1500)
@@ -592,17 +592,5 @@ private struct LogFixture {
             let report = try fixture.verify()
             #expect(report.isWhole, "round \(round): \(report.findings)")
         }
-    }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

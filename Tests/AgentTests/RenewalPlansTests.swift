@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Agent
@@ -20,7 +21,7 @@ import Testing
         var atWork: [(due: RenewalPlans.Due, done: Date)] = []
         var mostAtOnce: [String: Int] = [:]
         var lapses: [String] = []
-        private var random = Seeded(state: 1)
+        private var random = SeededGenerator(seed: 1)
         let lifetime: Double
         let servers: [Server]
         let start = Date(timeIntervalSince1970: 1_700_000_000)
@@ -66,17 +67,6 @@ import Testing
                 due.key, at: due.server, sent: sent, expires: ends[due.key], asked: nil, share: .random(in: 0...1, using: &random)
             )
             if let next = plans.next(after: due) { begin(next, at: now) }
-        }
-    }
-
-    /// SplitMix64: the same numbers in each run.
-    private struct Seeded: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
         }
     }
 

@@ -1,22 +1,10 @@
 import Foundation
 import HTTPTypes
 import Sodium
+import TestSupport
 import Testing
 
 @testable import OAuth
-
-/// A generator that gives the same numbers each time.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
 
 /// What a server sends may be anything: every parser of its words ends, and with its own kind of error.
 @Suite struct MutationTests {
@@ -24,7 +12,7 @@ private struct SplitMix: RandomNumberGenerator {
 
     /// Seeds with bytes changed, dropped, doubled, and pieces of other seeds put in.
     private func mutants(of seeds: [String], _ body: ([UInt8]) throws -> Void) rethrows {
-        var random = SplitMix(state: 7)
+        var random = SeededGenerator(seed: 7)
         let pieces = [
             "\"", "{", "[", "\\u0000", "\\ud800", "1e999", "null", "-", "%", "%f", "\u{FF}", "&state=", ":", ",",
             "99999999999999999999",

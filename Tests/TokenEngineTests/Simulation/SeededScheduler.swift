@@ -1,20 +1,8 @@
 import Foundation
+import TestSupport
 import TokenEngine
 
-/// SplitMix64: small, and the same on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
+extension SeededGenerator {
     /// An even number in 0 ..< 1.
     mutating func unit() -> Double { Double(next() >> 11) / Double(1 << 53) }
     mutating func within(_ range: ClosedRange<Double>) -> Double {
@@ -37,7 +25,8 @@ final class SeededScheduler: @unchecked Sendable {
     /// The next one stands last.
     private var timers: [(time: Double, action: () -> Void)] = []
 
-    init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
+    /// Seeds that follow each other give numbers that have nothing to do with each other.
+    init(seed: UInt64) { generator = SeededGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15) }
 
     fileprivate func enqueue(_ job: UnownedJob, on executor: SimulatedExecutor) { ready.append((executor, job)) }
 

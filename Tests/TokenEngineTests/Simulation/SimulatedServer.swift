@@ -1,6 +1,7 @@
 import Foundation
 import HTTPTypes
 import OAuth
+import TestSupport
 import TokenEngine
 
 /// One request with a refresh token, from its first byte to the end of its connection.

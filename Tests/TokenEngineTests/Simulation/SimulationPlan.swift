@@ -1,4 +1,5 @@
 import OAuth
+import TestSupport
 
 /// What can happen in one run. The seed decides.
 struct SimulationPlan {
