@@ -23,10 +23,17 @@ public struct Authorizer: Sendable {
     /// Whether the caller may lock, unlock and stop the agent, and see what is wrong with it.
     public static func mayManage(_ caller: Caller) -> Bool { caller.isOwner }
 
-    /// Whether the caller may see that there is such a credential, and its settings.
+    /// Whether the caller may see that there is such a credential, and how it stands.
     public func mayShow(_ credential: String) -> Bool {
         guard let policy else { return true }
         return policy.rules(for: credential, caller).contains { _ in true }
+    }
+
+    /// The scopes that the caller may request of a credential, by all rules for it; nil where the credential's own are the only ones.
+    public func scopes(of credential: String) -> [String]? {
+        guard let policy else { return nil }
+        let allowed = policy.rules(for: credential, caller).compactMap(\.scopes)
+        return allowed.isEmpty ? nil : Array(Set(allowed.joined())).sorted()
     }
 
     /// What the caller may have of a credential, by the rule that `rule(for:scopes:)` finds.

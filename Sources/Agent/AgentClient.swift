@@ -39,8 +39,8 @@ public struct AgentClient: TokenSource {
         try await fetch([ListedCredential].self, .list())
     }
 
-    public func show(_ name: String) async throws -> CredentialView {
-        try await fetch(CredentialView.self, .show(name))
+    public func credential(_ name: String) async throws -> ListedCredential {
+        try await fetch(ListedCredential.self, .show(name))
     }
 
     // MARK: The agent itself

@@ -4,6 +4,9 @@ import Credentials
 /// What the agent refuses by itself.
 extension Problem {
     static let agentLocked = Problem("the agent is locked", hint: .unlock, .agentLocked)
+    static func methodNotAllowed(_ allowed: String) -> Problem {
+        Problem("this is asked for with \(allowed)", .methodNotAllowed)
+    }
     static let noSuchRequest = Problem("the agent knows no such request", .noSuchRequest)
     static let badName = Problem("the name is not valid UTF-8 or not a name", .usage)
     static let ownerOnly = Problem(

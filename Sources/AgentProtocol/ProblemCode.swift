@@ -2,7 +2,7 @@
 /// the exit status of a command (sysexits(3)). There is no other table of this kind.
 public enum ProblemCode: CaseIterable, Sendable {
     // What was asked.
-    case usage, noSuchRequest, lifetimeTooShort
+    case usage, noSuchRequest, methodNotAllowed, lifetimeTooShort
     // The vault, its keys, and files.
     case damaged, newerFormat, olderVault, noSuchVault, noSuchCredential, noSuchFile
     case wrongKey, tooManyGuesses, permissionsTooWide, alreadyExists, cannotCreate, cannotWrite, diskFull
@@ -26,6 +26,7 @@ public enum ProblemCode: CaseIterable, Sendable {
         switch self {
         case .usage: ("invalid_request", 400, 64)
         case .noSuchRequest: ("no_such_request", 404, 64)
+        case .methodNotAllowed: ("method_not_allowed", 405, 64)
         case .lifetimeTooShort: ("lifetime_too_short", 422, 64)
 
         case .damaged: ("damaged", 500, 65)

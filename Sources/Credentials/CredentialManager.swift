@@ -20,6 +20,7 @@ public struct NewCredential: Sendable {
 /// Everything that can be done with credentials, by whoever has the vault's key. Nothing here returns a client secret, a
 /// refresh token or a password, either.
 public protocol CredentialManager: TokenSource {
+    func show(_ name: String) async throws -> CredentialView
     /// Stores a credential, after it has been proven by a token.
     func add(_ name: String, _ credential: NewCredential, verify: Bool) async throws -> CredentialView
     /// Replaces the key pair: stage, prove, promote, in that order; the old pair is in use until the new one is proven.
@@ -35,4 +36,8 @@ public protocol CredentialManager: TokenSource {
     func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialView
     func rename(_ name: String, to newName: String) async throws
     func remove(_ name: String) async throws
+}
+
+extension CredentialManager {
+    public func credential(_ name: String) async throws -> ListedCredential { .readable(try await show(name)) }
 }

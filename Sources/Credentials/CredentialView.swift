@@ -2,7 +2,7 @@ public import FoundationEssentials
 public import OAuth
 import TokenEngine
 
-/// A credential without its secrets: what may be shown, and sent to any caller that may know of it.
+/// A credential without its secrets, as its keeper sees it.
 public struct CredentialView: Sendable, Equatable, Codable {
     public struct Token: Sendable, Equatable, Codable {
         /// Empty for the credential's own scopes.
@@ -79,20 +79,5 @@ public struct CredentialView: Sendable, Equatable, Codable {
                 requestedScopes: $0.access.scopes, requestedAudiences: $0.access.audiences, type: $0.type, scopes: $0.scopes,
                 obtained: $0.sent, expires: $0.expires, rejected: $0.rejected)
         }
-    }
-}
-
-extension CredentialView {
-    /// What users may see whom a rule lets have tokens: how it is called and how it stands, and what is needed to use its tokens
-    /// at the API. Neither the client and its user, nor what its requests say: API keys stand in parameters and headers.
-    public var forOthers: CredentialView {
-        var view = self
-        (view.clientID, view.username) = ("", nil)
-        (view.previousKeyPairSince, view.stagedKeyPairSince) = (nil, nil)
-        view.settings = ClientSettings(
-            grant: settings.grant, clientAuthentication: settings.clientAuthentication, tokenURL: settings.tokenURL)
-        view.settings.scopes = settings.scopes
-        (view.settings.apiURL, view.settings.certificateAuthority) = (settings.apiURL, settings.certificateAuthority)
-        return view
     }
 }

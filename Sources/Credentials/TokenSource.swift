@@ -7,5 +7,6 @@ public protocol TokenSource: Sendable {
     func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken
     /// Every credential that the caller may know of, in the order of the names, with those that can't be read.
     func list() async throws -> [ListedCredential]
-    func show(_ name: String) async throws -> CredentialView
+    /// One of them. A record that can't be read is thrown.
+    func credential(_ name: String) async throws -> ListedCredential
 }

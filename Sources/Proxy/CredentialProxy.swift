@@ -36,14 +36,14 @@ public final class CredentialProxy: Sendable {
     ///   - describe: puts an error in words.
     /// - Throws: `SodiumError` if there is no memory.
     public init(
-        _ credentials: [CredentialView], minimumLifetime: Int?, agent: any TokenSource, upstream: StreamingClient,
+        _ credentials: [ListedCredential], minimumLifetime: Int?, agent: any TokenSource, upstream: StreamingClient,
         describe: @escaping @Sendable (any Error) -> String
     ) throws {
         targets = try credentials.compactMap { credential -> Target? in
-            guard let api = credential.settings.apiURL else { return nil }
+            guard let api = credential.apiURL else { return nil }
             let secret = try Secret(SecretBytes.random(count: 32)).withBytes { Array(Hex.encode($0).utf8) }
             return Target(
-                name: credential.name, api: api, certificateAuthority: credential.settings.certificateAuthority, secret: secret,
+                name: credential.name, api: api, certificateAuthority: credential.certificateAuthority, secret: secret,
                 token: TokenHolder(credential.name, minimumLifetime: minimumLifetime, agent: agent))
         }
         self.upstream = upstream

@@ -229,7 +229,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         defer { withExtendedLifetime(fixture) {} }
         _ = try await agent.token("b", TokenQuery())
         #expect(try await agent.list().map(\.name) == ["a", "b"])
-        let shown = try await agent.show("b")
+        let shown = try #require(await agent.credential("b").view)
         #expect(shown.clientID == "id" && shown.tokens.count == 1)
         #expect(try await agent.list().last?.view == shown)
         #expect(shown.settings.tokenURL.description == "https://example.com/token")
@@ -241,7 +241,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         defer { withExtendedLifetime(fixture) {} }
         for name in ["nobody", "a b/c", "ü", ".."] {
             await #expect(throws: (any Error).self) { try await agent.token(name, TokenQuery()) }
-            await #expect(throws: (any Error).self) { try await agent.show(name) }
+            await #expect(throws: (any Error).self) { try await agent.credential(name) }
         }
     }
 }
@@ -383,7 +383,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         let pair = ClientCredentials(id: "id-2", secret: try Secret(utf8: "made-up-secret-2"))
         _ = try await other.rotate("a", .to(pair), verify: true)
         #expect(try await fixture.ask("GET", "/v1/tokens/a", headers: ["Accept: text/plain"]).body == "made-up-token-2")
-        #expect(try await fixture.client.show("a").clientID == "id-2")
+        #expect(try await fixture.client.credential("a").view?.clientID == "id-2")
         // What was not changed is still handed out from memory.
         try await other.remove("a")
         #expect(try await fixture.ask("GET", "/v1/tokens/a").status == 404)

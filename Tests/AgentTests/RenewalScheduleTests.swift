@@ -88,7 +88,7 @@ import Vault
         try fixture.vault.update { try $0.replace("a", with: newer) }
         await fixture.agent.refresh()
         #expect(fixture.server.requests == 1)
-        let b = try await fixture.client.show("b")
+        let b = try #require(await fixture.client.credential("b").view)
         #expect(try await fixture.client.list() == [.unreadable(name: "a", .newer), .readable(b)])
         let answer = try await fixture.ask("GET", "/v1/credentials")
         #expect(answer.status == 200 && answer.body.contains(#"{"name":"a","unreadable":"newer"}"#))

@@ -2,7 +2,9 @@ import Access
 import AgentProtocol
 import Credentials
 import FoundationEssentials
+import Glibc
 import HTTP
+import Linux
 import OAuth
 import Sodium
 import TokenEngine
@@ -15,6 +17,8 @@ struct AgentRequests: Sendable {
     /// Ends the agent.
     let shutDown: @Sendable () -> Void
     private let rates = RateLimit()
+    /// Whom others ask: the agent's own user.
+    private let keeper = Account.name(of: geteuid())
 
     init(
         vault: AgentVault, clock: any WallClock, shutDown: @escaping @Sendable () -> Void
@@ -151,42 +155,80 @@ struct AgentRequests: Sendable {
 
     private func route(_ request: Request) throws -> Outcome {
         let caller = request.caller
-        if let wanted = request.decoded("Claviger-Vault"), wanted != vault.path { throw Problem.otherVault }
-        let path = request.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
-        switch (request.http.method, path.first, path.dropFirst().first, path.count) {
-        case ("GET", "v1", "tokens", 3):
-            return try token(try Self.name(path.last), request)
-        case ("GET", "v1", "credentials", 2):
+        guard let resource = Resource(request.path) else { throw Problem.noSuchRequest }
+        guard request.http.method == resource.method else { return .now(notAllowed(resource, request.http)) }
+        if let wanted = request.http.header("Claviger-Vault") {
+            guard let path = Self.bytes(wanted[...]), !path.isEmpty else {
+                throw Self.badParameter("Claviger-Vault is no path that is percent-encoded")
+            }
+            guard path.elementsEqual(vault.path.utf8) else { throw Problem.otherVault }
+        }
+        switch resource {
+        case .token(let name):
+            return try token(try Self.name(name), request)
+        case .list:
             let open = try vault.opened()
             // It is not in the log, and costs more than what is.
             try charge(caller, Self.listCost, open)
             return .later { .now(try await Self.offTheLoop { try list(open, caller) }) }
-        case ("GET", "v1", "credentials", 3):
-            let (open, name) = (try vault.opened(), try Self.name(path.last))
+        case .credential(let name):
+            let (open, name) = (try vault.opened(), try Self.name(name))
             try charge(caller, Self.showCost, open)
             // Whether there is such a credential is not told, either.
             guard try Authorizer(caller, under: open.policy()).mayShow(name) else { throw Problem.denied(name) }
             vault.isUsed()
-            let view = try open.agent.show(name)
-            return .now(try json(caller.isOwner ? view : view.forOthers))
-        case ("GET", "v1", "status", 2):
+            return .now(try json(shown(.readable(try open.agent.show(name)), to: caller, open.policy())))
+        case .status:
             var status = vault.status
             if Authorizer.mayManage(caller) { status.failures = (try? vault.opened())?.renewals.failures }
             return .now(try json(status))
-        case ("POST", "v1", "lock", 2):
+        case .lock:
             return try lock(caller) {}
-        case ("POST", "v1", "unlock", 2):
+        case .unlock:
             try owner(caller)
             return .later {
                 try await Self.offTheLoop { try unlock(request) }
                 try await vault.opened().log.appendInTurn(AuditEvent(.unlock, by: caller, at: clock.now()))
                 return .now(ServerResponse(status: 204))
             }
-        case ("POST", "v1", "shutdown", 2):
+        case .shutDown:
             return try lock(caller, then: shutDown)
-        default:
-            throw Problem.noSuchRequest
         }
+    }
+
+    /// What there is to ask for, each with one method.
+    private enum Resource {
+        case token(Substring), list, credential(Substring), status, lock, unlock, shutDown
+
+        init?(_ path: Substring) {
+            let segments = path.split(separator: "/", omittingEmptySubsequences: false)
+            guard segments.first == "", segments.dropFirst().first == "v1" else { return nil }
+            let rest = Array(segments.dropFirst(2))
+            switch (rest.first, rest.count) {
+            case ("tokens", 2): self = .token(rest[1])
+            case ("credentials", 1): self = .list
+            case ("credentials", 2): self = .credential(rest[1])
+            case ("status", 1): self = .status
+            case ("lock", 1): self = .lock
+            case ("unlock", 1): self = .unlock
+            case ("shutdown", 1): self = .shutDown
+            default: return nil
+            }
+        }
+
+        var method: String {
+            switch self {
+            case .token, .list, .credential, .status: "GET"
+            case .lock, .unlock, .shutDown: "POST"
+            }
+        }
+    }
+
+    /// RFC 9110 section 15.5.6.
+    private func notAllowed(_ resource: Resource, _ request: ServerRequest) -> ServerResponse {
+        var answer = problem(Problem.methodNotAllowed(resource.method), request)
+        answer.headers.append(("Allow", resource.method))
+        return answer
     }
 
     /// Those of which the caller may have tokens. Nobody else's records are read for it.
@@ -194,7 +236,16 @@ struct AgentRequests: Sendable {
         let authorizer = try Authorizer(caller, under: open.policy())
         let shown = try open.agent.list(where: authorizer.mayShow)
         if caller.isOwner || !shown.isEmpty { vault.isUsed() }
-        return try json(caller.isOwner ? shown : shown.map(\.forOthers))
+        let policy = try open.policy()
+        return try json(shown.map { self.shown($0, to: caller, policy) })
+    }
+
+    /// As much of a credential as the caller may see.
+    private func shown(_ credential: ListedCredential, to caller: Caller, _ policy: Policy) -> ListedCredential {
+        guard !caller.isOwner, let view = credential.view else { return credential }
+        return .offered(
+            OfferedCredential(
+                view, scopes: Authorizer(caller, under: policy).scopes(of: view.name), keeper: keeper, at: clock.now()))
     }
 
     private func lock(_ caller: Caller, then next: @escaping @Sendable () -> Void) throws -> Outcome {
@@ -352,6 +403,10 @@ struct AgentRequests: Sendable {
 
     /// Percent-decoding that refuses what is not UTF-8, or not encoded as it should be.
     static func decoded(_ segment: Substring) -> String? {
+        bytes(segment).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    private static func bytes(_ segment: Substring) -> [UInt8]? {
         var bytes: [UInt8] = []
         var rest = Array(segment.utf8)[...]
         while let byte = rest.popFirst() {
@@ -364,7 +419,7 @@ struct AgentRequests: Sendable {
             bytes.append(value)
             rest = rest.dropFirst(2)
         }
-        return String(validating: bytes, as: UTF8.self)
+        return bytes
     }
 }
 

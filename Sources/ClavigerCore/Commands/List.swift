@@ -1,7 +1,6 @@
 import ArgumentParser
 import Credentials
 import FoundationEssentials
-import OAuth
 
 struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "list", abstract: "List the credentials and their states.")
@@ -21,11 +20,9 @@ struct List: AsyncParsableCommand {
             Terminal.note("the vault is empty; claviger add stores a credential")
         } else {
             let rows = listed.map { credential in
-                let report = credential.report
-                let server = (report?.summary).map { $0.provider ?? $0.settings.tokenURL.host }
-                return [
-                    Terminal.plain(credential.name), server.map(Terminal.plain) ?? "-", credential.state,
-                    report?.keyPairAge ?? "-", report?.tokenWords ?? "-",
+                [
+                    Terminal.plain(credential.name), Terminal.plain(credential.server), credential.state, credential.keyPairAge,
+                    credential.token,
                 ]
             }
             try Terminal.output(Report.table([["NAME", "PROVIDER", "STATE", "KEY PAIR AGE", "TOKEN"]] + rows))

@@ -50,7 +50,7 @@ struct Rotate: AsyncParsableCommand {
         let proof =
             keyPair.noVerify
             ? "not proven, as asked"
-            : CredentialReport(result, now: now).readiness == .loginNeeded
+            : result.state(at: now).state == .loginNeeded
                 ? "not proven: log in with claviger login \(Terminal.plain(name))" : "proven: a token was acquired"
         Terminal.note(
             "rotated \(Problem.quoted(name)) to the client id \(Terminal.plain(result.clientID)); \(proof); "

@@ -14,8 +14,15 @@ struct Show: AsyncParsableCommand {
     @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
-        let summary = try await naming(name) { try await Session(vaultOptions).withTokenAgent { try await $0.show(name) } }
-        let report = CredentialReport(summary, now: .now)
-        try Terminal.output(json ? Report.json(report) : report.text)
+        let credential = try await naming(name) {
+            try await Session(vaultOptions).withTokenAgent { try await $0.credential(name) }
+        }
+        if json { return try Terminal.output(Report.json(ListedReport(credential, now: .now))) }
+        switch credential {
+        case .readable(let view): try Terminal.output(CredentialReport(view, now: .now).text)
+        case .offered(let offered): try Terminal.output(OfferedReport(offered: offered, now: .now).text)
+        case .unreadable(let name, let reason):
+            try Terminal.output(Report.table([["name", Terminal.plain(name)], ["state", reason.rawValue]]))
+        }
     }
 }

@@ -35,10 +35,7 @@ struct StatusCommand: AsyncParsableCommand {
     private func show(_ all: [ListedCredential], _ needs: [ToDo], _ now: Date) throws {
         guard !all.isEmpty else { return Terminal.note("the vault is empty; claviger add stores a credential") }
         let rows = all.map { ListedReport($0, now: now) }.map { credential in
-            let report = credential.report
-            return [
-                Terminal.plain(credential.name), credential.state, report?.tokenWords ?? "-", report?.keyPairAge ?? "-",
-            ]
+            [Terminal.plain(credential.name), credential.state, credential.token, credential.keyPairAge]
         }
         try Terminal.output("\n" + Report.table([["NAME", "STATE", "TOKEN", "KEY PAIR AGE"]] + rows))
         guard !needs.isEmpty else { return }
@@ -86,30 +83,13 @@ struct StatusCommand: AsyncParsableCommand {
         var needs: [ToDo] = []
         for listed in all {
             let name = listed.name
-            guard let summary = listed.view else {
-                if case .unreadable(_, let reason) = listed { needs.append(ToDo(unreadable: name, reason)) }
-                continue
-            }
-            switch CredentialReport(summary, now: now).readiness {
-            case .ready: break
-            case .keyPairRefused:
-                needs.append(
-                    ToDo(
-                        credential: name,
-                        what: "the server refuses the key pair; make a new one, and claviger rotate \(Hint.shellWord(name))"))
-            case .rotationUnfinished:
-                needs.append(
-                    ToDo(
-                        credential: name,
-                        what: "a new key pair is not proven yet; claviger rotate \(Hint.shellWord(name)) --resume"))
-            case .refreshRefused:
-                needs.append(
-                    ToDo(
-                        credential: name,
-                        what: "the server refuses to renew the login and does not say why; claviger login \(Hint.shellWord(name))"
-                    ))
-            case .loginNeeded:
-                needs.append(ToDo(credential: name, what: "somebody has to log in; claviger login \(Hint.shellWord(name))"))
+            switch listed {
+            case .readable(let view):
+                if let what = Self.remedy(view.state(at: now).state, name) { needs.append(ToDo(credential: name, what: what)) }
+            case .offered(let offered):
+                guard offered.state != .ready, offered.state != .rotationUnfinished else { continue }
+                needs.append(ToDo(credential: name, what: "\(offered.state.rawValue); \(offered.keeper) can mend it"))
+            case .unreadable(_, let reason): needs.append(ToDo(unreadable: name, reason))
             }
         }
         let known = Set(needs.map(\.credential))
@@ -119,6 +99,17 @@ struct StatusCommand: AsyncParsableCommand {
                 ToDo(credential: failure.credential, what: "\(failure.title), since \(Report.time(failure.since))\(hint)"))
         }
         return needs
+    }
+
+    private static func remedy(_ state: CredentialState, _ name: String) -> String? {
+        let name = Hint.shellWord(name)
+        return switch state {
+        case .ready: nil
+        case .keyPairRefused: "the server refuses the key pair; make a new one, and claviger rotate \(name)"
+        case .rotationUnfinished: "a new key pair is not proven yet; claviger rotate \(name) --resume"
+        case .refreshRefused: "the server refuses to renew the login and does not say why; claviger login \(name)"
+        case .loginNeeded: "somebody has to log in; claviger login \(name)"
+        }
     }
 
     private struct Document: Encodable {

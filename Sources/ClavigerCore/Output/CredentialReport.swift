@@ -12,35 +12,10 @@ struct CredentialReport {
         self.now = now
     }
 
-    enum Readiness: String {
-        case ready
-        case keyPairRefused = "key pair refused"
-        case rotationUnfinished = "rotation unfinished"
-        case refreshRefused = "refresh refused"
-        case loginNeeded = "login needed"
-    }
-
-    var readiness: Readiness {
-        if summary.refusedSince != nil { return .keyPairRefused }
-        if summary.settings.grant.needsLogin, !isLoggedIn { return .loginNeeded }
-        if summary.refreshRefusedSince != nil { return .refreshRefused }
-        return summary.stagedKeyPairSince == nil ? .ready : .rotationUnfinished
-    }
-
-    /// A login without a refresh token is one for as long as its access token lives.
-    private var isLoggedIn: Bool {
-        if summary.loggedInSince != nil { return summary.loginEnded == nil }
-        return summary.tokens.contains { $0.expires.map { $0 > now } ?? true }
-    }
+    var state: CredentialState { summary.state(at: now).state }
 
     /// How long the token for the credential's own scopes lives.
-    var tokenWords: String {
-        guard let token = summary.tokens.first(where: { $0.requestedScopes.isEmpty && $0.requestedAudiences.isEmpty }) else {
-            return "none yet"
-        }
-        guard let expires = token.expires else { return "valid until refused" }
-        return expires > now ? "\(Report.duration(expires.timeIntervalSince(now))) left" : "expired"
-    }
+    var tokenWords: String { Report.life(summary.ownToken.map(\.expires), now: now) }
 
     var keyPairAge: String { Report.duration(now.timeIntervalSince(summary.keyPairSince)) }
 
@@ -48,13 +23,10 @@ struct CredentialReport {
 
     var text: String {
         var rows: [(String, String)] = [
-            ("name", summary.name), ("provider", summary.provider ?? "none"), ("state", readiness.rawValue),
+            ("name", summary.name), ("provider", summary.provider ?? "none"), ("state", state.rawValue),
         ]
-        // An agent tells others than the owner nothing of the client.
-        if !summary.clientID.isEmpty {
-            rows.append(("client id", summary.clientID))
-            rows.append(("client secret", summary.settings.needsSecret ? "stored, never shown" : "none"))
-        }
+        if !summary.clientID.isEmpty { rows.append(("client id", summary.clientID)) }
+        rows.append(("client secret", summary.settings.needsSecret ? "stored, never shown" : "none"))
         if let user = summary.username { rows.append(("user name", user)) }
         for field in SettingField.all {
             guard let value = field.read(summary.settings), value != field.usual else { continue }
@@ -65,7 +37,7 @@ struct CredentialReport {
     }
 
     private var dates: [(String, String)] {
-        func age(_ date: Date) -> String { "\(Report.time(date)) (\(Report.duration(now.timeIntervalSince(date))) ago)" }
+        func age(_ date: Date) -> String { Report.age(date, now: now) }
         var rows = [("key pair since", age(summary.keyPairSince))]
         if let date = summary.previousKeyPairSince { rows.append(("previous key pair", "kept, from \(Report.time(date))")) }
         if let date = summary.stagedKeyPairSince { rows.append(("staged key pair", "not proven, from \(Report.time(date))")) }
@@ -123,7 +95,7 @@ extension CredentialReport: Encodable {
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Member.self)
         for (name, value) in [
-            ("name", summary.name), ("provider", summary.provider), ("state", readiness.rawValue),
+            ("name", summary.name), ("provider", summary.provider), ("state", state.rawValue),
             ("client_id", summary.clientID.isEmpty ? nil : summary.clientID), ("username", summary.username),
         ] {
             try container.encodeIfPresent(value, forKey: Member(name))

@@ -1,16 +1,21 @@
 import AgentProtocol
 import Credentials
 import FoundationEssentials
+import OAuth
 
-/// A credential in a list, as a row of a table and in the form of `--json`. One that can't be read has a name and a state.
+/// A credential in a list, as cells of a table and in the form of `--json`: as much of it as the caller may see.
 struct ListedReport: Encodable {
     let name: String
     let state: String
-    /// Nil if the record can't be read.
-    let report: CredentialReport?
+    /// The service, as far as it is known.
+    let server: String
+    let keyPairAge: String
+    let token: String
+    private let json: any Encodable
 
-    private enum CodingKeys: String, CodingKey {
-        case name, state
+    private struct Unreadable: Encodable {
+        let name: String
+        let state: String
     }
 
     init(_ listed: ListedCredential, now: Date) {
@@ -18,17 +23,21 @@ struct ListedReport: Encodable {
         switch listed {
         case .readable(let view):
             let report = CredentialReport(view, now: now)
-            (state, self.report) = (report.readiness.rawValue, report)
-        case .unreadable(_, let reason): (state, report) = (reason.rawValue, nil)
+            (state, token, keyPairAge) = (report.state.rawValue, report.tokenWords, report.keyPairAge)
+            server = view.provider ?? view.settings.tokenURL.host
+            json = report
+        case .offered(let offered):
+            let report = OfferedReport(offered: offered, now: now)
+            (state, token, keyPairAge) = (offered.state.rawValue, report.tokenWords, "-")
+            server = offered.apiURL?.host ?? "-"
+            json = report
+        case .unreadable(let name, let reason):
+            (state, token, keyPairAge, server) = (reason.rawValue, "-", "-", "-")
+            json = Unreadable(name: name, state: reason.rawValue)
         }
     }
 
-    func encode(to encoder: any Encoder) throws {
-        if let report { return try report.encode(to: encoder) }
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(name, forKey: .name)
-        try container.encode(state, forKey: .state)
-    }
+    func encode(to encoder: any Encoder) throws { try json.encode(to: encoder) }
 
     /// A list that has been shown as far as it can be read is no success if a record of it is damaged.
     static func refuseDamaged(_ all: [ListedCredential]) throws {

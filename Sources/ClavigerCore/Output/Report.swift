@@ -28,6 +28,19 @@ enum Report {
         return parts.isEmpty ? "0s" : parts.joined(separator: " ")
     }
 
+    /// A time, and how long ago that was.
+    static func age(_ date: Date, now: Date) -> String {
+        "\(time(date)) (\(duration(now.timeIntervalSince(date))) ago)"
+    }
+
+    /// How long a token lives.
+    /// - Parameter expires: nil where there is no token; nil inside where nobody knows its end.
+    static func life(_ expires: Date??, now: Date) -> String {
+        guard let expires else { return "none yet" }
+        guard let expires else { return "valid until refused" }
+        return expires > now ? "\(duration(expires.timeIntervalSince(now))) left" : "expired"
+    }
+
     /// Columns, each as wide as its widest cell.
     static func table(_ rows: [[String]]) -> String {
         let columns = rows.first?.count ?? 0

@@ -91,18 +91,18 @@ struct ProxyLauncher {
         }
     }
 
-    private func credentials(_ names: Set<String>, _ agent: any TokenSource) async throws -> [CredentialView] {
-        var all: [CredentialView] = []
+    private func credentials(_ names: Set<String>, _ agent: any TokenSource) async throws -> [ListedCredential] {
+        var all: [ListedCredential] = []
         for name in names.sorted() {
-            let credential = try await naming(name) { try await agent.show(name) }
-            guard credential.settings.apiURL != nil else { throw Problem.noAPIAddress(name) }
+            let credential = try await naming(name) { try await agent.credential(name) }
+            guard credential.apiURL != nil else { throw Problem.noAPIAddress(name) }
             all.append(credential)
         }
         return all
     }
 
     private func serve(
-        _ credentials: [CredentialView], _ variables: [String: String], _ minimumLifetime: Int?, _ agent: any TokenSource
+        _ credentials: [ListedCredential], _ variables: [String: String], _ minimumLifetime: Int?, _ agent: any TokenSource
     ) async throws {
         let upstream = StreamingClient(proxies: ProxySettings(environment: Session.environment))
         let proxy = try CredentialProxy(

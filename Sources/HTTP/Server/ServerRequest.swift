@@ -64,10 +64,12 @@ public enum ServerReply: Sendable {
 extension ServerResponse {
     static func refused<Request>(_ refusal: ConnectionState<Request>.Refusal) -> ServerResponse {
         switch refusal {
-        case .malformed: problem(400, #"{"title":"this is no HTTP request","status":400,"exit":64}"#)
-        case .tooLong: problem(413, #"{"title":"the request is too long","status":413,"exit":64}"#)
+        case .malformed: problem(400, #"{"code":"invalid_request","title":"this is no HTTP request","status":400,"exit":64}"#)
+        case .tooLong: problem(413, #"{"code":"invalid_request","title":"the request is too long","status":413,"exit":64}"#)
         case .forbidden:
-            problem(403, #"{"title":"only the agent's own user and root may do this","status":403,"exit":77}"#)
+            problem(
+                403,
+                #"{"code":"owner_only","title":"only the agent's own user and root may do this","status":403,"exit":77}"#)
         }
     }
 

@@ -115,7 +115,7 @@ public struct TokenSourceContract: Sendable {
         for name in ["nobody", "a b/c", "ü", ".."] {
             for refused in [
                 await problem { _ = try await subject.source.token(name, TokenQuery()) },
-                await problem { _ = try await subject.source.show(name) },
+                await problem { _ = try await subject.source.credential(name) },
             ] {
                 try expect(refused != nil, "the name \(name) was not refused")
                 // What can't be a name may be refused as that.
@@ -129,13 +129,15 @@ public struct TokenSourceContract: Sendable {
         _ = try await subject.source.token("b", TokenQuery())
         let all = try await subject.source.list()
         try expect(all.map(\.name) == ["a", "b"], "the list is not all there is, in order")
-        try expect(try await all.map(\.view) == [subject.source.show("a"), subject.source.show("b")], "list and show differ")
+        try expect(
+            try await all.map(\.view) == [subject.source.credential("a").view, subject.source.credential("b").view],
+            "list and show differ")
         try expect(all.map { $0.view?.tokens.count } == [0, 1], "the tokens are not shown")
     }
 
     private func secrets(_ subject: Subject) async throws {
         let token = try await subject.source.token("a", TokenQuery()).token.revealed()
-        let shown = try await String(decoding: JSONEncoder().encode(subject.source.show("a")), as: UTF8.self)
+        let shown = try await String(decoding: JSONEncoder().encode(subject.source.credential("a")), as: UTF8.self)
         let listed = try await String(decoding: JSONEncoder().encode(subject.source.list()), as: UTF8.self)
         for secret in subject.secrets + [token] {
             try expect(!shown.contains(secret) && !listed.contains(secret), "a secret is shown")

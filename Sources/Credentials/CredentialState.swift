@@ -1,0 +1,33 @@
+public import FoundationEssentials
+import OAuth
+
+/// How a credential stands. The words are those of `--json` and of the agent's answers.
+public enum CredentialState: String, Codable, Sendable {
+    case ready
+    case keyPairRefused = "key pair refused"
+    case rotationUnfinished = "rotation unfinished"
+    case refreshRefused = "refresh refused"
+    case loginNeeded = "login needed"
+}
+
+extension CredentialView {
+    /// How it stands, and since when, where that is known of what is not ready.
+    public func state(at now: Date) -> (state: CredentialState, since: Date?) {
+        if let refusedSince { return (.keyPairRefused, refusedSince) }
+        if settings.grant.needsLogin, !isLoggedIn(at: now) { return (.loginNeeded, loginEnded) }
+        if let refreshRefusedSince { return (.refreshRefused, refreshRefusedSince) }
+        if let stagedKeyPairSince { return (.rotationUnfinished, stagedKeyPairSince) }
+        return (.ready, nil)
+    }
+
+    /// A login without a refresh token is one for as long as its access token lives.
+    private func isLoggedIn(at now: Date) -> Bool {
+        if loggedInSince != nil { return loginEnded == nil }
+        return tokens.contains { $0.expires.map { $0 > now } ?? true }
+    }
+
+    /// The token for the credential's own scopes and audiences.
+    public var ownToken: Token? {
+        tokens.first { $0.requestedScopes.isEmpty && $0.requestedAudiences.isEmpty }
+    }
+}
