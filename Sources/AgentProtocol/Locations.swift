@@ -18,11 +18,26 @@ public enum Locations {
     /// Where this machine remembers what it has seen of each vault.
     public static var state: String? { folder("XDG_STATE_HOME", ".local/state").map { $0 + "/claviger" } }
 
-    /// Where the agent of this user listens: `$CLAVIGER_SOCKET`, else below `$XDG_RUNTIME_DIR`, else below the home.
+    /// Where the agent of this user listens: `$CLAVIGER_SOCKET`, else the first place where one does, else the first place
+    /// where one could.
     public static var socket: String? {
         if let path = variable("CLAVIGER_SOCKET") { return path }
-        if let folder = variable("XDG_RUNTIME_DIR"), isAbsolute(folder) { return folder + "/claviger/agent.sock" }
-        return variable("HOME").map { $0 + "/.local/state/claviger/agent.sock" }
+        let places = places
+        for path in places where unsafe access(path, F_OK) == 0 { return path }
+        return places.first
+    }
+
+    /// Where the agent of this user may be, whoever made the environment: cron and services are given no runtime folder, su and
+    /// sudo hand on another user's.
+    private static var places: [String] {
+        var places: [String] = []
+        if let folder = variable("XDG_RUNTIME_DIR"), isAbsolute(folder), owner(of: folder) == geteuid() {
+            places.append(folder + "/claviger/agent.sock")
+        }
+        let folder = "/run/user/\(geteuid())"
+        if owner(of: folder) == geteuid() { places.append(folder + "/claviger/agent.sock") }
+        if let home { places.append(home + "/.local/state/claviger/agent.sock") }
+        return places
     }
 
     /// Where the agent of a whole machine listens, in a folder that root makes for it.
@@ -48,8 +63,34 @@ public enum Locations {
         return unsafe String(cString: value)
     }
 
+    // MARK: Whose they are
+
+    /// The home folder; nil for root where it is another user's, as `sudo -E` hands it on.
+    private static var home: String? { variable("HOME").flatMap { isForUs($0) ? $0 : nil } }
+
+    /// Whether root is shown the home of another user, in which it makes nothing.
+    public static var homeIsAnothers: Bool { variable("HOME") != nil && home == nil }
+
     private static func folder(_ name: String, _ fallback: String) -> String? {
-        if let folder = variable(name), isAbsolute(folder) { return folder }
-        return variable("HOME").map { $0 + "/" + fallback }
+        if let folder = variable(name), isAbsolute(folder), isForUs(folder) { return folder }
+        return home.map { $0 + "/" + fallback }
+    }
+
+    /// Whether files may be made there: by root only in its own folders. Others are kept off by the kernel.
+    private static func isForUs(_ folder: String) -> Bool {
+        guard geteuid() == 0 else { return true }
+        var bytes = Array(folder.utf8)
+        while true {
+            if let owner = owner(of: String(decoding: bytes, as: UTF8.self)) { return owner == 0 }
+            guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else { return true }
+            bytes.removeLast(bytes.count - max(slash, 1))
+            if bytes.count == 1 { return true }
+        }
+    }
+
+    /// Nil where there is nothing.
+    private static func owner(of path: String) -> UInt32? {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 ? status.st_uid : nil
     }
 }

@@ -47,6 +47,17 @@ static inline int claviger_clear_dumpable(void) {
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+/// prctl(2), PR_SET_NAME: what ps(1) and pkill(1) call this process, up to 15 bytes.
+static inline void claviger_set_process_name(const char *name) {
+    prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
+/// mallopt(3), M_PERTURB: memory that is freed is filled with this byte.
+static inline void claviger_fill_freed_memory(int byte) {
+    extern int mallopt(int, int);
+    mallopt(-6, byte);
+}
+
 /// copy_file_range(2) from an offset, which it advances, to the other file's position.
 /// Returns the number of bytes, or -1 with errno.
 static inline int64_t claviger_copy_file_range(int from, int64_t *offset, int to, uint64_t count) {

@@ -65,7 +65,10 @@ extension Problem {
         case .wentBack(let generation, let seen):
             self.init(
                 "the vault is older (generation \(generation)) than it was seen here before (\(seen))",
-                hint: "if you restored a backup, say so with --accept-older-vault; else somebody has put it back",
+                hint: """
+                    if you restored a backup, say so with --accept-older-vault, and lock an agent that has it open; else \
+                    somebody has put it back
+                    """,
                 .olderVault)
         case .memoryUnreadable(let path):
             self.init(

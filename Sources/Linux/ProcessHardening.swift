@@ -16,6 +16,8 @@ public struct ProcessHardening: @unchecked Sendable {
     /// closed standard stream; and new files for their owner alone. Call it before anything else is read or opened.
     public init() {
         _ = claviger_clear_dumpable()
+        // One that is started by way of /proc would be called "exe".
+        unsafe claviger_set_process_name("claviger")
         coreLimit = Self.disableCoreDumps()
         // SIGPIPE is ignored by the network's library.
         handlers = (Self.crashes + [SIGPIPE]).map { ($0, Self.action(of: $0)) }
@@ -62,6 +64,12 @@ public struct ProcessHardening: @unchecked Sendable {
         var blocked = blocked
         unsafe pthread_sigmask(SIG_SETMASK, &blocked, nil)
     }
+
+    /// From now on freed memory is overwritten, but for small pieces that glibc keeps for each thread (mallopt(3)).
+    public static func scrubFreedMemory() { claviger_fill_freed_memory(170) }
+
+    /// Holds no folder any more: one on which a process stands can't be unmounted.
+    public static func leaveFolder() { _ = unsafe chdir("/") }
 
     /// Lets go of the standard streams: whoever waits for their end has it now.
     public static func detachStreams() throws(FileError) {

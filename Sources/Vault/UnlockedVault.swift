@@ -19,6 +19,9 @@ public final class UnlockedVault: Sendable {
 
     var vaultID: [UInt8] { cipher.vaultID }
 
+    /// Whether another open one is of the same vault, in whatever state.
+    public func isSameVault(as other: UnlockedVault) -> Bool { vaultID == other.vaultID }
+
     /// The user and the group to whom the vault belongs, and so whatever lies beside it; nil where it is no file.
     public var owner: (user: UInt32, group: UInt32)? { current.withLock { $0.snapshot.owner } }
 
@@ -88,7 +91,7 @@ public final class UnlockedVault: Sendable {
     func refreshed() throws(VaultError) -> VaultState {
         let state = current.withLock { $0 }
         if try store.isCurrent(state.snapshot) { return state }
-        let newer = try VaultState(store, cipher: cipher, memory: memory)
+        let newer = try VaultState(store, cipher: cipher, memory: memory, held: state.root.generation)
         current.withLock { $0 = newer }
         return newer
     }

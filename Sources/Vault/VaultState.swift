@@ -8,10 +8,13 @@ struct VaultState: Sendable {
     private let store: any RecordStore
 
     /// Reads the newest state.
-    /// - Parameter isDurable: whether it is known that this state is there after a power cut.
+    /// - Parameters:
+    ///   - isDurable: whether it is known that this state is there after a power cut.
+    ///   - held: the generation that this process has open: no older one takes its place, also where nothing is remembered
+    ///     outside of the vault.
     /// - Throws: `damaged`, `wentBack`, and what the store throws.
     init(
-        _ store: any RecordStore, cipher: VaultCipher, memory: SeenGenerations?, isDurable: Bool = false
+        _ store: any RecordStore, cipher: VaultCipher, memory: SeenGenerations?, isDurable: Bool = false, held: UInt64 = 0
     ) throws(VaultError) {
         // What was seen must be read first: another process commits, then remembers.
         let seen = try memory?.newest(cipher.vaultID)
@@ -27,7 +30,8 @@ struct VaultState: Sendable {
             throw error.knowing(hasPrevious: store.hasPrevious)
         }
         (self.cipher, self.store) = (cipher, store)
-        if let seen, root.generation < seen { throw .wentBack(generation: root.generation, seen: seen) }
+        let newest = max(seen ?? 0, held)
+        if root.generation < newest { throw .wentBack(generation: root.generation, seen: newest) }
         // Another process may have committed this state and not synchronised it yet: to remember what a power cut takes away
         // would make the state before it look like an older one.
         guard seen != root.generation, let memory, isDurable || (try? snapshot.makeDurable()) != nil else { return }

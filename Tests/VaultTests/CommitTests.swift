@@ -71,4 +71,24 @@ import Testing
         try fixture.readAll()
         #expect(names(fixture) == ["vault", "vault.lock", "vault.previous"])
     }
+
+    /// What a process has open is no older than what it has seen, also where this machine remembers nothing.
+    @Test func `an older vault does not take the place of an open one`() throws {
+        let fixture = try VaultFixture()
+        try LockedVault.create(at: fixture.path, keys: [(fixture.key, "test")], memory: nil).add("a")
+        func open() throws -> UnlockedVault { try LockedVault(path: fixture.path, memory: nil).unlock(with: fixture.key) }
+        let held = try open()
+        let older = fixture.folder.file("older")
+        try FileManager.default.copyItem(atPath: fixture.path, toPath: older)
+        try open().add("b")
+        #expect(held.names() == ["a"])
+        #expect(try held.newestGeneration() == 3)
+        #expect(held.names() == ["a", "b"])
+        try Path.rename(older, to: fixture.path)
+        #expect(throws: VaultError.wentBack(generation: 2, seen: 3)) { try held.newestGeneration() }
+        #expect(throws: VaultError.wentBack(generation: 2, seen: 3)) { try held.record("a") }
+        #expect(throws: VaultError.wentBack(generation: 2, seen: 3)) { try held.add("c") }
+        // Whoever opens it now says that it may be older.
+        #expect(try open().names() == ["a"])
+    }
 }

@@ -187,7 +187,7 @@ struct AgentRequests: Sendable {
         case .unlock:
             try owner(caller)
             return .later {
-                try await Self.offTheLoop { try unlock(request) }
+                try await unlock(request)
                 try await vault.opened().log.appendInTurn(AuditEvent(.unlock, by: caller, at: clock.now()))
                 return .now(ServerResponse(status: 204))
             }
@@ -261,13 +261,13 @@ struct AgentRequests: Sendable {
         guard Authorizer.mayManage(caller) else { throw Problem.ownerOnly }
     }
 
-    private func unlock(_ request: Request) throws {
+    private func unlock(_ request: Request) async throws {
         var bytes = request.http.body
         defer { bytes.wipe() }
         guard let wanted = try? AgentJSON.decoder().decode(UnlockRequest.self, from: Data(bytes)) else {
             throw Problem("this is no request to unlock", .usage)
         }
-        try vault.unlock(wanted)
+        try await vault.unlock(wanted)
     }
 
     // MARK: Tokens

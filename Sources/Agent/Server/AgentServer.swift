@@ -2,6 +2,8 @@ import Access
 import Credentials
 import FoundationEssentials
 public import HTTP
+import Linux
+import Synchronization
 public import TokenEngine
 public import Vault
 
@@ -44,10 +46,29 @@ public final class AgentServer: Sendable {
             group.addTask { await self.lockWhenDue() }
             group.addTask { await self.sealTheLog() }
             group.addTask { await self.keepFresh() }
+            var place: OwnSocket?
+            if case .path(let path) = socket { place = OwnSocket(path: path) }
+            if let place { group.addTask { await self.endWithout(place) } }
             defer { group.cancelAll() }
-            try await server.run(on: socket) { _ in onReady() }
+            try await server.run(on: socket) { [place] _ in
+                place?.isBound()
+                onReady()
+            }
+            place?.remove()
         }
         vault.lock()
+    }
+
+    /// An agent that nobody can reach holds no keys: its folder may be removed at a log-out, and another agent be started in its
+    /// place.
+    private func endWithout(_ socket: OwnSocket) async {
+        while !Task.isCancelled {
+            try? await clock.sleep(seconds: 1)
+            guard !socket.isGone else {
+                vault.lock()
+                return stop.signal()
+            }
+        }
     }
 
     /// At least once a minute while lines are written, the log's head goes into the vault.
@@ -80,4 +101,20 @@ public final class AgentServer: Sendable {
             vault.lockIfDue()
         }
     }
+}
+
+/// The socket that an agent has made, as long as it is that one.
+private final class OwnSocket: Sendable {
+    let path: String
+    private let identity = Mutex<FileStatus.Identity?>(nil)
+
+    init(path: String) { self.path = path }
+
+    /// Call it when the server listens.
+    func isBound() { identity.withLock { $0 = Path.identity(of: path) } }
+
+    /// Whether there was a socket of ours, and now there is none, or another's.
+    var isGone: Bool { identity.withLock { $0 != nil && $0 != Path.identity(of: path) } }
+
+    func remove() { if identity.withLock({ $0 != nil }), !isGone { Path.remove(path) } }
 }

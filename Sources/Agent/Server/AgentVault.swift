@@ -110,6 +110,7 @@ final class AgentVault: Sendable {
     private let clock: any WallClock
     private let refresh: RefreshSettings
     private let state = Mutex(State())
+    private let lastTry = Mutex<Task<Void, Never>?>(nil)
 
     init(
         path: String, memory: SeenGenerations?, transport: any HTTPTransport, host: Host, clock: any WallClock,
@@ -126,15 +127,28 @@ final class AgentVault: Sendable {
 
     // MARK: Opening
 
-    /// Opens the vault. UnlockThrottle are made one after the other, and wrong ones make the next wait longer.
+    /// Opens the vault. Keys are tried one after the other, and wrong ones make the next wait longer.
     /// - Throws: `Problem`, `VaultError`, `SodiumError`.
-    func unlock(_ request: UnlockRequest) throws {
-        let wait = state.withLock { $0.guesses.begin(at: clock.now()) }
+    func unlock(_ request: UnlockRequest) async throws {
+        let task = lastTry.withLock { last in
+            let previous = last
+            let task = Task.detached {
+                await previous?.value
+                return Result { try self.tryToUnlock(request) }
+            }
+            last = Task { _ = await task.value }
+            return task
+        }
+        try await task.value.get()
+    }
+
+    private func tryToUnlock(_ request: UnlockRequest) throws {
+        let wait = state.withLock { $0.guesses.wait(at: clock.now()) }
         if let wait { throw Problem.tooManyGuesses(seconds: wait) }
         var isWrong = false
         defer {
             let now = clock.now()
-            state.withLock { $0.guesses.end(wasWrong: isWrong, at: now) }
+            state.withLock { $0.guesses.note(wasWrong: isWrong, at: now) }
         }
         let key: UnlockKey
         if let passphrase = request.passphrase {
@@ -153,9 +167,20 @@ final class AgentVault: Sendable {
         }
     }
 
+    /// A vault that is open stays open for those whom it is just answering; only its times are new.
     /// - Parameters: seconds, both.
     func open(_ vault: UnlockedVault, ttl: Double?, idle: Double?) {
         let now = clock.now()
+        let isHeld = state.withLock { state in
+            // One that can't be read is opened anew: an older vault may have been accepted.
+            guard let held = state.open?.vault, held.isSameVault(as: vault), (try? held.newestGeneration()) != nil else {
+                return false
+            }
+            state.locksAt = ttl.map { now.addingTimeInterval($0) }
+            (state.idle, state.lastUse) = (idle, now)
+            return true
+        }
+        if isHeld { return }
         let next = Open(vault: vault, logPath: path + ".log", transport: transport, host: host, clock: clock, refresh: refresh)
         let old = state.withLock { state in
             defer {
@@ -233,19 +258,15 @@ extension AgentVault.State {
 struct UnlockThrottle {
     private var wrong = 0
     private var nextAt = Date.distantPast
-    private var isGuessing = false
 
     /// - Returns: the seconds to wait, or nil to go on.
-    mutating func begin(at now: Date) -> Int? {
-        if isGuessing { return 1 }
+    func wait(at now: Date) -> Int? {
         // A clock that was set back must not lock everybody out.
         if now < nextAt, nextAt.timeIntervalSince(now) <= 60 { return Int(nextAt.timeIntervalSince(now).rounded(.up)) }
-        isGuessing = true
         return nil
     }
 
-    mutating func end(wasWrong: Bool, at now: Date) {
-        isGuessing = false
+    mutating func note(wasWrong: Bool, at now: Date) {
         wrong = wasWrong ? wrong + 1 : 0
         nextAt = wasWrong ? now.addingTimeInterval(Double(min(1 << (min(wrong, 7) - 1), 60))) : .distantPast
     }

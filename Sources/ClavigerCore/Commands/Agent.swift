@@ -10,7 +10,7 @@ struct AgentCommand: AsyncParsableCommand {
         commandName: "agent",
         abstract: "Run the agent, which holds an unlocked vault and hands out its tokens.",
         discussion: """
-            It listens on $CLAVIGER_SOCKET, else on claviger/agent.sock below $XDG_RUNTIME_DIR, and goes to the background, \
+            It listens on $CLAVIGER_SOCKET, else on claviger/agent.sock below $XDG_RUNTIME_DIR or /run/user/UID, and goes to the background, \
             unless --foreground is given or systemd has handed it a socket. It starts unlocked where a key file or a \
             passphrase source is named, else locked: claviger unlock opens it. See claviger-agent(1).
             """,
@@ -32,6 +32,9 @@ struct AgentCommand: AsyncParsableCommand {
         @Flag(help: .private)
         var detached = false
 
+        @Flag(help: .private)
+        var yields = false
+
         @OptionGroup var keeping: RenewalOptions
         @OptionGroup var times: LockTimes
         @OptionGroup var vaultOptions: VaultOptions
@@ -42,7 +45,8 @@ struct AgentCommand: AsyncParsableCommand {
             _ = try keeping.settings()
             if foreground || detached || AgentLauncher.inheritedSocket != nil {
                 try await AgentLauncher(
-                    session: Session(vaultOptions), socket: socket, times: times, keeping: keeping, isDetached: detached
+                    session: Session(vaultOptions), socket: socket, times: times, keeping: keeping, isDetached: detached,
+                    yields: yields
                 ).serve()
                 return
             }

@@ -11,8 +11,15 @@ extension Problem {
         .configuration)
     static let tooFewFiles = Problem(
         "this process may open too few files", hint: "raise the limit (ulimit -n), or close what it inherits", .configuration)
-    static let noHome = Problem(
-        "there is no home folder to look for the vault in", hint: "set $HOME, or name the vault with --vault", .configuration)
+    static var noHome: Problem {
+        Locations.homeIsAnothers
+            ? Problem(
+                "$HOME is another user's, and root makes nothing there",
+                hint: "run it as that user, or with sudo -H; --vault names a vault anywhere", .configuration)
+            : Problem(
+                "there is no home folder to look for the vault in", hint: "set $HOME, or name the vault with --vault",
+                .configuration)
+    }
     static let noPassphraseSource = Problem(
         "the vault is locked, and there is no terminal to ask for its passphrase",
         hint: "use --key-file, $CLAVIGER_PASSPHRASE_FILE or $CLAVIGER_PASSPHRASE_COMMAND", .refused)

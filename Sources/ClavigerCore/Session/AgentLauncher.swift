@@ -1,5 +1,6 @@
 import Agent
 import AgentProtocol
+import Credentials
 import Dispatch
 import Glibc
 import HTTP
@@ -13,6 +14,8 @@ struct AgentLauncher {
     let times: LockTimes
     let keeping: RenewalOptions
     let isDetached: Bool
+    /// Whether another agent that takes the socket first is as good.
+    var yields = false
 
     /// Where to listen.
     static func socket(_ wanted: String?) throws -> String {
@@ -36,7 +39,7 @@ struct AgentLauncher {
     // MARK: In the background
 
     /// Starts the agent as a process of its own, and waits until it listens.
-    /// - Parameter isLocked: start it locked although there is a key.
+    /// - Parameter isLocked: start it locked although there is a key; one that somebody else starts meanwhile is as good.
     /// - Throws: a failure; what went wrong has been written to standard error by the agent itself.
     static func start(
         session: Session, socket: String, times: LockTimes, keeping: RenewalOptions? = nil, isLocked: Bool = false
@@ -45,6 +48,7 @@ struct AgentLauncher {
         if let file = session.options.keyFile { arguments += ["--key-file", file] }
         if let ttl = times.ttl { arguments += ["--ttl", "\(Int(ttl.seconds))"] }
         if let idle = times.idle { arguments += ["--idle", "\(Int(idle.seconds))"] }
+        if isLocked { arguments.append("--yields") }
         if keeping?.keepFresh == true { arguments.append("--keep-fresh") }
         for sink in keeping?.sink ?? [] { arguments += ["--sink", sink.text] }
         var variables = Session.environment
@@ -52,21 +56,27 @@ struct AgentLauncher {
             for name in ["CLAVIGER_KEY_FILE", "CLAVIGER_PASSPHRASE_FILE", "CLAVIGER_PASSPHRASE_COMMAND"] { variables[name] = nil }
         }
         do {
-            let sign = try spawn(arguments, variables).readToEnd(limit: 1)
-            guard sign == [UInt8(ascii: "+")] else { throw Problem("the agent could not be started", .unavailable) }
+            let (signs, agent) = try spawn(arguments, variables)
+            guard try signs.readToEnd(limit: 1).isEmpty else { return }
+            // It has said why.
+            let status = agent.wait()
+            if (1...125).contains(status) { exit(status) }
+            throw Problem("the agent has ended before it could listen", .unavailable)
         } catch let error as FileError {
             throw Problem.system("start the agent", error.code)
         }
     }
 
     /// - Returns: what the agent writes to its standard output. It holds that open until it listens.
-    private static func spawn(_ arguments: [String], _ environment: [String: String]) throws(FileError) -> File {
+    private static func spawn(_ arguments: [String], _ environment: [String: String]) throws(FileError)
+        -> (signs: File, agent: ChildProcess.Running)
+    {
         let (reading, writing) = try File.pipe()
         var agent = ChildProcess("/proc/self/exe", arguments, environment: environment)
+        agent.name = "claviger"
         agent.streams = [.null, .file(writing), .inherited]
         agent.startsSession = true
-        try agent.start()
-        return reading
+        return (reading, try agent.start())
     }
 
     // MARK: In the foreground
@@ -76,7 +86,7 @@ struct AgentLauncher {
         let path = try session.absoluteVaultPath()
         // A vault that is not there, or none, is better known now.
         try session.examineVault()
-        let lock = try takeSocket()
+        guard let lock = try await takeSocket() else { return ready() }
         defer { withExtendedLifetime(lock) {} }
         let unlocked = session.hasStoredKey ? try session.unlock() : nil
         var refresh = try keeping.settings()
@@ -93,13 +103,14 @@ struct AgentLauncher {
             if let inherited = Self.inheritedSocket {
                 try await server.run(on: .inherited(inherited)) { ready() }
             } else {
-                try await server.run(on: .path(socket)) { ready() }
-                Path.remove(socket)
+                try await listening { try await server.run(on: .path(socket)) { ready() } }
             }
         }
     }
 
     private func ready() {
+        // Everything that was named by a relative path has been read.
+        ProcessHardening.leaveFolder()
         guard Self.inheritedSocket == nil else { return Terminal.note("listening on the socket that was handed over") }
         // Everybody of this machine may connect to the system agent: the kernel says who it is.
         if socket == Locations.systemSocket { try? Path.setPermissions(socket, 0o666) }
@@ -108,15 +119,40 @@ struct AgentLauncher {
         ProcessState.detachStreams()
     }
 
-    /// One agent for each socket: whoever holds the lock beside it may replace a socket that an ended agent left.
-    /// - Returns: the lock, or nil for a socket that was handed over.
-    private func takeSocket() throws -> File? {
-        if Self.inheritedSocket != nil { return nil }
+    private func listening(_ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch let failure as HTTPServer.ListenFailure {
+            throw cannotListen(failure.code)
+        }
+    }
+
+    private func cannotListen(_ code: Int32) -> Problem {
+        let kind = (try? Path.status(of: socket))?.kind ?? .socket
+        let reason = kind == .socket ? PlainText.reason(errno: code) : "there is a \(kind.rawValue)"
+        return Problem(
+            "cannot listen on \(Terminal.plain(socket)): \(reason)", hint: "name another place with $CLAVIGER_SOCKET",
+            .cannotCreate)
+    }
+
+    /// The right to listen: whoever holds the lock beside a socket may replace one that an ended agent left.
+    private enum Right {
+        case lock(File)
+        case handedOver
+    }
+
+    /// - Returns: nil where another agent listens, which is as good.
+    private func takeSocket() async throws -> Right? {
+        if Self.inheritedSocket != nil { return .handedOver }
         do {
             try Path.makeFolders(Path.folder(of: socket))
             let lock = try File.openLock(socket + ".lock")
-            if try lock.tryLock() { return lock }
-        } catch {
+            for _ in 0..<(yields ? 1000 : 1) {
+                if try lock.tryLock() { return .lock(lock) }
+                if yields, (try? AgentSocket(path: socket).send(.status())) != nil { return nil }
+                if yields { try await Task.sleep(for: .milliseconds(10)) }
+            }
+        } catch let error as FileError {
             throw Problem.system("\(error.operation) \(Terminal.plain(error.path))", error.code)
         }
         throw Problem(
@@ -140,11 +176,21 @@ struct AgentLauncher {
 
     static let scrubbing = "glibc.malloc.perturb=170:glibc.malloc.tcache_count=0"
 
-    /// What the heap gives back keeps its bytes unless glibc is told to overwrite them, which it reads at the start only.
+    /// Says that this process was started again already.
+    private static let startedAgain = "CLAVIGER_STARTED_AGAIN"
+
+    /// What the heap gives back keeps its bytes unless glibc is told to overwrite them, which it reads at the start only. Where
+    /// the program has privileges of its own, as by setcap(8), glibc does not listen: then what can be set later must do.
     private func scrubFreedMemory() throws {
         let wanted = Self.scrubbing
+        if Session.environment[Self.startedAgain] != nil {
+            ChildProcess.setVariable(Self.startedAgain, nil)
+            if Session.environment["GLIBC_TUNABLES"] != wanted { ProcessHardening.scrubFreedMemory() }
+            return
+        }
         guard Session.environment["GLIBC_TUNABLES"] != wanted else { return }
         ChildProcess.setVariable("GLIBC_TUNABLES", wanted)
+        ChildProcess.setVariable(Self.startedAgain, "1")
         let words = CommandLine.arguments
         let error = ChildProcess.replaceThisProcess("/proc/self/exe", name: words[0], arguments: Array(words.dropFirst()))
         throw Problem.system("start the agent again", error.code)

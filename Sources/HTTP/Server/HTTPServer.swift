@@ -24,7 +24,7 @@ public final class HTTPServer: Sendable {
 
     /// Where to listen.
     public enum Address: Sendable {
-        /// A Unix socket; a file that is there already gives way.
+        /// A Unix socket; one that is there already gives way. It stays when the server ends.
         case path(String)
         /// A Unix socket that is bound and listening already, as systemd hands it over (sd_listen_fds(3)).
         case inherited(Int32)
@@ -74,9 +74,9 @@ public final class HTTPServer: Sendable {
 
     /// Serves until it is stopped or cancelled; no connection is left then.
     /// - Parameter onReady: called when clients can connect, with the port if it is one.
-    /// - Throws: what NIO throws if it can't listen there.
+    /// - Throws: `ListenFailure`.
     public func run(on address: Address, onReady: @Sendable (Int?) -> Void) async throws {
-        let channel = try await bind(address)
+        let channel = try await listen(at: address)
         onReady(channel.localAddress?.port)
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -94,15 +94,28 @@ public final class HTTPServer: Sendable {
 
     // MARK: Listening
 
-    /// Whether an error of `run` says that another process listens there.
-    public static func isTaken(_ error: any Error) -> Bool { (error as? IOError)?.errnoCode == EADDRINUSE }
+    /// It can't listen there.
+    public struct ListenFailure: Error {
+        public let code: Int32
+        /// Whether another process listens there.
+        public var isTaken: Bool { code == EADDRINUSE }
+    }
+
+    /// - Throws: `ListenFailure`.
+    private func listen(at address: Address) async throws -> any Channel {
+        do {
+            return try await bind(address)
+        } catch let error as IOError {
+            throw ListenFailure(code: error.errnoCode)
+        }
+    }
 
     private func bind(_ address: Address) async throws -> any Channel {
         let bootstrap = bootstrap(for: address).serverChannelOption(.backlog, value: 1024)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
         switch address {
         case .path(let path):
-            return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+            return try await bootstrap.withBoundSocket(UnixListener.bind(path)).get()
         case .inherited(let descriptor):
             return try await bootstrap.withBoundSocket(descriptor).get()
         case .loopback(let host, let port):
