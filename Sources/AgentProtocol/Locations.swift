@@ -45,22 +45,36 @@ public enum Locations {
     public static let systemSocket = "/run/claviger/agent.sock"
 
     /// The vault's path as every process would name it: absolute, and with no symbolic link in it if the file is there.
+    /// - Returns: a path that is not absolute where the current folder's name is no UTF-8.
     public static func absolute(_ path: String) -> String {
         if let real = unsafe realpath(path, nil) {
             defer { unsafe free(real) }
-            return unsafe String(cString: real)
+            // One that can't be written down is named by its link.
+            if let text = unsafe String(validatingCString: real) { return text }
         }
         guard !isAbsolute(path), let folder = unsafe getcwd(nil, 0) else { return path }
         defer { unsafe free(folder) }
-        return unsafe String(cString: folder) + "/" + path
+        return unsafe String(validatingCString: folder).map { $0 + "/" + path } ?? path
     }
 
     public static func isAbsolute(_ path: String) -> Bool { path.utf8.first == UInt8(ascii: "/") }
 
-    /// A variable of the environment; an empty one counts as not set.
+    /// A variable of the environment; an empty one counts as not set, and so does one that is no UTF-8.
     public static func variable(_ name: String) -> String? {
         guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
-        return unsafe String(cString: value)
+        return unsafe String(validatingCString: value)
+    }
+
+    /// The first variable that says where files are, and can't be read because it is no UTF-8. Nothing is done then: what is left
+    /// out of such a path, or put in its place, would be another one.
+    public static var unreadableVariable: String? {
+        for name in [
+            "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "CLAVIGER_VAULT", "CLAVIGER_SOCKET",
+            "CLAVIGER_KEY_FILE", "CLAVIGER_PASSPHRASE_FILE", "CLAVIGER_PASSPHRASE_COMMAND",
+        ] {
+            if let value = unsafe getenv(name), unsafe String(validatingCString: value) == nil { return name }
+        }
+        return nil
     }
 
     // MARK: Whose they are

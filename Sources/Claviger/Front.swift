@@ -8,6 +8,7 @@ import CLinux
 @_cdecl("Claviger_main")
 func front(_ count: Int32, _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Int32 {
     let arguments = unsafe Arguments(start: words, count: Int(count))
+    if Locations.unreadableVariable != nil { become(core: arguments) }
     if let exec = ExecFastPath(arguments) { exec.run() }
     switch TokenArguments(arguments).flatMap({ TokenFastPath($0).answer() }) {
     case .token(let token): return print(token)

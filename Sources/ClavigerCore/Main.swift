@@ -13,6 +13,9 @@ enum Main {
             guard ProcessState.mayOpen(14) else { throw Problem.tooFewFiles }
             // The runtime looks for them in /proc; where that can't be read, no command may pass for another.
             guard !CommandLine.arguments.isEmpty else { throw Problem.noArguments }
+            // What stands in the place of bytes that are no UTF-8 would name other files.
+            if let name = Locations.unreadableVariable { throw Problem.unreadableVariable(name) }
+            guard ProcessState.argumentsAreText else { throw Problem.unreadableArgument }
             let words = CommandLine.arguments.dropFirst()
             if words.elementsEqual([RefresherProcess.argument]) { try await RefresherProcess.serve() }
             var command = try Claviger.parseAsRoot(hoistVaultOptions(Array(words)))

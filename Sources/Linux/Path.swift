@@ -38,7 +38,7 @@ public enum Path {
     public static func resolve(_ path: String) -> String {
         guard let real = unsafe realpath(path, nil) else { return path }
         defer { unsafe free(real) }
-        return unsafe String(cString: real)
+        return unsafe String(validatingCString: real) ?? path
     }
 
     /// The names in a folder, in no order; none if it can't be read.

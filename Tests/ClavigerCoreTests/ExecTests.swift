@@ -84,7 +84,7 @@ import Testing
         }
         let name = await Program.run(
             "/bin/sh", ["-c", #"exec '\#(Program.claviger)' token "$(printf '\377')""#], environment: home.caller)
-        #expect(name.status == 66 && name.output.isEmpty, "\(name.errors)")
+        #expect(name.status == 64 && name.output.isEmpty, "\(name.errors)")
     }
 
     @Test func curlHasTheTokenOnAPipe() async throws {

@@ -9,6 +9,13 @@ extension Problem {
     static let noArguments = Problem(
         "the arguments of this command can't be read", hint: "they are in /proc, which must be mounted and readable",
         .configuration)
+    static let unreadableFolder = Problem(
+        "the name of the current folder is no UTF-8", hint: "go elsewhere, or name the vault by a whole path", .configuration)
+    static func unreadableVariable(_ name: String) -> Problem {
+        Problem("$\(name) is no UTF-8", hint: "name it by a link whose path is", .configuration)
+    }
+    static let unreadableArgument = Problem(
+        "an argument is no UTF-8", hint: "name a file by a link whose path is; behind --, arguments may be anything", .usage)
     static let tooFewFiles = Problem(
         "this process may open too few files", hint: "raise the limit (ulimit -n), or close what it inherits", .configuration)
     static var noHome: Problem {

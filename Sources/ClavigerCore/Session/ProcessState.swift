@@ -8,6 +8,16 @@ enum ProcessState {
     /// Before anything is read.
     static func harden() { _ = hardening }
 
+    /// Whether what this process was called with is UTF-8, up to a command that it is to run.
+    static var argumentsAreText: Bool {
+        for index in 0..<Int(CommandLine.argc) {
+            guard let word = unsafe CommandLine.unsafeArgv[index] else { return true }
+            guard let text = unsafe String(validatingCString: word) else { return false }
+            if text == "--" { return true }
+        }
+        return true
+    }
+
     /// Whether so many more files may be open.
     static func mayOpen(_ count: Int) -> Bool {
         var files: [File] = []

@@ -12,7 +12,11 @@ extension Session {
     }
 
     /// The vault's path as every process would name it.
-    func absoluteVaultPath() throws -> String { Locations.absolute(try vaultPath()) }
+    func absoluteVaultPath() throws -> String {
+        let path = Locations.absolute(try vaultPath())
+        guard Locations.isAbsolute(path) else { throw Problem.unreadableFolder }
+        return path
+    }
 
     /// The log lies beside the vault.
     func auditLogPath() throws -> String { try absoluteVaultPath() + ".log" }
