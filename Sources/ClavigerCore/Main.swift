@@ -2,15 +2,17 @@ import Credentials
 import AgentProtocol
 import ArgumentParser
 import Glibc
+import Linux
 
 @main
 enum Main {
     static func main() async {
         ProcessState.harden()
         do {
-            // Dispatch, on whose threads everything runs after the first `await`, ends a process with SIGILL that can't open
-            // what it needs. Nothing of it is in use before.
-            guard ProcessState.mayOpen(14) else { throw Problem.tooFewFiles }
+            // Nothing that needs it, as everything does that runs after the first `await`, is in use before.
+            guard ProcessRoom.has(files: 14) else { throw Problem.tooFewFiles }
+            guard ProcessRoom.has(threads: ProcessRoom.cores + 4) else { throw Problem.tooFewThreads }
+            guard ProcessRoom.has(bytes: 64 << 20) else { throw Problem.tooFewAddresses }
             // The runtime looks for them in /proc; where that can't be read, no command may pass for another.
             guard !CommandLine.arguments.isEmpty else { throw Problem.noArguments }
             // What stands in the place of bytes that are no UTF-8 would name other files.

@@ -1,6 +1,7 @@
 public import Access
 public import AgentProtocol
 import FoundationEssentials
+import Glibc
 import OAuth
 import Sodium
 import TokenEngine
@@ -33,6 +34,11 @@ extension Problem {
         "not enough memory could be locked for secrets, or was free for the passphrase's hash",
         hint: "raise the limit (ulimit -l), or free memory", .outOfMemory)
 
+    /// A file that is a mount itself can't be replaced (rename(2)), which is how every change is made.
+    private static func hint(ofOperation operation: String, _ code: Int32) -> Hint? {
+        operation == "replace" && code == EBUSY ? "it is mounted as one file: mount the folder that it is in" : nil
+    }
+
     private static func plain(_ text: String) -> String { PlainText.of(text) }
     private static func quoted(_ text: String) -> String { PlainText.quoted(text) }
 }
@@ -44,6 +50,10 @@ extension Problem {
         switch error {
         case .noVault(let path):
             self.init("there is no vault at \(path)", hint: "make one with claviger init", .noSuchVault)
+        case .danglingLink(let path):
+            self.init(
+                "\(path) is a link to a vault that is not there", hint: "mount what it leads to, or remove the link", .noSuchVault
+            )
         case .vaultExists(let path):
             self.init(
                 "there is a vault at \(path) already", hint: "use it, or name another place with --vault", .alreadyExists)
@@ -82,7 +92,9 @@ extension Problem {
         case .diskFull(let path):
             self.init("the disk is full: \(path) cannot be written", hint: "nothing was changed; free space", .diskFull)
         case .system(let operation, let path, let code):
-            self.init("cannot \(operation) \(path): \(PlainText.reason(errno: code))", Self.code(ofOperation: operation))
+            self.init(
+                "cannot \(operation) \(path): \(PlainText.reason(errno: code))", hint: Self.hint(ofOperation: operation, code),
+                Self.code(ofOperation: operation))
         case .lockTimeout:
             self.init(
                 "another process has held the vault's lock for too long", hint: "see who with lslocks, then try again",

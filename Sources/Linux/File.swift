@@ -252,8 +252,14 @@ public final class File: Sendable {
         guard uninterrupted({ fdatasync(descriptor) }) == 0 else { throw FileError("synchronise", path) }
     }
 
+    /// Gives the file to a user and a group. A group that may do nothing with it, and can't be kept, as in a user namespace or by
+    /// an owner who has left it, is left out.
     public func give(to owner: UInt32, _ group: UInt32) throws(FileError) {
-        guard uninterrupted({ fchown(descriptor, owner, group) }) == 0 else { throw FileError("keep the owner of", path) }
+        if uninterrupted({ fchown(descriptor, owner, group) }) == 0 { return }
+        let error = FileError("keep the owner of", path)
+        guard error.code == EPERM || error.code == EINVAL, let status = try? status(), status.owner == owner,
+            status.permissions & 0o070 == 0
+        else { throw error }
     }
 
     public func setPermissions(_ permissions: UInt32) throws(FileError) {

@@ -31,7 +31,8 @@ struct FileStore: RecordStore {
         do throws(FileError) {
             return try body()
         } catch {
-            throw error.isMissing ? .noVault(path: path) : VaultError(error)
+            guard error.isMissing else { throw VaultError(error) }
+            throw Path.exists(path) ? .danglingLink(path: path) : .noVault(path: path)
         }
     }
 

@@ -9,6 +9,8 @@ public enum VaultPart: String, Codable, Sendable {
 /// Why the vault refused. After any of these but `notDurable`, the vault is as it was before.
 public enum VaultError: Error, Codable, Equatable, Sendable {
     case noVault(path: String)
+    /// A link that leads to nothing: what it leads to may come back, and nothing is made in its place.
+    case danglingLink(path: String)
     case vaultExists(path: String)
     /// A folder, FIFO, socket or device where a file was expected.
     case notARegularFile(path: String, kind: String)

@@ -20,6 +20,7 @@ struct Init: ParsableCommand {
         let path = try Session(vaultOptions).vaultPath()
         // Before anybody types a passphrase for nothing.
         guard unsafe access(path, F_OK) != 0 else { throw VaultError.vaultExists(path: path) }
+        guard !Path.exists(path) else { throw VaultError.danglingLink(path: path) }
         let file = Session(vaultOptions).keyFilePath
         let newFile = file.flatMap { unsafe access($0, F_OK) == 0 ? nil : $0 }
         var keys: [(key: UnlockKey, label: String)] = []

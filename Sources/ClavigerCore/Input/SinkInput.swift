@@ -13,6 +13,11 @@ extension RenewalOptions {
         settings.sinks = try sink.map { try $0.sink() }
         let paths = settings.sinks.map(\.path)
         guard Set(paths).count == paths.count else { throw Problem("one file can't be the sink of two credentials", .usage) }
+        for sink in settings.sinks {
+            guard let obstacle = sink.obstacle else { continue }
+            throw Problem(
+                "the sink \(Problem.quoted(sink.path)) would take the place of a \(obstacle)", hint: "name a file", .usage)
+        }
         return settings
     }
 }

@@ -18,6 +18,11 @@ extension Problem {
         "an argument is no UTF-8", hint: "name a file by a link whose path is; behind --, arguments may be anything", .usage)
     static let tooFewFiles = Problem(
         "this process may open too few files", hint: "raise the limit (ulimit -n), or close what it inherits", .configuration)
+    static let tooFewThreads = Problem(
+        "this user, or this container, may start too few processes", hint: "raise the limit (ulimit -u, TasksMax=)",
+        .configuration)
+    static let tooFewAddresses = Problem(
+        "this process may have too little memory", hint: "raise the limit of addresses (ulimit -v)", .configuration)
     static var noHome: Problem {
         Locations.homeIsAnothers
             ? Problem(

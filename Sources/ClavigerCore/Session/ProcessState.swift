@@ -18,13 +18,6 @@ enum ProcessState {
         return true
     }
 
-    /// Whether so many more files may be open.
-    static func mayOpen(_ count: Int) -> Bool {
-        var files: [File] = []
-        while files.count < count, let file = try? File.null() { files.append(file) }
-        return files.count == count
-    }
-
     /// Whoever waits for the end of our streams has it now.
     static func detachStreams() { try? ProcessHardening.detachStreams() }
 
