@@ -171,6 +171,7 @@ let package = Package(
             name: "HTTPTests",
             dependencies: [
                 "HTTP", "TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox", "CZlib",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
