@@ -87,7 +87,7 @@ let package = Package(
         .target(
             name: "HTTP",
             dependencies: [
-                "TokenEngine", "OAuth", "Sodium", "CLinux", "CZlib",
+                "TokenEngine", "OAuth", "Sodium", "Linux", "CLinux", "CZlib",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -184,7 +184,8 @@ let package = Package(
         .testTarget(
             name: "CredentialsTests",
             dependencies: [
-                "Credentials", "Access", "AgentProtocol", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport", "Contracts",
+                "Credentials", "Access", "AgentProtocol", "Vault", "TokenEngine", "OAuth", "Linux", "Sodium", "TestSupport",
+                "Contracts",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: house),

@@ -1,5 +1,6 @@
 import Glibc
 public import HummingbirdCore
+import Linux
 public import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -74,7 +75,7 @@ public final class HTTPServer: Sendable {
 
     /// Serves until it is stopped or cancelled; no connection is left then.
     /// - Parameter onReady: called when clients can connect, with the port if it is one.
-    /// - Throws: what NIO throws if it can't listen there.
+    /// - Throws: `FileError` if it can't listen there, and what NIO throws of an address that is none.
     public func run(on address: Address, onReady: @Sendable (Int?) -> Void) async throws {
         let channel = try await bind(address)
         onReady(channel.localAddress?.port)
@@ -95,10 +96,24 @@ public final class HTTPServer: Sendable {
     // MARK: Listening
 
     /// Whether an error of `run` says that another process listens there.
-    public static func isTaken(_ error: any Error) -> Bool { (error as? IOError)?.errnoCode == EADDRINUSE }
+    public static func isTaken(_ error: any Error) -> Bool { (error as? FileError)?.code == EADDRINUSE }
 
     private func bind(_ address: Address) async throws -> any Channel {
         let bootstrap = bootstrap(for: address).serverChannelOption(.backlog, value: 1024)
+        do {
+            return try await listen(on: address)
+        } catch let error as IOError {
+            let path =
+                switch address {
+                case .path(let path): path
+                case .inherited: "the socket that was handed over"
+                case .loopback(let host, let port): "\(host), port \(port)"
+                }
+            throw FileError(operation: "listen on", path: path, code: error.errnoCode)
+        }
+    }
+
+    private func listen(on address: Address) async throws -> any Channel {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
         switch address {
         case .path(let path):
