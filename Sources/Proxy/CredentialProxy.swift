@@ -89,6 +89,9 @@ public final class CredentialProxy: Sendable {
         let rest = String(sent.dropFirst(1 + split.count))
         guard let url = ProxyRules.upstream(rest, below: target.api) else {
             return try await refuse(400, "this path does not stay below the API's address", writer)
+        guard ProxyRules.isTarget(sent) else {
+            return try await refuse(400, "this path or query has a character that must be percent-encoded", writer)
+        }
         }
         guard request.method != .connect, request.method != .trace else {
             return try await refuse(405, "the method \(request.method) is not passed on", writer)
@@ -96,6 +99,11 @@ public final class CredentialProxy: Sendable {
         let base = base(of: target, port)
         // Who waits to be told to send the body (RFC 9110 section 10.1.1) is told.
         if request.headers[.expect]?.lowercased() == "100-continue" {
+        let upgrades = ProxyRules.upgrades(request.headers)
+        guard upgrades.isEmpty else {
+            let title = "an upgrade of the connection, such as to WebSocket, is not passed on"
+            return try await refuse(501, title, writer)
+        }
             try await writer.writeInformationalHead(HTTPResponse(status: .continue))
         }
         let answer: StreamedAnswer
@@ -152,7 +160,9 @@ public final class CredentialProxy: Sendable {
             }
             fields[.location] = inside
         }
-        if let links = fields[ProxyRules.link] { fields[ProxyRules.link] = ProxyRules.links(links, below: target.api, as: base) }
+        if let links = fields[ProxyRules.link] {
+            fields[ProxyRules.link] = ProxyRules.links(links, from: url, below: target.api, as: base)
+        }
         let body = answer.body
         let length = fields[.contentLength].flatMap { Int($0) }
         let head = HTTPResponse(status: .init(code: answer.status), headerFields: fields)
