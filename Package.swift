@@ -170,7 +170,7 @@ let package = Package(
         .testTarget(
             name: "HTTPTests",
             dependencies: [
-                "HTTP", "TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox", "CZlib",
+                "HTTP", "Linux", "TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox", "CZlib",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -220,7 +220,8 @@ let package = Package(
             name: "IntegrationTests", dependencies: ["ClavigerCore", "ClavigerSandbox", "TestSupport"],
             exclude: [
                 "requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py", "jwt_server.py",
-                "mtls_server.py", "api_server.py", "api_client.py", "authlib_server.py", "qr_reader.py", "openapi_check.py",
+                "mtls_server.py", "api_server.py", "api_client.py", "without_netlink.py", "authlib_server.py", "qr_reader.py",
+                "openapi_check.py",
                 "Servers",
             ],
             swiftSettings: house),

@@ -110,4 +110,28 @@ struct ProxyTests {
         let document = try? JSONSerialization.jsonObject(with: Data((lines.first ?? "").utf8)) as? [String: Any]
         return "\(lines.last ?? "") \(document?["title"] ?? "")"
     }
+
+    /// Where nobody can tell whose a connection is, nobody is served.
+    @Test func `without a way to tell users apart it does not start`() async throws {
+        let fixture = try await Fixture()
+        func run(_ options: String...) async -> ProgramResult {
+            await Program.run(
+                "/usr/bin/python3",
+                [Python.script("without_netlink.py"), Program.core, "exec"] + options + ["api", "--", "/bin/echo", "ran"],
+                environment: fixture.environment)
+        }
+        #expect(await run("--proxy").refuses(78, "cannot see whose connections come to the proxy: operation not permitted"))
+        #expect(await run().output == "ran\n")
+    }
+
+    @Test func `other users of the proxy are named before the command runs`() async throws {
+        let fixture = try await Fixture()
+        func run(_ options: String...) async -> ProgramResult {
+            await Program.run(
+                Program.claviger, ["exec"] + options + ["api", "--", "/bin/echo", "ran"], environment: fixture.environment)
+        }
+        #expect(await run("--proxy", "--proxy-user", "no-such-user").refuses(66, "there is no user “no-such-user”"))
+        #expect(await run("--proxy-user", "root").refuses(64, "--proxy-user is about --proxy"))
+        #expect(await run("--proxy", "--proxy-user", "12345", "--proxy-user", "root").output == "ran\n")
+    }
 }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A machine with an agent of its own user, and a developer who has no key: two real users, made and removed here.
-private final class Machine: Sendable {
+final class Machine: Sendable {
     static let folder = "/run/claviger"
     static let isPossible =
         geteuid() == 0 && !FileManager.default.fileExists(atPath: folder)

@@ -41,7 +41,7 @@ public final class HTTPServer: Sendable {
 
     private enum Service: Sendable {
         case whole(bodyLimit: Int, Answer)
-        case streaming(StreamingAnswer)
+        case streaming(Admission, StreamingAnswer)
     }
 
     private let limits: Limits
@@ -60,9 +60,10 @@ public final class HTTPServer: Sendable {
         self.init(limits, stop, .whole(bodyLimit: bodyLimit, answer))
     }
 
-    /// A server that streams.
-    public convenience init(limits: Limits = Limits(), answer: @escaping StreamingAnswer) {
-        self.init(limits, StopSignal(), .streaming(answer))
+    /// A server that streams, on a port of 127.0.0.1. Nobody is answered anywhere else.
+    /// - Parameter admission: whom it answers.
+    public convenience init(limits: Limits = Limits(), admission: Admission, answer: @escaping StreamingAnswer) {
+        self.init(limits, StopSignal(), .streaming(admission, answer))
     }
 
     private init(_ limits: Limits, _ stop: StopSignal, _ service: Service) {
@@ -99,7 +100,6 @@ public final class HTTPServer: Sendable {
     public static func isTaken(_ error: any Error) -> Bool { (error as? FileError)?.code == EADDRINUSE }
 
     private func bind(_ address: Address) async throws -> any Channel {
-        let bootstrap = bootstrap(for: address).serverChannelOption(.backlog, value: 1024)
         do {
             return try await listen(on: address)
         } catch let error as IOError {
@@ -114,6 +114,7 @@ public final class HTTPServer: Sendable {
     }
 
     private func listen(on address: Address) async throws -> any Channel {
+        let bootstrap = bootstrap(for: address).serverChannelOption(.backlog, value: 1024)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
         switch address {
         case .path(let path):
@@ -129,13 +130,21 @@ public final class HTTPServer: Sendable {
     private func bootstrap(for address: Address) -> ServerBootstrap {
         let all = MultiThreadedEventLoopGroup.singleton
         switch service {
-        case .streaming(let answer):
+        case .streaming(let admission, let answer):
             let streaming = StreamingService(answer, limits, connections)
             return ServerBootstrap(group: all).childChannelInitializer { channel in
                 let deadline = IdleDeadline(.seconds(self.limits.idle))
                 // Hummingbird closes idle connections itself.
                 deadline.suspend()
                 guard self.admit(channel, deadline) else { return channel.close() }
+                let guardian = AdmissionHandler(admission, deadline) {
+                    self.connections.attribute(channel, to: $0, self.limits)
+                }
+                do {
+                    try channel.pipeline.syncOperations.addHandler(guardian)
+                } catch {
+                    return channel.eventLoop.makeFailedFuture(error)
+                }
                 return streaming.begin(on: channel)
             }
         case .whole(let bodyLimit, let answer):
