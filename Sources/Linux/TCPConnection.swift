@@ -71,7 +71,7 @@ public struct TCPConnection: Sendable {
     }
 
     /// - Returns: nil for a socket that no process has open any more: of that the kernel says that it is root's.
-    private static func user(of end: End, connectedTo other: End) -> UInt32? {
+    static func user(of end: End, connectedTo other: End) -> UInt32? {
         var found = claviger_tcp_socket()
         guard unsafe claviger_find_tcp(end.c, other.c, &found) == 0, found.inode != 0 else { return nil }
         return found.uid

@@ -7,6 +7,7 @@ import Testing
 @Suite struct TCPConnectionTests {
     /// Both ends of a connection within this process.
     private final class Pair {
+        let listener: Int32
         let client: Int32
         let server: Int32
         let connection: TCPConnection
@@ -15,7 +16,6 @@ import Testing
         init(_ family: Int32 = AF_INET) {
             let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
             let client = socket(family, Int32(SOCK_STREAM.rawValue), 0)
-            defer { close(listener) }
             var name = sockaddr_in()
             name.sin_family = sa_family_t(AF_INET)
             name.sin_addr.s_addr = INADDR_LOOPBACK.bigEndian
@@ -35,15 +35,12 @@ import Testing
             }
             let server = accept(listener, nil, nil)
             precondition(server >= 0)
-            (self.client, self.server) = (client, server)
+            (self.listener, self.client, self.server) = (listener, client, server)
             connection = TCPConnection(
                 own: Self.end(Self.name(server, getsockname)), other: Self.end(Self.name(server, getpeername)))
         }
 
-        deinit {
-            close(client)
-            close(server)
-        }
+        deinit { for descriptor in [listener, client, server] { close(descriptor) } }
 
         private static func with<Name>(_ name: inout Name, _ body: (UnsafeMutablePointer<sockaddr>, socklen_t) -> Void) {
             withUnsafeMutablePointer(to: &name) {
@@ -90,7 +87,9 @@ import Testing
     @Test func `a connection that is none has no user`() {
         let pair = Pair()
         let (own, other) = (pair.connection.own, pair.connection.other)
-        // The kernel tells of the listener then, which is this user's, too.
+        #expect(TCPConnection.user(of: own, connectedTo: .none) == geteuid())
+        // The kernel tells of the listener then.
+        #expect(TCPConnection.user(of: own, connectedTo: .init(address: other.address, port: 1)) == nil)
         #expect(TCPConnection(own: own, other: .init(address: other.address, port: 1)).otherUser == nil)
         #expect(TCPConnection(own: .init(address: own.address, port: 1), other: other).otherUser == nil)
         #expect(TCPConnection(own: .none, other: own).otherUser == nil)
