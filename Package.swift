@@ -87,7 +87,7 @@ let package = Package(
         .target(
             name: "HTTP",
             dependencies: [
-                "TokenEngine", "OAuth", "Sodium", "CLinux", "CZlib",
+                "TokenEngine", "OAuth", "Sodium", "Linux", "CLinux", "CZlib",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -170,7 +170,8 @@ let package = Package(
         .testTarget(
             name: "HTTPTests",
             dependencies: [
-                "HTTP", "TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox", "CZlib",
+                "HTTP", "Linux", "TokenEngine", "OAuth", "Sodium", "TestSupport", "ClavigerSandbox", "CZlib",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
@@ -183,7 +184,8 @@ let package = Package(
         .testTarget(
             name: "CredentialsTests",
             dependencies: [
-                "Credentials", "Access", "AgentProtocol", "Vault", "TokenEngine", "OAuth", "Sodium", "TestSupport", "Contracts",
+                "Credentials", "Access", "AgentProtocol", "Vault", "TokenEngine", "OAuth", "Linux", "Sodium", "TestSupport",
+                "Contracts",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: house),
@@ -218,7 +220,8 @@ let package = Package(
             name: "IntegrationTests", dependencies: ["ClavigerCore", "ClavigerSandbox", "TestSupport"],
             exclude: [
                 "requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py", "jwt_server.py",
-                "mtls_server.py", "api_server.py", "api_client.py", "authlib_server.py", "qr_reader.py", "openapi_check.py",
+                "mtls_server.py", "api_server.py", "api_client.py", "without_netlink.py", "authlib_server.py", "qr_reader.py",
+                "openapi_check.py",
                 "Servers",
             ],
             swiftSettings: house),

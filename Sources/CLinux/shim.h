@@ -4,6 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -196,6 +200,79 @@ static inline int claviger_spawn_orphan(const struct claviger_child *child) {
 /// pidfd_open(2): becomes readable when the process has ended. Returns a descriptor, closed at exec(2), or -1 with errno.
 static inline int claviger_pidfd_open(pid_t pid) {
     return (int)syscall(434 /* SYS_pidfd_open on every architecture */, pid, 0u);
+}
+
+/// One end of an IPv4 connection, in the machine's byte order.
+struct claviger_tcp_end {
+    uint32_t address;
+    uint16_t port;
+};
+
+/// What the kernel says of a TCP socket.
+struct claviger_tcp_socket {
+    /// Who made it; 0 also where the kernel does not know any more.
+    uint32_t uid;
+    /// 0 for what no process has open.
+    uint32_t inode;
+};
+
+/// Whether an address of a socket is this one: a socket of AF_INET6 has ::ffff:a.b.c.d in its place.
+static inline int claviger_is_address(uint8_t family, const __be32 words[4], uint32_t address) {
+    if (family == AF_INET) return words[0] == htonl(address);
+    return family == AF_INET6 && words[0] == 0 && words[1] == 0 && words[2] == htonl(0xffff) && words[3] == htonl(address);
+}
+
+/// Finds the socket of this machine with these two ends, or the one that listens there if the other end is all zeros
+/// (sock_diag(7)). Returns 0, or -1 with errno: ENOENT if there is none.
+static inline int claviger_find_tcp(struct claviger_tcp_end own, struct claviger_tcp_end other, struct claviger_tcp_socket *found) {
+    int link = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (link < 0) return -1;
+    struct {
+        struct nlmsghdr head;
+        struct inet_diag_req_v2 body;
+    } request;
+    memset(&request, 0, sizeof request);
+    request.head.nlmsg_len = sizeof request;
+    request.head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    request.head.nlmsg_flags = NLM_F_REQUEST;
+    request.body.sdiag_family = AF_INET;
+    request.body.sdiag_protocol = IPPROTO_TCP;
+    request.body.idiag_states = ~0u;
+    request.body.id.idiag_sport = htons(own.port);
+    request.body.id.idiag_dport = htons(other.port);
+    request.body.id.idiag_src[0] = htonl(own.address);
+    request.body.id.idiag_dst[0] = htonl(other.address);
+    request.body.id.idiag_cookie[0] = request.body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+    union {
+        struct nlmsghdr head;
+        char bytes[4096];
+    } answer;
+    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK}, sender = {0};
+    socklen_t length = sizeof sender;
+    int64_t count = sendto(link, &request, sizeof request, 0, (struct sockaddr *)&kernel, sizeof kernel);
+    // The answer is there when the request has been sent.
+    if (count >= 0) count = recvfrom(link, &answer, sizeof answer, MSG_DONTWAIT, (struct sockaddr *)&sender, &length);
+    int code = count < 0 ? errno : 0;
+    close(link);
+    errno = code;
+    if (count < 0) return -1;
+    errno = EBADMSG;
+    if (sender.nl_pid != 0 || count < (int64_t)NLMSG_HDRLEN || answer.head.nlmsg_len > (uint64_t)count) return -1;
+    if (answer.head.nlmsg_type == NLMSG_ERROR && answer.head.nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr))) {
+        errno = -((struct nlmsgerr *)NLMSG_DATA(&answer.head))->error;
+        return -1;
+    }
+    if (answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY || answer.head.nlmsg_len < NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
+        return -1;
+    const struct inet_diag_msg *message = (const struct inet_diag_msg *)NLMSG_DATA(&answer.head);
+    // Where there is no such connection, the kernel tells of a listener.
+    errno = ENOENT;
+    if (message->id.idiag_sport != htons(own.port) || message->id.idiag_dport != htons(other.port)) return -1;
+    if (!claviger_is_address(message->idiag_family, message->id.idiag_src, own.address)) return -1;
+    if (!claviger_is_address(message->idiag_family, message->id.idiag_dst, other.address)) return -1;
+    found->uid = message->idiag_uid;
+    found->inode = message->idiag_inode;
+    return 0;
 }
 
 #endif

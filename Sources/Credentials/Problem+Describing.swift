@@ -2,6 +2,7 @@ public import Access
 public import AgentProtocol
 import FoundationEssentials
 import Glibc
+import Linux
 import OAuth
 import Sodium
 import TokenEngine
@@ -18,9 +19,14 @@ extension Problem {
         case let error as AuditError: self.init(audit: error)
         case let error as KeySlotError: self.init(keySlot: error)
         case let error as TokenError: self.init(token: error, name)
+        case let failure as TransportFailure: self.init(transport: failure)
         case let refusal as AuthorizationRefusal: self.init(authorization: refusal, name)
         case let error as CredentialError: self.init(agent: error, name)
         case let failure as AgentSocket.Failure: self.init(socket: failure)
+        case let error as FileError:
+            self.init(
+                "cannot \(error.operation) \(Self.plain(error.path)): \(PlainText.reason(errno: error.code))",
+                Self.code(ofOperation: error.operation))
         case is SodiumError: self = .outOfMemory
         case is CancellationError: self = .interrupted
         default:

@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 /// An address that may be sent a secret: `https`, or `http` to this machine; no user name in it, no fragment.
 public struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
     /// Why an address is refused.
@@ -17,47 +15,65 @@ public struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
     public let host: String
     /// Nil for the scheme's own.
     public let port: Int?
-    /// Percent-encoded, at least `/`.
+    /// As it was given, byte for byte; at least `/`.
     public let path: String
-    /// Percent-encoded, without the question mark.
+    /// As it was given, without the question mark.
     public let query: String?
     public let description: String
 
+    /// Takes the text apart and changes nothing of it. Foundation's parser decodes and encodes: a path with a byte that is no
+    /// UTF-8 (`/%ff`) comes out of it as none at all.
     /// - Throws: `Refusal`.
     public init(_ text: String) throws(Refusal) {
-        guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }), let parts = URLComponents(string: text) else {
+        guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }), let scheme = Self.scheme(of: text) else {
             throw .notAnAddress
         }
-        guard let scheme = parts.scheme?.lowercased() else { throw .notAnAddress }
         guard scheme == "https" || scheme == "http" else { throw .scheme(scheme) }
-        guard parts.percentEncodedUser == nil, parts.percentEncodedPassword == nil else { throw .credentials }
-        guard parts.percentEncodedFragment == nil else { throw .fragment }
-        guard let rawHost = parts.percentEncodedHost?.lowercased(), Self.isHost(rawHost) else { throw .notAnAddress }
-        if let port = parts.port, !(1...65535).contains(port) { throw .notAnAddress }
-        // A port that is no Int is none for the parser.
-        if parts.port == nil, Self.hasPort(text) { throw .notAnAddress }
-        let host = rawHost.hasPrefix("[") ? String(rawHost.dropFirst().dropLast()) : rawHost
+        let rest = text.dropFirst(scheme.count + 1)
+        guard rest.hasPrefix("//") else { throw .notAnAddress }
+        let authority = rest.dropFirst(2).prefix { !"/?#".contains($0) }
+        let target = rest[authority.endIndex...]
+        guard !authority.contains("@") else { throw .credentials }
+        guard !target.contains("#") else { throw .fragment }
+        (host, port) = try Self.takeApart(authority)
         if scheme == "http", !Self.isLoopback(host) { throw .plainHTTP(host: host) }
         self.scheme = scheme
-        self.host = host
-        port = parts.port
-        path = parts.percentEncodedPath.isEmpty ? "/" : parts.percentEncodedPath
-        query = parts.percentEncodedQuery
+        let path = target.prefix { $0 != "?" }
+        self.path = path.isEmpty ? "/" : String(path)
+        query = path.endIndex < target.endIndex ? String(target[path.endIndex...].dropFirst()) : nil
         description = text
     }
 
-    /// Whether something stands between the colon behind the host and what follows.
-    private static func hasPort(_ text: String) -> Bool {
-        guard let slashes = text.firstRange(of: "//") else { return false }
-        let authority = text[slashes.upperBound...].prefix { !"/?#".contains($0) }
-        let rest = authority.lastIndex(of: "]").map { authority[$0...] } ?? authority
-        return rest.firstIndex(of: ":").map { rest.index(after: $0) < rest.endIndex } ?? false
+    /// The scheme in lower case (RFC 3986 section 3.1), or nil if none stands at the beginning of a text.
+    public static func scheme(of text: some StringProtocol) -> String? {
+        let scheme = text.prefix { $0 != ":" }
+        guard scheme.endIndex < text.endIndex, let first = scheme.first, first.isASCII, first.isLetter,
+            scheme.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) })
+        else { return nil }
+        return scheme.lowercased()
+    }
+
+    /// Host and port (RFC 3986 section 3.2). A colon without a number behind it is the scheme's own port.
+    private static func takeApart(_ authority: Substring) throws(Refusal) -> (host: String, port: Int?) {
+        let isAddress = authority.hasPrefix("[")
+        let end = isAddress ? authority.firstIndex(of: "]").map(authority.index(after:)) : authority.firstIndex(of: ":")
+        guard let end = end ?? (isAddress ? nil : authority.endIndex) else { throw .notAnAddress }
+        let (host, colon) = (authority[..<end].lowercased(), authority[end...])
+        guard isHost(host), colon.isEmpty || colon.hasPrefix(":") else { throw .notAnAddress }
+        let digits = colon.dropFirst()
+        let name = isAddress ? String(host.dropFirst().dropLast()) : host
+        if digits.isEmpty { return (name, nil) }
+        guard digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }), let port = Int(digits),
+            (1...65535).contains(port)
+        else { throw .notAnAddress }
+        return (name, port)
     }
 
     /// A name or an address, in characters that every parser of addresses takes for the same host.
     private static func isHost(_ text: String) -> Bool {
         let isAddress = text.hasPrefix("[") && text.hasSuffix("]")
         let name = isAddress ? text.dropFirst().dropLast() : text[...]
+        guard !isAddress || name.contains(":") else { return false }
         return !name.isEmpty
             && name.utf8.allSatisfy { byte in
                 switch byte {
@@ -74,6 +90,9 @@ public struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
         let name = host.contains(":") ? "[\(host)]" : host
         return port.map { "\(name):\($0)" } ?? name
     }
+
+    /// Path and query as they stand in an HTTP request (RFC 9112 section 3.2.1).
+    public var requestTarget: String { path + (query.map { "?" + $0 } ?? "") }
 
     public var isLoopback: Bool { Self.isLoopback(host) }
 

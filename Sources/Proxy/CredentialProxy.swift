@@ -12,7 +12,7 @@ import TokenEngine
 /// An API on a loopback port, with the token added here: whoever calls it never holds one.
 ///
 /// Each credential has a path of its own that nobody can guess; what stands behind that path goes to the credential's API
-/// address, over TLS, and nowhere else.
+/// address, over TLS, and nowhere else. The path alone lets nobody in: only the connections of admitted users are answered.
 public final class CredentialProxy: Sendable {
     /// A credential, and where its token may go.
     struct Target: Sendable {
@@ -24,6 +24,7 @@ public final class CredentialProxy: Sendable {
     }
 
     private let targets: [Target]
+    private let admission: Admission
     private let upstream: StreamingClient
     private let describe: @Sendable (any Error) -> String
 
@@ -33,11 +34,12 @@ public final class CredentialProxy: Sendable {
     /// - Parameters:
     ///   - credentials: each with an API address, or it is left out.
     ///   - minimumLifetime: of the tokens, in seconds.
+    ///   - admission: whom it answers.
     ///   - describe: puts an error in words.
     /// - Throws: `SodiumError` if there is no memory.
     public init(
-        _ credentials: [ListedCredential], minimumLifetime: Int?, agent: any TokenSource, upstream: StreamingClient,
-        describe: @escaping @Sendable (any Error) -> String
+        _ credentials: [ListedCredential], minimumLifetime: Int?, agent: any TokenSource, admission: Admission,
+        upstream: StreamingClient, describe: @escaping @Sendable (any Error) -> String
     ) throws {
         targets = try credentials.compactMap { credential -> Target? in
             guard let api = credential.apiURL else { return nil }
@@ -46,19 +48,20 @@ public final class CredentialProxy: Sendable {
                 name: credential.name, api: api, certificateAuthority: credential.certificateAuthority, secret: secret,
                 token: TokenHolder(credential.name, minimumLifetime: minimumLifetime, agent: agent))
         }
+        self.admission = admission
         self.upstream = upstream
         self.describe = describe
     }
 
     /// Serves until the task is cancelled.
     /// - Parameter onReady: is given the base address of each credential, by name, once there is one.
-    /// - Throws: what the agent throws if there is no token for one of them, and what NIO throws if it can't listen.
+    /// - Throws: what the agent throws if there is no token for one of them, and `FileError` if it can't listen.
     public func run(onReady: @Sendable ([String: String]) throws -> Void) async throws {
         for target in targets { _ = try await target.token.current() }
         var limits = HTTPServer.Limits()
         limits.header = 64 << 10
         let (ports, continuation) = AsyncStream<Int>.makeStream()
-        let server = HTTPServer(limits: limits) { request, writer, channel in
+        let server = HTTPServer(limits: limits, admission: admission) { request, writer, channel in
             try await self.respond(to: request, writer, at: channel.localAddress?.port ?? 0)
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -86,12 +89,20 @@ public final class CredentialProxy: Sendable {
         guard sent.hasPrefix("/"), let target = target(Array(split)) else {
             return try await refuse(404, "there is nothing here", writer)
         }
+        guard ProxyRules.isTarget(sent) else {
+            return try await refuse(400, "this path or query has a character that must be percent-encoded", writer)
+        }
         let rest = String(sent.dropFirst(1 + split.count))
         guard let url = ProxyRules.upstream(rest, below: target.api) else {
             return try await refuse(400, "this path does not stay below the API's address", writer)
         }
         guard request.method != .connect, request.method != .trace else {
             return try await refuse(405, "the method \(request.method) is not passed on", writer)
+        }
+        let upgrades = ProxyRules.upgrades(request.headers)
+        guard upgrades.isEmpty else {
+            let title = "an upgrade of the connection, such as to WebSocket, is not passed on"
+            return try await refuse(501, title, writer)
         }
         let base = base(of: target, port)
         // Who waits to be told to send the body (RFC 9110 section 10.1.1) is told.
@@ -152,7 +163,9 @@ public final class CredentialProxy: Sendable {
             }
             fields[.location] = inside
         }
-        if let links = fields[ProxyRules.link] { fields[ProxyRules.link] = ProxyRules.links(links, below: target.api, as: base) }
+        if let links = fields[ProxyRules.link] {
+            fields[ProxyRules.link] = ProxyRules.links(links, from: url, below: target.api, as: base)
+        }
         let body = answer.body
         let length = fields[.contentLength].flatMap { Int($0) }
         let head = HTTPResponse(status: .init(code: answer.status), headerFields: fields)

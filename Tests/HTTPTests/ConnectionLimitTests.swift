@@ -11,32 +11,34 @@ import Testing
 
     /// Connects, and closes again what is refused.
     private func connect(
-        _ uid: UInt32, _ connections: Connections, _ limits: HTTPServer.Limits, _ channels: inout [EmbeddedChannel]
+        _ peer: ConnectionPeer, _ connections: Connections, _ limits: HTTPServer.Limits, _ channels: inout [EmbeddedChannel]
     ) throws -> Bool {
         let channel = EmbeddedChannel()
         let isAdmitted =
             connections.admit(channel, IdleDeadline(.seconds(30)), atMost: limits.connections)
-            && connections.attribute(channel, to: peer(uid), limits)
+            && connections.attribute(channel, to: peer, limits)
         if isAdmitted { channels.append(channel) } else { _ = try channel.finish() }
         return isAdmitted
     }
 
-    @Test func `one user has a part, all others three quarters, and the owner is never kept out`() throws {
+    @Test(arguments: [true, false])
+    func `one user has a part, all others three quarters, and the owner is never kept out`(_ isPort: Bool) throws {
+        func user(_ number: UInt32) -> ConnectionPeer { isPort ? .user(geteuid() + number) : peer(geteuid() + number) }
         let connections = Connections()
         var limits = HTTPServer.Limits()
         (limits.connections, limits.connectionsOfUser) = (16, 5)
         var channels: [EmbeddedChannel] = []
         var counts: [Int] = []
-        for user in 1...4 as ClosedRange<UInt32> {
-            counts.append(try (0..<20).filter { _ in try connect(geteuid() + 1000 + user, connections, limits, &channels) }.count)
+        for number in 1...4 as ClosedRange<UInt32> {
+            counts.append(try (0..<20).filter { _ in try connect(user(1000 + number), connections, limits, &channels) }.count)
         }
         #expect(counts == [5, 5, 2, 0])
-        #expect(try (0..<20).filter { _ in try connect(geteuid(), connections, limits, &channels) }.count == 4)
+        #expect(try (0..<20).filter { _ in try connect(user(0), connections, limits, &channels) }.count == 4)
         // A connection that is closed makes room for another.
         _ = try channels.removeFirst().finish()
-        #expect(try !connect(geteuid() + 1002, connections, limits, &channels))
-        #expect(try connect(geteuid() + 1001, connections, limits, &channels))
-        #expect(try !connect(geteuid() + 1001, connections, limits, &channels))
+        #expect(try !connect(user(1002), connections, limits, &channels))
+        #expect(try connect(user(1001), connections, limits, &channels))
+        #expect(try !connect(user(1001), connections, limits, &channels))
         for channel in channels { _ = try channel.finish() }
     }
 

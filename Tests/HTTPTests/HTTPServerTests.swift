@@ -10,7 +10,7 @@ import Testing
 /// A server in this process, on each kind of address.
 @Suite(.timeLimit(.minutes(2))) struct HTTPServerTests {
     /// Serves until `body` returns, and ends with it.
-    private func serving<R: Sendable>(
+    func serving<R: Sendable>(
         _ server: HTTPServer, on address: HTTPServer.Address, _ body: @Sendable @escaping (Int?) async throws -> R
     ) async throws -> R {
         try await withThrowingTaskGroup(of: R?.self) { group in
@@ -41,7 +41,7 @@ import Testing
     }
 
     /// Sends bytes over a socket, and reads until the other side closes it.
-    private func exchange(_ descriptor: Int32, _ text: String) async -> String {
+    func exchange(_ descriptor: Int32, _ text: String) async -> String {
         await withCheckedContinuation { continuation in
             Thread.detachNewThread {
                 _ = send(descriptor, text, text.utf8.count, Int32(MSG_NOSIGNAL))
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    private func connectLoopback(_ port: Int) -> Int32 {
+    func connectLoopback(_ port: Int) -> Int32 {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(port).bigEndian
@@ -69,7 +69,7 @@ import Testing
         return descriptor
     }
 
-    private func unixSocket(_ path: String, _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+    func unixSocket(_ path: String, _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
@@ -214,7 +214,9 @@ import Testing
         for _ in 0..<20 {
             let server =
                 isStreaming
-                ? HTTPServer { _, _, _ in try await Task.sleep(for: .seconds(60)) }
+                ? HTTPServer(admission: try Admission(users: [geteuid()]) { _ in }) { _, _, _ in
+                    try await Task.sleep(for: .seconds(60))
+                }
                 : HTTPServer(bodyLimit: 0) { requests in
                     requests.map { _ in
                         .later {

@@ -44,7 +44,7 @@ import Testing
         #expect((try proxy(["HTTPS_PROXY": "http://proxy:1", "NO_PROXY": value]) == nil) == straight)
     }
 
-    @Test(arguments: ["socks5://proxy:1", "https://proxy:1", "http://", "http://proxy/path", "http://pro xy"])
+    @Test(arguments: ["socks5://proxy:1", "https://proxy:1", "http://", "http://proxy/path", "http://proxy/%ff", "http://pro xy"])
     func whatIsNoProxyIsRefused(_ value: String) {
         #expect(throws: TransportFailure.configuration(reason: "HTTPS_PROXY is not the address of an http proxy")) {
             try proxy(["HTTPS_PROXY": value])

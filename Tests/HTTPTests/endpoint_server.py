@@ -3,7 +3,8 @@
 usage: endpoint_server.py MODE [CERTIFICATE KEY]
 
 MODE is plain, tls, tls11 (no newer version), notls (answers a TLS handshake with text) or hangup (closes at once). Prints
-its address, then serves until it is killed. What it does with a request depends on the request's path.
+its address, then serves until it is killed. What it does with a request depends on the request's path; one that begins with
+/wire is answered with its own target, byte for byte.
 """
 import gzip
 import socket
@@ -68,13 +69,15 @@ def read_request(connection):
         if not part:
             return None
         body += part
-    return fields.split(b" ")[1].decode()
+    return fields.split(b" ")[1].decode("latin-1")
 
 
 def answer(connection, plain, path):
     if path == "/count":
         count = str(len(requests)).encode()
         connection.sendall(head(len(count)) + count)
+    elif path.startswith("/wire"):
+        connection.sendall(head(len(path), "Connection: close") + path.encode("latin-1"))
     elif path == "/stall":
         connection.sendall(ANSWERS["/cut"])
         time.sleep(60)

@@ -84,4 +84,54 @@ struct ProxyTests {
         #expect(await fixture.run("edit", "api", "--clear", "api-url").status == 0)
         #expect(await exec("--proxy", "api").refuses(78, "the credential “api” has no address of an API"))
     }
+
+    /// In the answer's title, where the command sees it.
+    @Test(arguments: [
+        ("https://127.0.0.1:1", "cannot reach 127.0.0.1: the connection was refused"),
+        ("https://no-such-host.invalid", "cannot reach no-such-host.invalid: no such host is known"),
+    ])
+    func `an API that can't be reached is named`(_ address: String, _ words: String) async throws {
+        let fixture = try await Fixture()
+        try #require(await fixture.run("edit", "api", "--api-url", address).status == 0)
+        #expect(await title(fixture) == "502 api: " + words)
+    }
+
+    @Test func `a certificate that is not trusted is named`() async throws {
+        let fixture = try await Fixture()
+        try #require(await fixture.run("edit", "api", "--clear", "ca-file").status == 0)
+        #expect(
+            await title(fixture)
+                == "502 api: the certificate of 127.0.0.1 is refused: it has expired, or its authority is not trusted here")
+    }
+
+    private func title(_ fixture: Fixture) async -> String {
+        let script = #"curl -s -w '\n%{http_code}' "$API_BASE_URL/echo""#
+        let lines = await fixture.run("exec", "--proxy", "api", "--", "/bin/sh", "-c", script).output.split(separator: "\n")
+        let document = try? JSONSerialization.jsonObject(with: Data((lines.first ?? "").utf8)) as? [String: Any]
+        return "\(lines.last ?? "") \(document?["title"] ?? "")"
+    }
+
+    /// Where nobody can tell whose a connection is, nobody is served.
+    @Test func `without a way to tell users apart it does not start`() async throws {
+        let fixture = try await Fixture()
+        func run(_ options: String...) async -> ProgramResult {
+            await Program.run(
+                "/usr/bin/python3",
+                [Python.script("without_netlink.py"), Program.core, "exec"] + options + ["api", "--", "/bin/echo", "ran"],
+                environment: fixture.environment)
+        }
+        #expect(await run("--proxy").refuses(78, "cannot see whose connections come to the proxy: operation not permitted"))
+        #expect(await run().output == "ran\n")
+    }
+
+    @Test func `other users of the proxy are named before the command runs`() async throws {
+        let fixture = try await Fixture()
+        func run(_ options: String...) async -> ProgramResult {
+            await Program.run(
+                Program.claviger, ["exec"] + options + ["api", "--", "/bin/echo", "ran"], environment: fixture.environment)
+        }
+        #expect(await run("--proxy", "--proxy-user", "no-such-user").refuses(66, "there is no user “no-such-user”"))
+        #expect(await run("--proxy-user", "root").refuses(64, "--proxy-user is about --proxy"))
+        #expect(await run("--proxy", "--proxy-user", "12345", "--proxy-user", "root").output == "ran\n")
+    }
 }

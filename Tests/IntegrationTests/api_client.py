@@ -6,6 +6,7 @@ Prints a line for each thing that is not as it should be, and exits with 0 if th
 import http.client
 import json
 import os
+import socket
 import sys
 from urllib.parse import urlsplit
 
@@ -81,8 +82,38 @@ for place in ["https://other.example/", "//other.example/", "/v2", "http://127.0
     check(f"a redirect to {place} passes", answer.status == 502 and b"redirects to another place" in body)
     check(f"{place} is named", "Location" not in answer.headers)
 
-check("the way out is open", ask("GET", "/../v2")[0].status == 400)
-check("the encoded way out is open", ask("GET", "/%2e%2e/v2")[0].status == 400)
+
+def raw(target, *fields):
+    """The status and the body's title, for a request that http.client would not send."""
+    with socket.create_connection((base.hostname, base.port), timeout=30) as plain:
+        lines = [b"GET " + target + b" HTTP/1.1", b"Host: a", b"Connection: close", *fields]
+        plain.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
+        answer = http.client.HTTPResponse(plain)
+        answer.begin()
+        # The parser's own refusals have no body.
+        return answer.status, json.loads(answer.read() or b"{}").get("title", "")
+
+
+# Paths are bytes: the API sees those that were sent, or none.
+for path in [
+    "/%ff", "/%c0?Action=Delete", "/caf%E9.txt", "/a..b", "/...", "/v1.2/x;y=1", "/group%2Fproject", "/100%", "/a|b", "/a%00b",
+    "//a", "/?", "?", "/?a=../..&b=%ff",
+]:
+    answer, body = ask("GET", "/echo" + path)
+    check(f"{path} arrives as {body}", answer.status == 200 and json.loads(body)["path"] == "/v1/echo" + path)
+for path in [
+    "/../v2", "/%2e%2e/v2", "/..;/v2", "/.%00./v2", "/%252e%252e/v2", "/%c0%ae%c0%ae/v2", "/..%5cv2", "/a%2f..%2f../v2",
+    "/%ef%bc%8e%ef%bc%8e/v2",
+]:
+    check(f"the way out is open: {path}", ask("GET", path)[0].status == 400)
+for path in [b"/caf\xe9", b"/caf\xc3\xa9", b"/\xff?a", b"/?\xff"]:
+    check(f"{path} is sent on", raw(base.path.encode() + path)[0] == 400)
+
+# An upgrade is refused in words; HTTP/2 without TLS, which some clients ask for each time, is passed over.
+status, title = raw(base.path.encode() + b"/echo", b"Connection: Upgrade", b"Upgrade: websocket")
+check(f"an upgrade is answered {status}: {title}", status == 501 and "WebSocket" in title)
+status, _ = raw(base.path.encode() + b"/echo", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAAP__")
+check(f"a client that offers HTTP/2 is answered {status}", status == 200)
 check("TRACE passes", ask("TRACE", "/echo")[0].status == 405)
 connection = http.client.HTTPConnection(base.hostname, base.port, timeout=30)
 for target in ["http://other.example/", "/", "/" + "0" * 64 + "/echo", base.path[:-1] + "/echo", "*"]:

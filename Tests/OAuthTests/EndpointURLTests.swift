@@ -29,6 +29,9 @@ import Testing
         ("https://example.com:18446744073709551616/", .notAnAddress), ("https://[::1]:18446744073709551616", .notAnAddress),
         ("https://ex%61mple.com/", .notAnAddress), ("https://good.example\\evil.example/", .notAnAddress),
         ("https://good.example^evil/", .notAnAddress), ("https://[::1%25eth0]/", .notAnAddress), ("https://a,b/", .notAnAddress),
+        ("https:example.com", .notAnAddress), ("https:/example.com/", .notAnAddress), ("https://[::1", .notAnAddress),
+        ("https://[::1]x/", .notAnAddress), ("https://[127.0.0.1]/", .notAnAddress), ("https://example.com:8a/", .notAnAddress),
+        ("https://example.com:+8/", .notAnAddress), ("1https://example.com/", .notAnAddress),
     ])
     func refusesTheRest(_ text: String, _ refusal: EndpointURL.Refusal) {
         #expect(throws: refusal) { try EndpointURL(text) }
@@ -41,5 +44,15 @@ import Testing
         #expect(url.query == "tenant=a")
         #expect(try EndpointURL("http://[::1]:9/x").authority == "[::1]:9")
         #expect(try EndpointURL("https://example.com").path == "/")
+    }
+
+    @Test(arguments: [
+        "/%ff", "/%c0", "/caf%E9.txt", "/%zz", "/a|b", "/a//b", "/100%", "/;", "/[x]", "/%2F", "/a%00b", "/%E9?q=%ff&r=100%",
+        "/?",
+        "?q=%ff", "/a?b?c",
+    ])
+    func `leaves every byte of path and query as it is`(_ target: String) throws {
+        let url = try EndpointURL("https://example.com" + target)
+        #expect(url.requestTarget == (target.hasPrefix("?") ? "/" + target : target))
     }
 }

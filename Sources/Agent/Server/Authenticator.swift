@@ -8,7 +8,8 @@ enum Authenticator {
         switch peer {
         case .process(let process):
             Caller(uid: process.uid, gid: process.gid, pid: process.pid, groups: process.groups, exe: process.exe)
-        case .unproven: nil
+        // Nobody's program or groups are known of a port, and the agent listens at none.
+        case .user, .unproven: nil
         }
     }
 }

@@ -14,7 +14,7 @@ struct Exec: AsyncParsableCommand {
             place of claviger: signals, terminal and exit status are its own. Nothing else of claviger's is in its \
             environment. With --proxy the command never has a token: it gets TORQ_BASE_URL, an address on this machine \
             behind which every request is sent to the credential's API with the token added, for as long as the command \
-            runs.
+            runs. Only processes of the user who runs it are served, and of those users that --proxy-user names.
             """)
 
     @Argument(help: ArgumentHelp("The credentials, then -- and the command.", valueName: "name ... -- command"))
@@ -22,6 +22,9 @@ struct Exec: AsyncParsableCommand {
 
     @Flag(help: "Give the command the address of a proxy that adds the token, and not the token.")
     var proxy = false
+
+    @Option(help: ArgumentHelp("Another user whose processes the proxy serves; may be repeated.", valueName: "user"))
+    var proxyUser: [String] = []
 
     @Option(
         name: .customLong("env"),
@@ -53,14 +56,16 @@ struct Exec: AsyncParsableCommand {
 
     func validate() throws {
         if let minTTL, minTTL < 0 { throw ValidationError("--min-ttl takes a number of seconds, not less than 0") }
+        if !proxy, !proxyUser.isEmpty { throw ValidationError("--proxy-user is about --proxy") }
         if names.isEmpty, variables.isEmpty { throw ValidationError("no credential was named") }
         if command.isEmpty { throw ValidationError("no command was given: write it behind --") }
     }
 
     func run() async throws {
         let wanted = try wantedVariables()
+        let users = try SubjectInput.uids(proxyUser)
         if let proxyFor {
-            try await ProxyLauncher(descriptors: proxyFor).serve(
+            try await ProxyLauncher(descriptors: proxyFor, users: users).serve(
                 wanted, minimumLifetime: minTTL, reason: reason, session: Session(vaultOptions))
             return
         }

@@ -7,11 +7,7 @@ extension SubjectOptions {
     /// - Throws: a problem if there is no such user or group.
     func subject() throws -> Subject {
         if let user {
-            if let number = UInt32(user) { return .user(id: number, name: user) }
-            guard let entry = unsafe getpwnam(user) else {
-                throw Problem("there is no user \(Problem.quoted(user))", .noSuchFile)
-            }
-            return unsafe .user(id: entry.pointee.pw_uid, name: user)
+            return try .user(id: SubjectInput.uid(user), name: user)
         }
         let group = group ?? ""
         if let number = UInt32(group) { return .group(id: number, name: group) }
@@ -22,6 +18,24 @@ extension SubjectOptions {
 
 /// Users of this machine, as the agent would see them.
 enum SubjectInput {
+    /// - Parameter user: a name or a number, which need not have a name here.
+    /// - Throws: a problem if there is no user of this name.
+    static func uid(_ user: String) throws -> UInt32 {
+        if let number = UInt32(user) { return number }
+        guard let entry = unsafe getpwnam(user) else {
+            throw Problem("there is no user \(Problem.quoted(user))", .noSuchFile)
+        }
+        return unsafe entry.pointee.pw_uid
+    }
+
+    static func uids(_ users: [String]) throws -> Set<UInt32> { try Set(users.map(uid)) }
+
+    /// What to call a user: the name, if there is one.
+    static func name(_ uid: UInt32) -> String {
+        guard let entry = unsafe getpwuid(uid), let name = unsafe entry.pointee.pw_name else { return "\(uid)" }
+        return unsafe String(cString: name)
+    }
+
     /// - Parameter user: a name, or the number of a user who may have no name here.
     /// - Throws: a problem if there is no such user.
     static func caller(_ user: String) throws -> Caller {

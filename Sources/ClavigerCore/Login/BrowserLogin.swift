@@ -65,7 +65,7 @@ struct BrowserLogin {
                 defer { continuation.finish() }
                 do {
                     try await server.run(on: .loopback(address, port: wanted)) { continuation.yield($0 ?? 0) }
-                } catch  where error is CancellationError || !isFirst && (error as? HTTPServer.ListenFailure)?.isTaken != true {
+                } catch  where error is CancellationError || !isFirst && !HTTPServer.isTaken(error) {
                     // A machine without IPv6 still has the other. A port that another process has there would get the code.
                 } catch {
                     throw Problem(

@@ -1,5 +1,5 @@
 import AgentProtocol
-import FoundationEssentials
+import OAuth
 
 /// Where on this machine the browser comes back to (RFC 8252 section 7.3).
 struct LoopbackRedirect {
@@ -17,13 +17,13 @@ struct LoopbackRedirect {
             self.init(host: "127.0.0.1", port: port ?? 0, path: "/callback")
             return
         }
-        guard let parts = URLComponents(string: registered), parts.scheme == "http", let host = parts.host,
-            ["127.0.0.1", "localhost", "[::1]", "::1"].contains(host)
+        guard let url = try? EndpointURL(registered), url.scheme == "http",
+            ["127.0.0.1", "localhost", "::1"].contains(url.host)
         else { return nil }
-        if let fixed = parts.port, let port, port != fixed {
+        if let fixed = url.port, let port, port != fixed {
             throw Problem("the registered redirect address has the port \(fixed)", hint: "leave --port out", .usage)
         }
-        self.init(host: host, port: parts.port ?? port ?? 0, path: parts.path.isEmpty ? "/" : parts.path)
+        self.init(host: url.host, port: url.port ?? port ?? 0, path: url.path)
     }
 
     private init(host: String, port: Int, path: String) {

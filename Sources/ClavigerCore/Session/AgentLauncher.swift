@@ -122,8 +122,8 @@ struct AgentLauncher {
     private func listening(_ body: () async throws -> Void) async throws {
         do {
             try await body()
-        } catch let failure as HTTPServer.ListenFailure {
-            throw cannotListen(failure.code)
+        } catch let error as FileError where error.path == socket {
+            throw cannotListen(error.code)
         }
     }
 

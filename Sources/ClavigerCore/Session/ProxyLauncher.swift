@@ -73,6 +73,8 @@ struct ProxyLauncher {
     // MARK: The proxy's side
 
     let descriptors: Descriptors
+    /// Whom the proxy serves besides the user that runs it.
+    let users: Set<UInt32>
 
     /// Serves until the command has ended.
     /// - Parameter variables: the credential behind each variable.
@@ -104,9 +106,11 @@ struct ProxyLauncher {
     private func serve(
         _ credentials: [ListedCredential], _ variables: [String: String], _ minimumLifetime: Int?, _ agent: any TokenSource
     ) async throws {
+        let notes = RefusalNotes()
+        let admission = try admission(notes)
         let upstream = StreamingClient(proxies: ProxySettings(environment: Session.environment))
         let proxy = try CredentialProxy(
-            credentials, minimumLifetime: minimumLifetime, agent: agent, upstream: upstream,
+            credentials, minimumLifetime: minimumLifetime, agent: agent, admission: admission, upstream: upstream,
             describe: { Problem(describing: $0).title })
         let end = commandsEnd()
         do {
@@ -115,11 +119,26 @@ struct ProxyLauncher {
                 group.addTask { for await _ in end {} }
                 defer { group.cancelAll() }
                 try await group.next()
+                notes.close()
             }
             await upstream.close()
         } catch {
             await upstream.close()
             throw error
+        }
+    }
+
+    /// The user that runs the command, and those that were named. Root is like any other user: a program of root's may be
+    /// talked into asking an address for somebody else.
+    private func admission(_ notes: RefusalNotes) throws -> Admission {
+        do {
+            return try Admission(users: users.union([geteuid()])) { notes.add($0) }
+        } catch {
+            throw Problem(
+                "cannot see whose connections come to the proxy: \(PlainText.reason(errno: error.code))",
+                hint:
+                    "the kernel needs CONFIG_INET_DIAG, and a sandbox must allow netlink's sock_diag; exec without --proxy works",
+                .configuration)
         }
     }
 

@@ -59,6 +59,7 @@ final class ClientPool: Sendable {
             timeout: .init(connect: settings.connect.amount, read: settings.read.amount),
             proxy: proxy.map(Self.proxy))
         configuration.httpVersion = .http1Only
+        configuration.http1_1ConnectionDebugInitializer = RequestTargetHandler.add
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.connectionPool.idleTimeout = settings.idle.amount
         // The library's 8 would make many credentials of one server wait for each other.

@@ -45,7 +45,7 @@ public final class HTTPClientTransport: HTTPTransport {
         let client = try clients.client(for: url)
         let collector = AnswerCollector(limit: limits.body)
         let task = client.execute(
-            request: try Self.prepare(request, address), delegate: collector, deadline: .now() + limits.total.amount)
+            request: try Self.prepare(request, url), delegate: collector, deadline: .now() + limits.total.amount)
         var failure: (any Error)?
         do {
             try await withTaskCancellationHandler {
@@ -88,12 +88,12 @@ public final class HTTPClientTransport: HTTPTransport {
         answer.headerFields[.contentEncoding] = nil
     }
 
-    private static func prepare(_ request: EndpointRequest, _ address: String) throws(TransportFailure) -> HTTPClient.Request {
+    private static func prepare(_ request: EndpointRequest, _ url: EndpointURL) throws(TransportFailure) -> HTTPClient.Request {
         let tls = try ClientTLS.configuration(
             authority: request.certificateAuthority, clientCertificate: request.clientCertificate)
         do {
             return try HTTPClient.Request(
-                url: address, method: HTTPMethod(rawValue: request.head.method.rawValue),
+                url: RequestTarget.address(url), method: HTTPMethod(rawValue: request.head.method.rawValue),
                 headers: HTTPHeaders(request.head.headerFields),
                 body: request.body.isEmpty ? nil : .bytes(request.body), tlsConfiguration: tls)
         } catch {

@@ -34,7 +34,7 @@ public struct ProxySettings: Sendable, Equatable {
         let refusal = TransportFailure.configuration(reason: "HTTPS_PROXY is not the address of an http proxy")
         let text = https.contains("://") ? https : "http://" + https
         guard let parts = URLComponents(string: text), parts.scheme?.lowercased() == "http",
-            let host = parts.host, !host.isEmpty, ["", "/"].contains(parts.path)
+            let host = parts.host, !host.isEmpty, ["", "/"].contains(parts.percentEncodedPath)
         else { throw refusal }
         return Proxy(
             host: host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host, port: parts.port ?? 80,

@@ -63,7 +63,7 @@ public final class StreamingClient: Sendable {
     ///   can't always tell the first from the last: an error that could be either counts as a lost answer.
     public func stream(_ request: StreamedRequest) async throws(TransportFailure) -> StreamedAnswer {
         let client = try clients.client(for: request.url)
-        var prepared = HTTPClientRequest(url: request.url.description)
+        var prepared = HTTPClientRequest(url: RequestTarget.address(request.url))
         prepared.method = HTTPMethod(rawValue: request.method.rawValue)
         prepared.headers = HTTPHeaders(request.headerFields)
         switch request.body {

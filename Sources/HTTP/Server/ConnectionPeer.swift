@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Linux
 import NIOCore
 
 /// What a connection itself proves about its other side. Nothing of it is said by the other side. Who that is, and what it
@@ -7,7 +8,9 @@ import NIOCore
 public enum ConnectionPeer: Sendable, Equatable {
     /// A Unix socket: the process that connected, as the kernel tells.
     case process(PeerProcess)
-    /// TCP proves nothing.
+    /// A TCP connection within this machine: the user whose socket its other end is.
+    case user(UInt32)
+    /// Nothing is known of it. TCP alone proves nothing.
     case unproven
 }
 
@@ -27,10 +30,31 @@ public struct PeerProcess: Sendable, Equatable {
 }
 
 extension ConnectionPeer {
+    /// The user's number, where it is known.
+    var uid: UInt32? {
+        switch self {
+        case .process(let process): process.uid
+        case .user(let uid): uid
+        case .unproven: nil
+        }
+    }
+
     /// Whether it is this process's own user, or root.
-    var isOwner: Bool {
-        guard case .process(let process) = self else { return false }
-        return process.uid == geteuid() || process.uid == 0
+    var isOwner: Bool { uid == geteuid() || uid == 0 }
+
+    /// The other side of a TCP connection within this machine, once the channel is active.
+    static func ofLoopback(_ channel: any Channel) -> ConnectionPeer {
+        guard let own = end(channel.localAddress), let other = end(channel.remoteAddress),
+            let uid = TCPConnection(own: own, other: other).otherUser
+        else { return .unproven }
+        return .user(uid)
+    }
+
+    private static func end(_ address: SocketAddress?) -> TCPConnection.End? {
+        guard case .v4 = address, let numbers = address?.ipAddress?.split(separator: ".").compactMap({ UInt32($0) }),
+            numbers.count == 4, let port = address?.port.flatMap({ UInt16(exactly: $0) })
+        else { return nil }
+        return TCPConnection.End(address: numbers.reduce(0) { $0 << 8 | $1 }, port: port)
     }
 
     /// The other side of a Unix socket; on the channel's event loop.

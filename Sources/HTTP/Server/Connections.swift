@@ -36,14 +36,14 @@ final class Connections: Sendable {
     /// them out.
     /// - Returns: false if it is one too many of that user's, or of all others'.
     func attribute(_ channel: any Channel, to peer: ConnectionPeer, _ limits: HTTPServer.Limits) -> Bool {
-        guard case .process(let process) = peer, !peer.isOwner else { return true }
+        guard let uid = peer.uid, !peer.isOwner else { return true }
         return state.withLock { state in
             let id = ObjectIdentifier(channel)
             // It may be closed by now.
             guard state.open[id] != nil else { return false }
-            state.open[id]?.other = process.uid
-            state.others[process.uid, default: 0] += 1
-            return state.others[process.uid, default: 0] <= limits.connectionsOfUser
+            state.open[id]?.other = uid
+            state.others[uid, default: 0] += 1
+            return state.others[uid, default: 0] <= limits.connectionsOfUser
                 && state.others.values.reduce(0, +) <= limits.connectionsOfOthers
         }
     }

@@ -1,5 +1,6 @@
 import Glibc
 public import HummingbirdCore
+import Linux
 public import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -40,7 +41,7 @@ public final class HTTPServer: Sendable {
 
     private enum Service: Sendable {
         case whole(bodyLimit: Int, Answer)
-        case streaming(StreamingAnswer)
+        case streaming(Admission, StreamingAnswer)
     }
 
     private let limits: Limits
@@ -59,9 +60,10 @@ public final class HTTPServer: Sendable {
         self.init(limits, stop, .whole(bodyLimit: bodyLimit, answer))
     }
 
-    /// A server that streams.
-    public convenience init(limits: Limits = Limits(), answer: @escaping StreamingAnswer) {
-        self.init(limits, StopSignal(), .streaming(answer))
+    /// A server that streams, on a port of 127.0.0.1. Nobody is answered anywhere else.
+    /// - Parameter admission: whom it answers.
+    public convenience init(limits: Limits = Limits(), admission: Admission, answer: @escaping StreamingAnswer) {
+        self.init(limits, StopSignal(), .streaming(admission, answer))
     }
 
     private init(_ limits: Limits, _ stop: StopSignal, _ service: Service) {
@@ -74,9 +76,9 @@ public final class HTTPServer: Sendable {
 
     /// Serves until it is stopped or cancelled; no connection is left then.
     /// - Parameter onReady: called when clients can connect, with the port if it is one.
-    /// - Throws: `ListenFailure`.
+    /// - Throws: `FileError` if it can't listen there, and what NIO throws of an address that is none.
     public func run(on address: Address, onReady: @Sendable (Int?) -> Void) async throws {
-        let channel = try await listen(at: address)
+        let channel = try await bind(address)
         onReady(channel.localAddress?.port)
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -94,23 +96,24 @@ public final class HTTPServer: Sendable {
 
     // MARK: Listening
 
-    /// It can't listen there.
-    public struct ListenFailure: Error {
-        public let code: Int32
-        /// Whether another process listens there.
-        public var isTaken: Bool { code == EADDRINUSE }
-    }
+    /// Whether an error of `run` says that another process listens there.
+    public static func isTaken(_ error: any Error) -> Bool { (error as? FileError)?.code == EADDRINUSE }
 
-    /// - Throws: `ListenFailure`.
-    private func listen(at address: Address) async throws -> any Channel {
+    private func bind(_ address: Address) async throws -> any Channel {
         do {
-            return try await bind(address)
+            return try await listen(on: address)
         } catch let error as IOError {
-            throw ListenFailure(code: error.errnoCode)
+            let path =
+                switch address {
+                case .path(let path): path
+                case .inherited: "the socket that was handed over"
+                case .loopback(let host, let port): "\(host), port \(port)"
+                }
+            throw FileError(operation: "listen on", path: path, code: error.errnoCode)
         }
     }
 
-    private func bind(_ address: Address) async throws -> any Channel {
+    private func listen(on address: Address) async throws -> any Channel {
         let bootstrap = bootstrap(for: address).serverChannelOption(.backlog, value: 1024)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
         switch address {
@@ -127,13 +130,21 @@ public final class HTTPServer: Sendable {
     private func bootstrap(for address: Address) -> ServerBootstrap {
         let all = MultiThreadedEventLoopGroup.singleton
         switch service {
-        case .streaming(let answer):
+        case .streaming(let admission, let answer):
             let streaming = StreamingService(answer, limits, connections)
             return ServerBootstrap(group: all).childChannelInitializer { channel in
                 let deadline = IdleDeadline(.seconds(self.limits.idle))
                 // Hummingbird closes idle connections itself.
                 deadline.suspend()
                 guard self.admit(channel, deadline) else { return channel.close() }
+                let guardian = AdmissionHandler(admission, deadline) {
+                    self.connections.attribute(channel, to: $0, self.limits)
+                }
+                do {
+                    try channel.pipeline.syncOperations.addHandler(guardian)
+                } catch {
+                    return channel.eventLoop.makeFailedFuture(error)
+                }
                 return streaming.begin(on: channel)
             }
         case .whole(let bodyLimit, let answer):
