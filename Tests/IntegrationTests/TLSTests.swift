@@ -86,3 +86,27 @@ struct TLSTests {
         Proven.record(grant: "client-credentials", clientAuth: "tls", server: "OpenSSL")
     }
 }
+
+/// http goes to this machine alone, whatever the names of this machine lead to.
+@Suite(
+    .enabled(if: geteuid() == 0 && Python.isThere, "needs root, to make a network of its own"), .timeLimit(.minutes(1)))
+struct ClearTextTests {
+    @Test func `a name of this machine that leads to another is sent nothing`() async throws {
+        let folder = TemporaryFolder()
+        let environment = [
+            "HOME": folder.path, "CLAVIGER_KEY_FILE": folder.file("key"), "CLAVIGER_SOCKET": folder.file("none"),
+            "PATH": "/usr/bin:/bin",
+        ]
+        #expect(await Program.run(Program.claviger, ["init"], environment: environment).status == 0)
+        let keys = folder.write("keys", #"{"client_id":"made-up-id","client_secret":"made-up-secret"}"#)
+        for (host, words) in [
+            ("here.localhost", "the name leads to another machine"), ("localhost", "the connection was refused"),
+        ] {
+            let add = ["add", host, "--token-url", "http://\(host):8123/token", "--from", keys]
+            let python = ["--net", "--mount", Python.program, Python.script("name_elsewhere.py"), "8123", Program.claviger]
+            let result = await Program.run("/usr/bin/unshare", python + add, environment: environment)
+            #expect(result.output.contains("sent: b''"), "\(result)")
+            #expect(result.status == 69 && result.errors.contains(words), "\(result)")
+        }
+    }
+}

@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 import OAuth
 import Sodium
 
@@ -31,15 +32,31 @@ enum RequestTarget {
     }
 }
 
+/// A connection without TLS that leads to another machine. `localhost` and the names below it should be this one's (RFC 6761
+/// section 6.3), but a resolver may know better: what counts is where the connection has led.
+struct UnencryptedConnection: Error {
+    /// Refuses one before a request is written to it.
+    static func refuse(_ channel: any Channel) throws {
+        let pipeline = channel.pipeline.syncOperations
+        if (try? pipeline.handler(type: NIOSSLClientHandler.self)) != nil { return }
+        let address = channel.remoteAddress?.ipAddress ?? ""
+        if address.hasPrefix("127.") || address == "::1" { return }
+        channel.close(promise: nil)
+        throw UnencryptedConnection()
+    }
+}
+
 /// Writes the target of each request that passes.
 final class RequestTargetHandler: ChannelOutboundHandler {
     typealias OutboundIn = HTTPClientRequestPart
     typealias OutboundOut = HTTPClientRequestPart
 
     /// Puts a handler right before the encoder, where only finished requests pass.
+    /// - Throws: `UnencryptedConnection`.
     static func add(to channel: any Channel) -> EventLoopFuture<Void> {
         channel.eventLoop.submit {
             let pipeline = channel.pipeline.syncOperations
+            try UnencryptedConnection.refuse(channel)
             try pipeline.addHandler(
                 RequestTargetHandler(), position: .after(pipeline.handler(type: HTTPRequestEncoder.self)))
         }

@@ -39,6 +39,8 @@ extension TransportFailure {
             return .certificate(host: host, reason: "it has expired, or its authority is not trusted here")
         case is NIOSSLExtraError:
             return .certificate(host: host, reason: "it belongs to another host")
+        case is UnencryptedConnection:
+            return .noConnection(host: host, reason: "the name leads to another machine, and http goes to this one only")
         case is NIOSSLError:
             return .noConnection(host: host, reason: "no secure connection could be agreed")
         default:
