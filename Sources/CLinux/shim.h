@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -118,7 +119,7 @@ struct claviger_child {
 /// posix_spawn_file_actions_addclosefrom_np(3) and posix_spawn_file_actions_addchdir_np(3), for _GNU_SOURCE alone.
 extern int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
 
-/// Starts a child by posix_spawn(3): no signal is blocked in it, and SIGPIPE ends it. Returns 0, or an error number.
+/// Starts a child by posix_spawn(3): no signal is blocked in it, and each has its usual effect. Returns 0, or an error number.
 static inline int claviger_spawn(const struct claviger_child *child, pid_t *pid) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -130,12 +131,11 @@ static inline int claviger_spawn(const struct claviger_child *child, pid_t *pid)
             code = posix_spawn_file_actions_adddup2(&actions, child->descriptors[number], number);
     if (code == 0 && child->closes_others) code = posix_spawn_file_actions_addclosefrom_np(&actions, child->count);
     if (code == 0 && child->folder) code = posix_spawn_file_actions_addchdir_np(&actions, child->folder);
-    sigset_t none, pipe;
+    sigset_t none, all;
     sigemptyset(&none);
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
+    sigfillset(&all);
     if (code == 0) code = posix_spawnattr_setsigmask(&attributes, &none);
-    if (code == 0) code = posix_spawnattr_setsigdefault(&attributes, &pipe);
+    if (code == 0) code = posix_spawnattr_setsigdefault(&attributes, &all);
     short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (child->starts_session ? 0x80 /* POSIX_SPAWN_SETSID */ : 0);
     if (code == 0) code = posix_spawnattr_setflags(&attributes, flags);
     if (code == 0) code = posix_spawnp(pid, child->path, &actions, &attributes, child->argv, child->envp);
@@ -149,7 +149,7 @@ static inline void claviger_become(const struct claviger_child *child) {
     struct sigaction usual;
     memset(&usual, 0, sizeof usual);
     usual.sa_handler = SIG_DFL;
-    sigaction(SIGPIPE, &usual, (struct sigaction *)0);
+    for (int number = 1; number <= 64; number++) sigaction(number, &usual, (struct sigaction *)0);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, (sigset_t *)0);
@@ -180,6 +180,34 @@ static inline int claviger_spawn_orphan(const struct claviger_child *child) {
         if (errno != EINTR) return -1;
     if (status != 0) errno = EAGAIN;
     return status == 0 ? 0 : -1;
+}
+
+/// Where the number of a caught signal is written: one place for the whole process, as handlers are.
+static inline volatile sig_atomic_t *claviger_signal_pipe(void) {
+    static volatile sig_atomic_t writing_end = -1;
+    return &writing_end;
+}
+
+/// A handler: write(2) is all that it may safely call here (signal-safety(7)).
+static inline void claviger_note_signal(int number) {
+    int code = errno;
+    unsigned char byte = (unsigned char)number;
+    if (write((int)*claviger_signal_pipe(), &byte, 1) < 0) { /* A full pipe holds enough of them. */ }
+    errno = code;
+}
+
+/// Has a signal noted instead of obeyed, if its usual action (SIG_DFL) is set: what is ignored stays so. System calls are
+/// interrupted by it. Use it from one Swift file only: every object file has a pipe of its own.
+/// Returns whether that was done.
+static inline int claviger_catch_signal(int number, int writing_end) {
+    struct sigaction action;
+    if (sigaction(number, (struct sigaction *)0, &action) != 0 || action.sa_flags & SA_SIGINFO) return 0;
+    if (action.sa_handler != SIG_DFL) return 0;
+    *claviger_signal_pipe() = writing_end;
+    memset(&action, 0, sizeof action);
+    sigfillset(&action.sa_mask);
+    action.sa_handler = claviger_note_signal;
+    return sigaction(number, &action, (struct sigaction *)0) == 0;
 }
 
 /// pidfd_open(2): becomes readable when the process has ended. Returns a descriptor, closed at exec(2), or -1 with errno.

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// A program to start, with exactly the descriptors, the environment and the session that are said here. No signal is
-/// blocked in it, and SIGPIPE ends it, whatever this process does with its signals.
+/// blocked in it, and each has its usual effect, whatever this process does with its signals and was given of them.
 public struct ChildProcess: Sendable {
     /// What one of the child's descriptors is.
     public enum Stream: Sendable {

@@ -431,18 +431,6 @@ import Testing
         #expect(await reader.wait() == 0)
     }
 
-    @Test func anInterruptLeavesTheTerminalAsItWas() async throws {
-        let fixture = CommandFixture(withoutVault: ())
-        let terminal = PseudoTerminal(
-            Program.claviger, ["init"], environment: ["HOME": fixture.folder.path], output: fixture.folder.file("out"))
-        _ = try await terminal.expect("new passphrase for")
-        #expect(!terminal.echoes)
-        terminal.type("made-\u{3}")
-        #expect(try await terminal.expect("interrupted").contains("error: interrupted"))
-        #expect(await terminal.wait() == 130)
-        #expect(!FileManager.default.fileExists(atPath: fixture.vault))
-    }
-
     @Test func addAsksForWhatIsMissingAndSaysWhereItIsMade() async throws {
         let server = try await PracticeServer()
         let fixture = try await CommandFixture()
