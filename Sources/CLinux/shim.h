@@ -25,6 +25,17 @@
 /// errno, a macro, for code without Glibc's Swift module.
 static inline int claviger_errno(void) { return errno; }
 
+/// Waits until a descriptor can be written, or read, or has failed. For streams that somebody else has made non-blocking
+/// (O_NONBLOCK belongs to the open file, which other processes have, too, and so it is not ours to change).
+static inline void claviger_wait_to_write(int descriptor) {
+    struct pollfd one = {descriptor, POLLOUT, 0};
+    poll(&one, 1, -1);
+}
+static inline void claviger_wait_to_read(int descriptor) {
+    struct pollfd one = {descriptor, POLLIN, 0};
+    poll(&one, 1, -1);
+}
+
 /// The environment, `NAME=VALUE` each, with a null at the end (environ(7)).
 static inline char **claviger_environment(void) {
     extern char **environ;
@@ -182,6 +193,28 @@ static inline int claviger_spawn_orphan(const struct claviger_child *child) {
     return status == 0 ? 0 : -1;
 }
 
+/// Starts a program as a child in the same process group, with everything that this process has: what a process does that
+/// would rather be replaced by it, but must stay. The child's SIGCHLD is ignored if `ignores_children`.
+/// Returns 0, or an error number.
+static inline int claviger_spawn_alike(char *const *argv, int ignores_children, pid_t *pid) {
+    int ends[2];
+    if (claviger_pipe(ends) != 0) return errno;
+    *pid = fork();
+    if (*pid == 0) {
+        if (ignores_children) signal(SIGCHLD, SIG_IGN);
+        execvp(argv[0], argv);
+        int code = errno;
+        if (write(ends[1], &code, sizeof code) < 0) { /* The status says that it failed. */ }
+        _exit(127);
+    }
+    int code = *pid < 0 ? errno : 0;
+    close(ends[1]);
+    // Nothing comes if the program runs: the pipe closes then.
+    while (*pid > 0 && read(ends[0], &code, sizeof code) < 0 && errno == EINTR) {}
+    close(ends[0]);
+    return code;
+}
+
 /// Where the number of a caught signal is written: one place for the whole process, as handlers are.
 static inline volatile sig_atomic_t *claviger_signal_pipe(void) {
     static volatile sig_atomic_t writing_end = -1;
@@ -196,17 +229,28 @@ static inline void claviger_note_signal(int number) {
     errno = code;
 }
 
+/// The same for a signal that is to be passed on: not what a terminal sends, which the whole process group has from it.
+static inline void claviger_note_sent_signal(int number, siginfo_t *info, void *context) {
+    (void)context;
+    if (number == SIGCHLD || info->si_code <= 0) claviger_note_signal(number);
+}
+
 /// Has a signal noted instead of obeyed, if its usual action (SIG_DFL) is set: what is ignored stays so. System calls are
 /// interrupted by it. Use it from one Swift file only: every object file has a pipe of its own.
 /// Returns whether that was done.
-static inline int claviger_catch_signal(int number, int writing_end) {
+static inline int claviger_catch_signal(int number, int writing_end, int only_sent) {
     struct sigaction action;
     if (sigaction(number, (struct sigaction *)0, &action) != 0 || action.sa_flags & SA_SIGINFO) return 0;
     if (action.sa_handler != SIG_DFL) return 0;
     *claviger_signal_pipe() = writing_end;
     memset(&action, 0, sizeof action);
     sigfillset(&action.sa_mask);
-    action.sa_handler = claviger_note_signal;
+    if (only_sent) {
+        action.sa_sigaction = claviger_note_sent_signal;
+        action.sa_flags = SA_SIGINFO;
+    } else {
+        action.sa_handler = claviger_note_signal;
+    }
     return sigaction(number, &action, (struct sigaction *)0) == 0;
 }
 

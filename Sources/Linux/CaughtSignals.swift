@@ -21,10 +21,11 @@ final class CaughtSignals {
     private var noted: [Int32] = []
     private var maskBefore = sigset_t()
 
-    init() throws(FileError) {
+    /// - Parameter onlySent: whether what a terminal sends is nothing to this process: its whole group has it.
+    init(onlySent: Bool = false) throws(FileError) {
         let notes = try File.pipe()
         for end in [notes.reading, notes.writing] { _ = fcntl(end.descriptor, F_SETFL, O_NONBLOCK) }
-        caught = Self.wanted.filter { claviger_catch_signal($0, notes.writing.descriptor) == 1 }
+        caught = Self.wanted.filter { claviger_catch_signal($0, notes.writing.descriptor, onlySent ? 1 : 0) == 1 }
         self.notes = notes
         var open = sigset_t()
         unsafe sigemptyset(&open)
@@ -45,11 +46,33 @@ final class CaughtSignals {
 
     /// Whether a signal has come that is to have its effect.
     var isNoted: Bool {
-        var numbers = [UInt8](repeating: 0, count: 64)
-        let count = unsafe read(notes.reading.descriptor, &numbers, numbers.count)
-        noted += numbers.prefix(max(0, count)).map(Int32.init).filter { $0 != SIGCONT }
+        noted += drain().filter { $0 != SIGCONT }
         return !noted.isEmpty
     }
+
+    // MARK: Passing on
+
+    /// Has the ends of children noted from now on.
+    func catchChildren() {
+        signal(SIGCHLD, SIG_DFL)
+        _ = claviger_catch_signal(SIGCHLD, notes.writing.descriptor, 1)
+    }
+
+    /// Waits for signals.
+    /// - Returns: their numbers, in the order in which they came.
+    func next() -> [Int32] {
+        var note = pollfd(fd: notes.reading.descriptor, events: Int16(POLLIN), revents: 0)
+        while unsafe poll(&note, 1, -1) < 0 && errno == EINTR {}
+        return drain()
+    }
+
+    private func drain() -> [Int32] {
+        var numbers = [UInt8](repeating: 0, count: 64)
+        let count = unsafe read(notes.reading.descriptor, &numbers, numbers.count)
+        return numbers.prefix(max(0, count)).map(Int32.init)
+    }
+
+    // MARK: Obeying
 
     /// Lets go of all signals, and gives those that came their usual effect. Comes back when that has not ended the process,
     /// and after it has stopped when it goes on.

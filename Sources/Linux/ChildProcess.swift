@@ -44,10 +44,22 @@ public struct ChildProcess: Sendable {
         public func wait() -> Int32 {
             var status: Int32 = 0
             while unsafe waitpid(pid, &status, 0) == -1 {
+                // Nobody knows how a child ended that the kernel was told not to keep: that is no success.
                 guard errno == EINTR else { return 255 }
             }
-            return status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F)
+            return Self.code(of: status)
         }
+
+        static func code(of status: Int32) -> Int32 {
+            status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F)
+        }
+    }
+
+    /// Whether SIGCHLD is ignored: then nobody can wait for children, who leave no status behind (waitpid(2)).
+    static var ignoresChildren: Bool {
+        var action = sigaction()
+        unsafe sigaction(SIGCHLD, nil, &action)
+        return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 
     /// Starts the program as a child of this process.

@@ -93,6 +93,33 @@ import Testing
     }
 }
 
+@Suite struct NonBlockingTests {
+    /// Whoever else has the open file may have made it non-blocking.
+    @Test func `reads and writes wait`() throws {
+        let (reading, writing) = try File.pipe()
+        for file in [reading, writing] { _ = fcntl(file.descriptor, F_SETFL, O_NONBLOCK) }
+        let bytes = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        let isWritten = DispatchSemaphore(value: 0)
+        // The pipe holds a sixteenth of it.
+        Thread.detachNewThread {
+            try? writing.write(bytes)
+            isWritten.signal()
+        }
+        #expect(try reading.readToEnd(limit: bytes.count) == bytes)
+        isWritten.wait()
+    }
+
+    @Test func `what is opened not to wait does not`() throws {
+        let folder = TemporaryFolder()
+        let path = folder.file("fifo")
+        #expect(mkfifo(path, 0o600) == 0)
+        let file = try File.open(path)
+        let writer = try File.openToAppend(path)
+        #expect(throws: FileError(operation: "read", path: path, code: EAGAIN)) { try file.readToEnd(limit: 1) }
+        withExtendedLifetime(writer) {}
+    }
+}
+
 @Suite struct ProcessHardeningTests {
     @Test func `knows who traces this process`() {
         #expect(ProcessHardening.tracer == 0)
