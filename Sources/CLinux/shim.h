@@ -19,6 +19,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,6 +64,15 @@ static inline int claviger_clear_dumpable(void) {
 /// Returns the number of bytes, or -1 with errno.
 static inline int64_t claviger_copy_file_range(int from, int64_t *offset, int to, uint64_t count) {
     return syscall(SYS_copy_file_range, from, offset, to, (void *)0, (size_t)count, 0u);
+}
+
+/// The access control list of an open file, or of what a path names (acl(5), xattr(7)), as the kernel has it.
+/// Returns the number of bytes, or -1 with errno.
+static inline int64_t claviger_access_list(int descriptor, void *bytes, size_t count) {
+    return fgetxattr(descriptor, "system.posix_acl_access", bytes, count);
+}
+static inline int64_t claviger_access_list_at(const char *path, void *bytes, size_t count) {
+    return getxattr(path, "system.posix_acl_access", bytes, count);
 }
 
 /// renameat2(2) that refuses a name that is taken. Returns 0, or -1 with errno.

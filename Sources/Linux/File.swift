@@ -47,8 +47,8 @@ public final class File: Sendable {
     }
 
     /// Opens whatever bytes come from, for `readToEnd`. It waits for a FIFO's writer.
-    public static func openStream(_ path: String) throws(FileError) -> File {
-        try open(path, O_RDONLY, "open")
+    public static func openStream(_ path: String, operation: String = "open") throws(FileError) -> File {
+        try open(path, O_RDONLY | O_NOCTTY, operation)
     }
 
     /// Makes a file that was not there, and opens it for reading and writing.

@@ -16,7 +16,7 @@ extension NewKeyOptions {
     }
 
     static func passphrase(_ file: String?, _ session: Session) throws -> Secret {
-        if let file { return try SecretInput.file(file, what: "passphrase") }
+        if let file { return try SecretInput.passphrase(file) }
         return try Terminal.promptNewPassphrase(try session.vaultPath(), otherwise: .noNewPassphrase)
     }
 }

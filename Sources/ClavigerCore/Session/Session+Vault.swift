@@ -66,7 +66,7 @@ extension Session {
 
     /// The passphrase from a file or a command, where one is named.
     static func storedPassphrase() throws -> Secret? {
-        if let file = passphraseFile { return try SecretInput.file(file, what: "passphrase") }
+        if let file = passphraseFile { return try SecretInput.passphrase(file) }
         return try passphraseCommand.map(SecretInput.command)
     }
 }
