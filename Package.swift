@@ -200,7 +200,7 @@ let package = Package(
         .testTarget(
             name: "ClavigerCoreTests",
             dependencies: [
-                "ClavigerCore", "ClavigerSandbox", "OAuth", "TestSupport",
+                "ClavigerCore", "ClavigerSandbox", "OAuth", "Sodium", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["memory_scan.py"], swiftSettings: house),

@@ -69,14 +69,6 @@ enum Terminal {
         }
     }
 
-    /// Asks twice for a passphrase that the vault is to open with.
-    static func promptNewPassphrase(_ path: String, otherwise: Problem) throws -> Secret {
-        let first = try promptSecret("new passphrase for \(plain(path)): ", otherwise: otherwise)
-        let second = try promptSecret("the same again: ", otherwise: otherwise)
-        guard first.equals(second) else { throw Problem.passphrasesDiffer }
-        return first
-    }
-
     /// Asks for something that may be seen.
     static func promptLine(_ question: String, otherwise: Problem) throws -> String {
         try withTerminal(otherwise) { terminal, _ in
