@@ -150,7 +150,7 @@ let package = Package(
             name: "Contracts", dependencies: ["Credentials", "AgentProtocol", "TokenEngine", "OAuth", "Sodium"],
             path: "Tests/TestSupport/Contracts", swiftSettings: house),
         .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: house),
-        .testTarget(name: "LinuxTests", dependencies: ["Linux", "TestSupport"], swiftSettings: house),
+        .testTarget(name: "LinuxTests", dependencies: ["Linux", "CLinux", "TestSupport"], swiftSettings: house),
         .testTarget(
             name: "VaultTests", dependencies: ["Vault", "Linux", "Sodium", "TestSupport"],
             exclude: ["vault_contents.py", "vault_reference.py", "vault_vectors.py", "Vectors"],
@@ -202,7 +202,7 @@ let package = Package(
         .testTarget(
             name: "ClavigerCoreTests",
             dependencies: [
-                "ClavigerCore", "ClavigerSandbox", "OAuth", "TestSupport",
+                "ClavigerCore", "ClavigerSandbox", "OAuth", "Sodium", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["memory_scan.py"], swiftSettings: house),

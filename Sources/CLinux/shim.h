@@ -8,6 +8,7 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -22,11 +23,23 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
 /// errno, a macro, for code without Glibc's Swift module.
 static inline int claviger_errno(void) { return errno; }
+
+/// Waits until a descriptor can be written, or read, or has failed. For streams that somebody else has made non-blocking
+/// (O_NONBLOCK belongs to the open file, which other processes have, too, and so it is not ours to change).
+static inline void claviger_wait_to_write(int descriptor) {
+    struct pollfd one = {descriptor, POLLOUT, 0};
+    poll(&one, 1, -1);
+}
+static inline void claviger_wait_to_read(int descriptor) {
+    struct pollfd one = {descriptor, POLLIN, 0};
+    poll(&one, 1, -1);
+}
 
 /// The environment, `NAME=VALUE` each, with a null at the end (environ(7)).
 static inline char **claviger_environment(void) {
@@ -66,6 +79,15 @@ static inline void claviger_fill_freed_memory(int byte) {
 /// Returns the number of bytes, or -1 with errno.
 static inline int64_t claviger_copy_file_range(int from, int64_t *offset, int to, uint64_t count) {
     return syscall(SYS_copy_file_range, from, offset, to, (void *)0, (size_t)count, 0u);
+}
+
+/// The access control list of an open file, or of what a path names (acl(5), xattr(7)), as the kernel has it.
+/// Returns the number of bytes, or -1 with errno.
+static inline int64_t claviger_access_list(int descriptor, void *bytes, size_t count) {
+    return fgetxattr(descriptor, "system.posix_acl_access", bytes, count);
+}
+static inline int64_t claviger_access_list_at(const char *path, void *bytes, size_t count) {
+    return getxattr(path, "system.posix_acl_access", bytes, count);
 }
 
 /// renameat2(2) that refuses a name that is taken. Returns 0, or -1 with errno.
@@ -133,7 +155,7 @@ struct claviger_child {
 /// posix_spawn_file_actions_addclosefrom_np(3) and posix_spawn_file_actions_addchdir_np(3), for _GNU_SOURCE alone.
 extern int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
 
-/// Starts a child by posix_spawn(3): no signal is blocked in it, and SIGPIPE ends it. Returns 0, or an error number.
+/// Starts a child by posix_spawn(3): no signal is blocked in it, and each has its usual effect. Returns 0, or an error number.
 static inline int claviger_spawn(const struct claviger_child *child, pid_t *pid) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -145,12 +167,11 @@ static inline int claviger_spawn(const struct claviger_child *child, pid_t *pid)
             code = posix_spawn_file_actions_adddup2(&actions, child->descriptors[number], number);
     if (code == 0 && child->closes_others) code = posix_spawn_file_actions_addclosefrom_np(&actions, child->count);
     if (code == 0 && child->folder) code = posix_spawn_file_actions_addchdir_np(&actions, child->folder);
-    sigset_t none, pipe;
+    sigset_t none, all;
     sigemptyset(&none);
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
+    sigfillset(&all);
     if (code == 0) code = posix_spawnattr_setsigmask(&attributes, &none);
-    if (code == 0) code = posix_spawnattr_setsigdefault(&attributes, &pipe);
+    if (code == 0) code = posix_spawnattr_setsigdefault(&attributes, &all);
     short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (child->starts_session ? 0x80 /* POSIX_SPAWN_SETSID */ : 0);
     if (code == 0) code = posix_spawnattr_setflags(&attributes, flags);
     if (code == 0) code = posix_spawnp(pid, child->path, &actions, &attributes, child->argv, child->envp);
@@ -164,7 +185,7 @@ static inline void claviger_become(const struct claviger_child *child) {
     struct sigaction usual;
     memset(&usual, 0, sizeof usual);
     usual.sa_handler = SIG_DFL;
-    sigaction(SIGPIPE, &usual, (struct sigaction *)0);
+    for (int number = 1; number <= 64; number++) sigaction(number, &usual, (struct sigaction *)0);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, (sigset_t *)0);
@@ -195,6 +216,67 @@ static inline int claviger_spawn_orphan(const struct claviger_child *child) {
         if (errno != EINTR) return -1;
     if (status != 0) errno = EAGAIN;
     return status == 0 ? 0 : -1;
+}
+
+/// Starts a program as a child in the same process group, with everything that this process has: what a process does that
+/// would rather be replaced by it, but must stay. The child's SIGCHLD is ignored if `ignores_children`.
+/// Returns 0, or an error number.
+static inline int claviger_spawn_alike(char *const *argv, int ignores_children, pid_t *pid) {
+    int ends[2];
+    if (claviger_pipe(ends) != 0) return errno;
+    *pid = fork();
+    if (*pid == 0) {
+        if (ignores_children) signal(SIGCHLD, SIG_IGN);
+        execvp(argv[0], argv);
+        int code = errno;
+        if (write(ends[1], &code, sizeof code) < 0) { /* The status says that it failed. */ }
+        _exit(127);
+    }
+    int code = *pid < 0 ? errno : 0;
+    close(ends[1]);
+    // Nothing comes if the program runs: the pipe closes then.
+    while (*pid > 0 && read(ends[0], &code, sizeof code) < 0 && errno == EINTR) {}
+    close(ends[0]);
+    return code;
+}
+
+/// Where the number of a caught signal is written: one place for the whole process, as handlers are.
+static inline volatile sig_atomic_t *claviger_signal_pipe(void) {
+    static volatile sig_atomic_t writing_end = -1;
+    return &writing_end;
+}
+
+/// A handler: write(2) is all that it may safely call here (signal-safety(7)).
+static inline void claviger_note_signal(int number) {
+    int code = errno;
+    unsigned char byte = (unsigned char)number;
+    if (write((int)*claviger_signal_pipe(), &byte, 1) < 0) { /* A full pipe holds enough of them. */ }
+    errno = code;
+}
+
+/// The same for a signal that is to be passed on: not what a terminal sends, which the whole process group has from it.
+static inline void claviger_note_sent_signal(int number, siginfo_t *info, void *context) {
+    (void)context;
+    if (number == SIGCHLD || info->si_code <= 0) claviger_note_signal(number);
+}
+
+/// Has a signal noted instead of obeyed, if its usual action (SIG_DFL) is set: what is ignored stays so. System calls are
+/// interrupted by it. Use it from one Swift file only: every object file has a pipe of its own.
+/// Returns whether that was done.
+static inline int claviger_catch_signal(int number, int writing_end, int only_sent) {
+    struct sigaction action;
+    if (sigaction(number, (struct sigaction *)0, &action) != 0 || action.sa_flags & SA_SIGINFO) return 0;
+    if (action.sa_handler != SIG_DFL) return 0;
+    *claviger_signal_pipe() = writing_end;
+    memset(&action, 0, sizeof action);
+    sigfillset(&action.sa_mask);
+    if (only_sent) {
+        action.sa_sigaction = claviger_note_sent_signal;
+        action.sa_flags = SA_SIGINFO;
+    } else {
+        action.sa_handler = claviger_note_signal;
+    }
+    return sigaction(number, &action, (struct sigaction *)0) == 0;
 }
 
 /// pidfd_open(2): becomes readable when the process has ended. Returns a descriptor, closed at exec(2), or -1 with errno.

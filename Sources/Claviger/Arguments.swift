@@ -16,10 +16,3 @@ import CLinux
         return word.withUTF8Buffer { unsafe strlen(other) == $0.count && memcmp(other, $0.baseAddress!, $0.count) == 0 }
     }
 }
-
-/// Writes to standard error, and ends.
-func say(_ text: String, andExit status: Int32) -> Never {
-    let bytes = Array(text.utf8)
-    unsafe write(2, bytes, bytes.count)
-    exit(status)
-}

@@ -21,22 +21,13 @@ func front(_ count: Int32, _ words: UnsafeMutablePointer<UnsafeMutablePointer<CC
 private func print(_ token: [UInt8]) -> Int32 {
     var line = token + [UInt8(ascii: "\n")]
     defer { unsafe explicit_bzero(&line, line.count) }
-    var written = 0
-    while written < line.count {
-        let count = unsafe line.withUnsafeBytes { unsafe write(1, $0.baseAddress! + written, $0.count - written) }
-        let code = claviger_errno()
-        if count < 0 && code == EINTR { continue }
-        guard count > 0 else {
-            let reason = unsafe String(cString: strerror(code))
-            // Upper case is in ASCII alone here: the messages of the C locale.
-            let lower = String(decoding: reason.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
-            say(
-                Problem.lines(title: "cannot write to standard output: " + lower, hint: nil),
-                andExit: ProblemCode.cannotWrite.exit)
-        }
-        written += count
-    }
-    return 0
+    let code = writeAll(line, to: 1)
+    guard code != 0 else { return 0 }
+    let reason = unsafe String(cString: strerror(code))
+    // Upper case is in ASCII alone here: the messages of the C locale.
+    let lower = String(decoding: reason.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+    say(
+        Problem.lines(title: "cannot write to standard output: " + lower, hint: nil), andExit: ProblemCode.cannotWrite.exit)
 }
 
 private func become(core arguments: Arguments) -> Never {

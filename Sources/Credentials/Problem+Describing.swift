@@ -2,7 +2,7 @@ public import Access
 public import AgentProtocol
 import FoundationEssentials
 import Glibc
-import Linux
+public import Linux
 import OAuth
 import Sodium
 import TokenEngine
@@ -52,6 +52,27 @@ extension Problem {
 // MARK: - The vault
 
 extension Problem {
+    /// A file with a secret that others can read, and what mends that.
+    public init(_ exposure: FileExposure) {
+        let path = Self.plain(exposure.path)
+        let readers = exposure.readers.contains(.everybody) ? [.everybody] : exposure.readers
+        let words = readers.map { reader in
+            switch reader {
+            case .everybody: "everybody"
+            case .group(let id): "group \(id)"
+            case .user(let id): "user \(id)"
+            }
+        }
+        let word = Hint.shellWord(exposure.path)
+        let command = (exposure.isOurs ? "" : "sudo ") + (exposure.hasList ? "setfacl -b \(word); " : "") + "chmod 600 \(word)"
+        self.init(
+            "\(path) can be read or changed by \(words.joined(separator: " and "))",
+            hint: exposure.isReadOnly
+                ? "have it mounted with mode 400, or below /run/secrets"
+                : .text("\(command), and ask yourself who has read it"),
+            .permissionsTooWide)
+    }
+
     private init(vault error: VaultError) {
         switch error {
         case .noVault(let path):
@@ -69,6 +90,10 @@ extension Problem {
             self.init(
                 "\(path) can be used by others (mode \(String(mode, radix: 8)))",
                 hint: "chmod 600 \(Hint.shellWord(path)), and ask yourself who has read it", .permissionsTooWide)
+        case .exposed(let exposure): self.init(exposure)
+        case .keyFileAsVault:
+            self.init(
+                "what was named as the vault is a key file", hint: "name it with --key-file, and the vault with --vault", .usage)
         case .damaged(let part, let reason, let hasPrevious): self.init(damaged: part, reason, hasPrevious)
         case .damagedRecord(let kind, let name, let reason, let hasPrevious):
             self.init(damagedRecord: kind, name, reason, hasPrevious)

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// A program to start, with exactly the descriptors, the environment and the session that are said here. No signal is
-/// blocked in it, and SIGPIPE ends it, whatever this process does with its signals.
+/// blocked in it, and each has its usual effect, whatever this process does with its signals and was given of them.
 public struct ChildProcess: Sendable {
     /// What one of the child's descriptors is.
     public enum Stream: Sendable {
@@ -44,10 +44,22 @@ public struct ChildProcess: Sendable {
         public func wait() -> Int32 {
             var status: Int32 = 0
             while unsafe waitpid(pid, &status, 0) == -1 {
+                // Nobody knows how a child ended that the kernel was told not to keep: that is no success.
                 guard errno == EINTR else { return 255 }
             }
-            return status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F)
+            return Self.code(of: status)
         }
+
+        static func code(of status: Int32) -> Int32 {
+            status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F)
+        }
+    }
+
+    /// Whether SIGCHLD is ignored: then nobody can wait for children, who leave no status behind (waitpid(2)).
+    static var ignoresChildren: Bool {
+        var action = sigaction()
+        unsafe sigaction(SIGCHLD, nil, &action)
+        return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 
     /// Starts the program as a child of this process.

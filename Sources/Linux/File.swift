@@ -8,6 +8,8 @@ public final class File: Sendable {
     public let path: String
     public let descriptor: Int32
     private let isOwned: Bool
+    /// Whether reading waits for bytes. Writing always waits.
+    private let waits: Bool
 
     /// - Parameters:
     ///   - descriptor: an open one, which is closed with this value.
@@ -16,10 +18,11 @@ public final class File: Sendable {
         self.init(descriptor, path, isOwned: true)
     }
 
-    private init(_ descriptor: Int32, _ path: String, isOwned: Bool) {
+    private init(_ descriptor: Int32, _ path: String, isOwned: Bool, waits: Bool = true) {
         self.descriptor = descriptor
         self.path = path
         self.isOwned = isOwned
+        self.waits = waits
     }
 
     deinit {
@@ -44,8 +47,8 @@ public final class File: Sendable {
     }
 
     /// Opens whatever bytes come from, for `readToEnd`. It waits for a FIFO's writer.
-    public static func openStream(_ path: String) throws(FileError) -> File {
-        try open(path, O_RDONLY, "open")
+    public static func openStream(_ path: String, operation: String = "open") throws(FileError) -> File {
+        try open(path, O_RDONLY | O_NOCTTY, operation)
     }
 
     /// Makes a file that was not there, and opens it for reading and writing.
@@ -85,7 +88,7 @@ public final class File: Sendable {
     ) throws(FileError) -> File {
         let descriptor = uninterrupted { unsafe Glibc.open(path, flags | O_CLOEXEC, permissions) }
         guard descriptor >= 0 else { throw FileError(operation, path) }
-        return File(owning: descriptor, path: path)
+        return File(descriptor, path, isOwned: true, waits: flags & O_NONBLOCK == 0)
     }
 
     /// A process, as a file that can be read from when the process has ended (pidfd_open(2)).
@@ -151,10 +154,19 @@ public final class File: Sendable {
     /// - Returns: how many bytes were read.
     public func readToEnd(into bytes: inout [UInt8]) throws(FileError) -> Int {
         let (filled, code) = unsafe bytes.withUnsafeMutableBytes { buffer in
-            unsafe Self.fill(buffer) { rest, _ in unsafe Glibc.read(descriptor, rest.baseAddress, rest.count) }
+            unsafe Self.fill(buffer) { rest, _ in unsafe readSome(rest) }
         }
         guard code == 0 else { throw FileError(operation: "read", path: path, code: code) }
         return filled
+    }
+
+    /// read(2), which also waits where another process has made what we share with it non-blocking.
+    private func readSome(_ rest: UnsafeMutableRawBufferPointer) -> Int {
+        while true {
+            let count = unsafe Glibc.read(descriptor, rest.baseAddress, rest.count)
+            guard count < 0, errno == EAGAIN, waits else { return count }
+            claviger_wait_to_read(descriptor)
+        }
     }
 
     /// Everything from the position on.
@@ -183,7 +195,8 @@ public final class File: Sendable {
 
     // MARK: Writing
 
-    /// Writes all bytes at the position. The one loop that writes.
+    /// Writes all bytes at the position. The one loop that writes. It waits for room, also where another process has made what
+    /// we share with it non-blocking.
     public func write(_ bytes: [UInt8]) throws(FileError) {
         var written = 0
         while written < bytes.count {
@@ -192,6 +205,10 @@ public final class File: Sendable {
                 return unsafe Glibc.write(descriptor, rest.baseAddress, rest.count)
             }
             if count < 0 && errno == EINTR { continue }
+            if count < 0 && errno == EAGAIN {
+                claviger_wait_to_write(descriptor)
+                continue
+            }
             guard count > 0 else { throw FileError("write", path) }
             written += count
         }

@@ -1,31 +1,46 @@
 import CLinux
 import Glibc
 
-/// What a process that holds secrets changes about itself, and can undo for the program that takes its place.
+/// What a process that holds secrets changes about itself and about what it has inherited, and can undo for the program that
+/// takes its place. This is the one place that does so:
+///
+/// | inherited | what becomes of it |
+/// |---|---|
+/// | dumpable, the limit of core dumps | off: no core dump, no debugger of the same user |
+/// | signals on which Swift's runtime reports a crash | their usual effect: no report with registers and memory |
+/// | SIGCHLD ignored | its usual effect: else nobody could tell how a child ended |
+/// | SIGXFSZ | ignored: a write behind the limit of file sizes fails, and can be told |
+/// | blocked signals | none is: a question can be interrupted, an agent be ended |
+/// | a closed standard stream | filled: no file of ours gets its number |
+/// | umask | new files are for their owner alone |
+///
+/// What a caller means stays: which other signals are ignored (nohup(1)), all other limits. Streams that are non-blocking stay
+/// so, for others have them, too; `File` waits.
 public struct ProcessHardening: @unchecked Sendable {
     // `sigaction` holds a pointer to a handler, which is code: any thread may have it.
     private let handlers: [(signal: Int32, action: sigaction)]
     private let coreLimit: rlimit
     private let mask: mode_t
     private let blocked: sigset_t
+    private let filledStreams: [Int32]
 
-    /// Signals on which Swift's runtime would print a report with registers and the memory that they point at.
     private static let crashes = [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGQUIT]
 
-    /// No core dump and no debugger of the same user; no crash report; no file of this process under the number of a
-    /// closed standard stream; and new files for their owner alone. Call it before anything else is read or opened.
+    /// Call it before anything else is read or opened.
     public init() {
         _ = claviger_clear_dumpable()
         // One that is started by way of /proc would be called "exe".
         unsafe claviger_set_process_name("claviger")
         coreLimit = Self.disableCoreDumps()
         // SIGPIPE is ignored by the network's library.
-        handlers = (Self.crashes + [SIGPIPE]).map { ($0, Self.action(of: $0)) }
-        for crash in Self.crashes { signal(crash, SIG_DFL) }
-        Self.fillStandardStreams()
+        handlers = (Self.crashes + [SIGPIPE, SIGCHLD, SIGXFSZ]).map { ($0, Self.action(of: $0)) }
+        for number in Self.crashes + [SIGCHLD] { signal(number, SIG_DFL) }
+        signal(SIGXFSZ, SIG_IGN)
+        filledStreams = Self.fillStandardStreams()
         mask = umask(0o077)
-        var blocked = sigset_t()
-        unsafe pthread_sigmask(SIG_BLOCK, nil, &blocked)
+        var (none, blocked) = (sigset_t(), sigset_t())
+        unsafe sigemptyset(&none)
+        unsafe pthread_sigmask(SIG_SETMASK, &none, &blocked)
         self.blocked = blocked
     }
 
@@ -44,9 +59,11 @@ public struct ProcessHardening: @unchecked Sendable {
     }
 
     /// A closed stream becomes one that can't be read (0) or written (1, 2).
-    private static func fillStandardStreams() {
-        for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(stream, F_GETFD) == -1 {
-            _ = unsafe open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+    /// - Returns: which they were.
+    private static func fillStandardStreams() -> [Int32] {
+        [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO].filter { stream in
+            guard fcntl(stream, F_GETFD) == -1 else { return false }
+            return unsafe open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) == stream
         }
     }
 
@@ -60,6 +77,7 @@ public struct ProcessHardening: @unchecked Sendable {
         var limit = coreLimit
         unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
         umask(mask)
+        for stream in filledStreams { close(stream) }
         // The threads of the pool block signals, and a program inherits that from the thread that it replaces.
         var blocked = blocked
         unsafe pthread_sigmask(SIG_SETMASK, &blocked, nil)

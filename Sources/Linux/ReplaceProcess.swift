@@ -21,6 +21,12 @@ extension ChildProcess {
         return FileError(operation: "run", path: program, code: code)
     }
 
+    /// A variable of this process's environment; nil if it is not there, or empty.
+    public static func variable(_ name: String) -> String? {
+        guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
+        return unsafe String(cString: value)
+    }
+
     /// Changes this process's environment, which its programs inherit. Not while another thread reads it.
     /// - Parameter value: nil removes the variable.
     public static func setVariable(_ name: String, _ value: String?) {

@@ -1,6 +1,11 @@
 import Glibc
+import Synchronization
 
 /// The terminal that a process was started from, whatever its standard streams are.
+///
+/// Its questions do as readpassphrase(3) of OpenBSD does. A signal that ends the process finds the terminal as it was before.
+/// A process that is stopped at a question leaves the terminal as it was, and asks again when it goes on; one in the
+/// background stops before it asks.
 public struct TTY: ~Copyable {
     private let file: File
 
@@ -14,65 +19,100 @@ public struct TTY: ~Copyable {
         file = try File.open(path, O_RDWR | O_NOCTTY, "open")
     }
 
-    public func write(_ text: String) throws(FileError) {
-        try file.write(Array(text.utf8))
-    }
-
-    /// One line of at most `limit` bytes, shown as it is typed, and without its end.
-    /// - Returns: nil if it is longer; the rest of it is still to be read.
-    public func readLine(limit: Int) throws(FileError) -> [UInt8]? {
+    /// Asks `question` and reads one line, shown as it is typed, and without its end. What is behind it stays to be read.
+    /// - Returns: nil if it is longer than `limit` bytes: then all that was typed is thrown away.
+    public func readLine(_ question: String, limit: Int) throws(FileError) -> [UInt8]? {
         var line: [UInt8] = []
-        while let byte = try readByte(), byte != UInt8(ascii: "\n") {
-            if line.count == limit { return nil }
-            if byte != UInt8(ascii: "\r") { line.append(byte) }
-        }
-        return line
+        return try ask(question, &line, limit, TerminalModes(of: file, shows: true, discardsTyped: false)) ? line : nil
     }
 
-    /// Asks `question` and reads one line with nothing shown. The terminal's own line editing and signals are off
-    /// meanwhile, so that an interrupt can't leave it without echo: what they did is done here.
+    /// Asks `question` and reads one line with nothing shown; `TypedLine` is how it is edited. What is behind it stays to be
+    /// read.
     /// - Parameters:
     ///   - line: gets what was typed, without its end. It must be empty and have room for `limit` bytes: growing would leave
     ///     copies of a secret behind. It is the caller's to wipe, also after an error.
-    ///   - limit: how many bytes are kept; what is typed behind them is ignored.
-    /// - Returns: false if it was interrupted (Ctrl-C).
-    public func readHidden(_ question: String, into line: inout [UInt8], limit: Int) throws(FileError) -> Bool {
-        var before = termios()
-        guard unsafe tcgetattr(file.descriptor, &before) == 0 else { throw FileError("ask on", file.path) }
-        var hidden = before
-        hidden.c_lflag &= ~tcflag_t(ECHO | ICANON | ISIG)
-        guard unsafe tcsetattr(file.descriptor, TCSAFLUSH, &hidden) == 0 else { throw FileError("ask on", file.path) }
-        defer {
-            _ = unsafe tcsetattr(file.descriptor, TCSAFLUSH, &before)
-            try? write("\n")
+    ///   - discardsTyped: whether what was typed before the question, and may have been shown, is thrown away.
+    /// - Returns: false if it is longer than `limit` bytes: then all that was typed is thrown away.
+    public func readHidden(
+        _ question: String, into line: inout [UInt8], limit: Int, discardsTyped: Bool
+    ) throws(FileError) -> Bool {
+        try ask(question, &line, limit, TerminalModes(of: file, shows: false, discardsTyped: discardsTyped))
+    }
+
+    // MARK: Asking
+
+    /// One question at a time: the signals of the process are the question's meanwhile.
+    private static let questions = Mutex(())
+
+    private func ask(
+        _ question: String, _ line: inout [UInt8], _ limit: Int, _ modes: TerminalModes
+    ) throws(FileError) -> Bool {
+        try Self.questions.withLock { (_) throws(FileError) in
+            var modes = modes
+            while true {
+                let signals = try CaughtSignals()
+                let step = Result { () throws(FileError) in try attempt(question, &line, limit, &modes, signals) }
+                // Half a line is not kept while somebody else has the terminal, nor when the process ends.
+                if (try? step.get()) != .done { TypedLine.wipe(&line) }
+                if (try? step.get()) == .tooLong { tcflush(file.descriptor, TCIFLUSH) }
+                modes.restore()
+                signals.release()
+                switch try step.get() {
+                case .done: return true
+                case .tooLong: return false
+                case .more: continue
+                }
+            }
         }
-        // The question comes after that: what is answered at once is neither shown nor flushed away.
-        try write(question)
-        while let byte = try readByte() {
-            switch byte {
-            case 0x0A, 0x0D: return true
-            case 0x03: return false
-            case 0x04 where line.isEmpty: return true
-            case 0x15: while !line.isEmpty { Self.removeLastCharacter(&line) }
-            case 0x08, 0x7F: Self.removeLastCharacter(&line)
-            default: if line.count < limit { line.append(byte) }
+    }
+
+    /// Asks once.
+    /// - Returns: `more` if a signal came.
+    private func attempt(
+        _ question: String, _ line: inout [UInt8], _ limit: Int, _ modes: inout TerminalModes, _ signals: CaughtSignals
+    ) throws(FileError) -> TypedLine.Step {
+        while true {
+            TypedLine.wipe(&line)
+            // The question comes after that: what is answered at once is neither shown nor flushed away.
+            guard try modes.take(signals), try write(question, signals) else { return .more }
+            var typed = TypedLine(limit: limit, keys: modes.keys)
+            var step: TypedLine.Step? = .more
+            while step == .more { step = try next(&typed, &line, signals) }
+            if let step { return step }
+            if signals.isNoted { return .more }
+            // Stopped by SIGSTOP, which nobody sees coming: a shell may have made the terminal show what is typed.
+        }
+    }
+
+    /// Takes one byte from the keyboard.
+    /// - Returns: nil if a signal came in its place.
+    private func next(
+        _ typed: inout TypedLine, _ line: inout [UInt8], _ signals: CaughtSignals
+    ) throws(FileError) -> TypedLine.Step? {
+        guard signals.isReadable(file) else { return nil }
+        var byte: UInt8 = 0
+        let count = unsafe read(file.descriptor, &byte, 1)
+        if count == 1 { return typed.take(byte, &line) }
+        if count == 0 { return .done }
+        // SIGTTIN, where this process went to the background meanwhile.
+        guard errno == EINTR else { throw FileError("read", file.path) }
+        return signals.isNoted ? nil : .more
+    }
+
+    /// - Returns: false if a signal came: SIGTTOU if this process is in the background and the terminal minds.
+    private func write(_ text: String, _ signals: CaughtSignals) throws(FileError) -> Bool {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(file.descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if errno != EINTR {
+                throw FileError("write", file.path)
+            } else if signals.isNoted {
+                return false
             }
         }
         return true
-    }
-
-    /// One character is one or more bytes of UTF-8. What is taken back may be part of a secret: it is overwritten.
-    private static func removeLastCharacter(_ line: inout [UInt8]) {
-        while let last = line.last {
-            line[line.count - 1] = 0
-            line.removeLast()
-            if last & 0xC0 != 0x80 { break }
-        }
-    }
-
-    private func readByte() throws(FileError) -> UInt8? {
-        var byte: [UInt8] = [0]
-        return try file.readToEnd(into: &byte) == 1 ? byte[0] : nil
     }
 
     /// How many columns a terminal has; nil if `file` is none, or doesn't say.

@@ -32,6 +32,8 @@ struct Header: Equatable {
 
     /// The length of the header that begins with these `fixedLength` bytes: checked before the rest is read.
     static func length(fromPrefix bytes: [UInt8]) throws(VaultError) -> Int {
+        // Its first bytes are those of a vault.
+        guard !bytes.starts(with: KeyFile.prefix) else { throw .keyFileAsVault }
         guard bytes.starts(with: magic) else { throw .damaged(.header, reason: "is not that of a claviger vault") }
         var cursor = Cursor(magic.count..<bytes.count, part: .header)
         let version = try cursor.u32(in: bytes.rawSpan)

@@ -3,20 +3,27 @@ public import Sodium
 
 /// A key file: one line, `claviger-key-1 ` and 64 hexadecimal digits. Whoever can read it can open the vault.
 public enum KeyFile {
-    private static let prefix = Array("claviger-key-1 ".utf8)
+    static let prefix = Array("claviger-key-1 ".utf8)
+    private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
     private static let keyLength = 32
 
-    /// Reads a key file.
-    /// - Throws: `system`, `notARegularFile`, `permissionsTooWide`, `damaged(.keyFile)`, `memory`.
+    /// Reads a key file, or a pipe with one. An editor's byte order mark before it, and the line's end, are no part of it.
+    /// - Throws: as `SecretFile.open`; `damaged(.keyFile)`, `memory`.
     public static func read(_ path: String) throws(VaultError) -> Secret {
-        let file = try VaultError.onDisk(File.open(path, operation: "open the key file"))
-        let status = try VaultError.onDisk(file.status())
-        guard status.kind == .file else { throw .notARegularFile(path: path, kind: status.kind.rawValue) }
-        guard status.permissions & 0o077 == 0 else { throw .permissionsTooWide(path: path, mode: status.permissions) }
-        var line = try VaultError.onDisk(file.read(prefix.count + keyLength * 2 + 2, at: 0))
-        if line.last == UInt8(ascii: "\n") { line.removeLast() }
-        guard line.starts(with: prefix) else { throw .damaged(.keyFile, reason: "is not a claviger key file") }
-        let digits = line.rawSpan.extracting(prefix.count..<line.count)
+        let file = try SecretFile.open(path, operation: "open the key file")
+        var bytes = try VaultError.onDisk(file.readToEnd(limit: byteOrderMark.count + prefix.count + keyLength * 2 + 3))
+        defer { bytes.wipe() }
+        var line = bytes[...]
+        if line.starts(with: byteOrderMark) { line = line.dropFirst(byteOrderMark.count) }
+        if line.last == UInt8(ascii: "\n") {
+            line.removeLast()
+            if line.last == UInt8(ascii: "\r") { line.removeLast() }
+        }
+        guard line.starts(with: prefix) else {
+            throw .damaged(
+                .keyFile, reason: line.starts(with: Header.magic) ? "is a vault, not a key file" : "is not a claviger key file")
+        }
+        let digits = bytes.rawSpan.extracting(line.startIndex + prefix.count..<line.endIndex)
         guard let key = try VaultError.unwrap({ () throws(SodiumError) in try Hex.decodeSecret(digits, count: keyLength) })
         else { throw .damaged(.keyFile, reason: "does not hold \(keyLength * 2) hexadecimal digits") }
         return Secret(key)

@@ -16,6 +16,10 @@ public enum VaultError: Error, Codable, Equatable, Sendable {
     case notARegularFile(path: String, kind: String)
     /// Group or others have some permission on the file.
     case permissionsTooWide(path: String, mode: UInt32)
+    /// Others can read what opens the vault.
+    case exposed(FileExposure)
+    /// A key file, where a vault was to be.
+    case keyFileAsVault
     /// - Parameter hasPrevious: whether the state before the last commit still lies beside the vault.
     case damaged(VaultPart, reason: String, hasPrevious: Bool = false)
     /// One record can't be read; the others can.

@@ -9,12 +9,14 @@ import Testing
 
     @Test func keysComeAndGo() async throws {
         let fixture = try await CommandFixture()
-        let added = await fixture.run("key", "add", "--new-passphrase-file", "-", "--label", "admins", input: "made-up one\n")
+        let added = await fixture.run(
+            "key", "add", "--new-passphrase-file", "-", "--label", "admins", input: "made-up words one\n")
         #expect(added.status == 0, "\(added.errors)")
         #expect(
-            await fixture.run("key", "add", "--new-passphrase-file", "-", input: "made-up one").refuses(
+            await fixture.run("key", "add", "--new-passphrase-file", "-", input: "made-up words one").refuses(
                 64, "opens the vault already"))
-        let passphrase = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": fixture.folder.write("p", "made-up one")]) {
+        let passphrase = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": fixture.folder.write("p", "made-up words one")])
+        {
             $1
         }
         #expect(await fixture.run("list", environment: passphrase).status == 0)
@@ -40,8 +42,8 @@ import Testing
     @Test func `every change of the keys is in the log before its result is known`() async throws {
         let fixture = try await CommandFixture()
         #expect(await fixture.run("key", "remove", "made-up").status == 66)
-        #expect(await fixture.run("key", "add", "--new-passphrase-file", "-", input: "made-up one").status == 0)
-        #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up two").status == 0)
+        #expect(await fixture.run("key", "add", "--new-passphrase-file", "-", input: "made-up words one").status == 0)
+        #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up words two").status == 0)
         let lines = await fixture.run("log").output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
         #expect(
             lines.map { Array($0[1...2]) } == [
@@ -53,31 +55,35 @@ import Testing
         // What can't be logged is not told as done.
         try FileManager.default.removeItem(atPath: fixture.vault + ".log")
         try FileManager.default.createDirectory(atPath: fixture.vault + ".log", withIntermediateDirectories: false)
-        let unlogged = await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up three")
+        let unlogged = await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up words three")
         #expect(unlogged.status != 0 && !unlogged.errors.contains("new passphrase"), "\(unlogged.errors)")
         // Nor is it done.
         try FileManager.default.removeItem(atPath: fixture.vault + ".log")
-        let passphrase = fixture.folder.write("passphrase", "made-up two")
+        let passphrase = fixture.folder.write("passphrase", "made-up words two")
         let environment = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": passphrase]) { $1 }
         #expect(await fixture.run("list", environment: environment).status == 0)
     }
 
     @Test func aPassphraseIsChanged() async throws {
         let fixture = CommandFixture(withoutVault: ())
-        let old = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": fixture.folder.write("old", "made-up one")]) { $1 }
-        let new = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": fixture.folder.write("new", "made-up two")]) { $1 }
+        let old = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": fixture.folder.write("old", "made-up words one")]) {
+            $1
+        }
+        let new = withoutKey(fixture).merging(["CLAVIGER_PASSPHRASE_FILE": fixture.folder.write("new", "made-up words two")]) {
+            $1
+        }
         try #require(await fixture.run("init", environment: old).status == 0)
         #expect(await fixture.run("passwd", environment: old).refuses(64, "no terminal to ask for a new passphrase"))
         #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "", environment: old).status == 64)
-        let changed = await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up two\n", environment: old)
+        let changed = await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up words two\n", environment: old)
         #expect(changed.status == 0, "\(changed.errors)")
         #expect(await fixture.run("list", environment: old).refuses(77, "does not open the vault"))
         #expect(await fixture.run("list", environment: new).status == 0)
         // Who has a key file can help somebody who has forgotten the passphrase.
         #expect(await fixture.run("key", "add", "--new-key-file", fixture.keyFile, environment: new).status == 0)
-        #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up one").status == 0)
+        #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "made-up words one").status == 0)
         #expect(await fixture.run("list", environment: old).status == 0)
-        #expect(await fixture.run("key", "add", "--new-passphrase-file", "-", input: "made-up three").status == 0)
+        #expect(await fixture.run("key", "add", "--new-passphrase-file", "-", input: "made-up words three").status == 0)
         #expect(await fixture.run("passwd", "--new-passphrase-file", "-", input: "x").refuses(64, "several passphrases"))
     }
 
@@ -91,7 +97,8 @@ import Testing
             #expect(result.status == 0, "\(command): \(result.errors)")
         }
         let added = await Program.run(
-            Program.claviger, options + ["key", "add", "--new-passphrase-file", "-"], environment: environment, input: "made-up")
+            Program.claviger, options + ["key", "add", "--new-passphrase-file", "-"], environment: environment,
+            input: "made-up words")
         #expect(added.status == 0, "\(added.errors)")
         // A word behind a command of one word is that command's own, whatever it is.
         let shown = await Program.run(Program.claviger, options + ["show", "list"], environment: environment)

@@ -53,5 +53,13 @@ public final class PseudoTerminal: Sendable {
         return state.c_lflag & tcflag_t(ECHO) != 0
     }
 
+    /// Shows what is typed from now on, as a shell makes it do when it takes the terminal back.
+    public func showTyping() {
+        var state = termios()
+        tcgetattr(master, &state)
+        state.c_lflag |= tcflag_t(ECHO | ICANON)
+        tcsetattr(master, TCSANOW, &state)
+    }
+
     public func wait() async -> Int32 { await Program.wait(processID) }
 }

@@ -362,7 +362,7 @@ import Testing
     @Test(arguments: [
         "", "claviger-key-1 00", "claviger-key-2 " + digits, digits, "claviger-key-1 " + digits + "0",
         "claviger-key-1  " + digits,
-        "claviger-key-1 " + digits + "\r\n", "claviger-key-1 " + digits + "\n\n", "claviger-key-1 " + digits + " \n",
+        "claviger-key-1 " + digits + "\n\r", "claviger-key-1 " + digits + "\n\n", "claviger-key-1 " + digits + " \n",
         "claviger-key-1 " + digits + "\nx", "Claviger-key-1 " + digits, "claviger-key-1 x" + digits.dropFirst(),
         " claviger-key-1 " + digits,
     ])
@@ -377,10 +377,12 @@ import Testing
     }
 
     /// As claviger-vault(5) has it: the line's end may be missing, and digits may be in upper case.
-    @Test(arguments: [digits + "\n", digits, digits.uppercased() + "\n"])
+    /// Editors put a byte order mark before it, and other ends on the line.
+    @Test(arguments: [digits + "\n", digits, digits.uppercased() + "\n", digits + "\r\n", "\u{FEFF}" + digits + "\r\n"])
     func `a key file that is one`(_ rest: String) throws {
         let path = TemporaryFolder()
-        let key = try KeyFile.read(path.write("key", "claviger-key-1 " + rest))
+        let mark = rest.hasPrefix("\u{FEFF}") ? "\u{FEFF}" : ""
+        let key = try KeyFile.read(path.write("key", mark + "claviger-key-1 " + rest.trimmingPrefix("\u{FEFF}")))
         #expect(key.withBytes { Hex.encode($0) } == Self.digits)
     }
 
@@ -390,7 +392,29 @@ import Testing
         let made = try KeyFile.create(path)
         #expect(try KeyFile.read(path).equals(made))
         chmod(path, 0o644)
-        #expect(throws: VaultError.permissionsTooWide(path: path, mode: 0o644)) { try KeyFile.read(path) }
+        // Nobody else can enter the folder.
+        #expect(try KeyFile.read(path).equals(made))
+        chmod(folder.path, 0o755)
+        let error = #expect(throws: VaultError.self) { try KeyFile.read(path) }
+        guard case .exposed(let exposure) = error else { throw error! }
+        #expect(exposure.path == path && exposure.readers.contains(.everybody))
+    }
+
+    @Test func `a key file that is a pipe`() throws {
+        let pipe = Pipe()
+        pipe.fileHandleForWriting.write(Data("claviger-key-1 \(Self.digits)\n".utf8))
+        try pipe.fileHandleForWriting.close()
+        let key = try KeyFile.read("/dev/fd/\(pipe.fileHandleForReading.fileDescriptor)")
+        #expect(key.withBytes { Hex.encode($0) } == Self.digits)
+    }
+
+    @Test func `a key file and a vault are not taken for one another`() throws {
+        let fixture = try VaultFixture()
+        _ = try fixture.create()
+        #expect(throws: VaultError.damaged(.keyFile, reason: "is a vault, not a key file")) { try KeyFile.read(fixture.path) }
+        let folder = TemporaryFolder()
+        let path = folder.write("key", "claviger-key-1 \(Self.digits)\n")
+        #expect(throws: VaultError.keyFileAsVault) { try LockedVault(path: path, memory: nil) }
     }
 }
 

@@ -133,7 +133,8 @@ class Reader:
 
 
 def read_key_file(path):
-    line = Path(path).read_bytes().removesuffix(b"\n")
+    line = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf")
+    line = line.removesuffix(b"\r\n") if line.endswith(b"\r\n") else line.removesuffix(b"\n")
     digits = line.removeprefix(b"claviger-key-1 ")
     if len(line) != 79 or len(digits) != 64 or not all(digit in b"0123456789abcdefABCDEF" for digit in digits):
         raise Refusal("key file")

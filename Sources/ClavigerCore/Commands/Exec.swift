@@ -69,7 +69,7 @@ struct Exec: AsyncParsableCommand {
                 wanted, minimumLifetime: minTTL, reason: reason, session: Session(vaultOptions))
             return
         }
-        if proxy { unsafe try ProcessState.replaceProcess(argv, variables: ProxyLauncher.start()) }
+        if proxy { unsafe try ProxyLauncher.run(argv) }
         let tokens = try await Session(vaultOptions).withTokenAgent(reason: reason) { agent in
             var tokens: [String: String] = [:]
             for (variable, name) in wanted {

@@ -14,6 +14,7 @@ struct Init: ParsableCommand {
             With both, either opens it.
             """)
 
+    @OptionGroup var passphraseOptions: NewPassphraseOptions
     @OptionGroup var vaultOptions: VaultOptions
 
     func run() throws {
@@ -26,9 +27,10 @@ struct Init: ParsableCommand {
         var keys: [(key: UnlockKey, label: String)] = []
         if let file, newFile == nil { keys.append((.keyFile(try KeyFile.read(file)), "key file")) }
         if let passphrase = try Session.storedPassphrase() {
-            keys.append((.passphrase(passphrase), "passphrase"))
+            keys.append((.passphrase(try passphraseOptions.accepted(passphrase, Session(vaultOptions))), "passphrase"))
         } else if file == nil {
-            keys.append((.passphrase(try Terminal.promptNewPassphrase(path, otherwise: .noPassphraseForInit)), "passphrase"))
+            let passphrase = try passphraseOptions.ask(Session(vaultOptions), otherwise: .noPassphraseForInit)
+            keys.append((.passphrase(passphrase), "passphrase"))
         }
         // Last, for it is taken away again if there is no vault that it opens.
         if let newFile { keys.insert((.keyFile(try KeyFile.create(newFile)), "key file"), at: 0) }

@@ -19,12 +19,13 @@ struct Passwd: ParsableCommand {
         completion: .file())
     var newPassphraseFile: String?
 
+    @OptionGroup var passphraseOptions: NewPassphraseOptions
     @OptionGroup var vaultOptions: VaultOptions
 
     func run() throws {
         let (vault, key) = try Session(vaultOptions).unlockWithKey()
         let slot = try replaced(in: vault, key)
-        let new = try NewKeyOptions.passphrase(newPassphraseFile, Session(vaultOptions))
+        let new = try passphraseOptions.passphrase(newPassphraseFile, Session(vaultOptions))
         try Session(vaultOptions).record(.keyReplace, in: vault) { log in
             try vault.replaceKey(slot.id, by: .passphrase(new), with: key) { $0.seal(log) }
         }

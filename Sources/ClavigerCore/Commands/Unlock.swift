@@ -21,12 +21,29 @@ struct Unlock: AsyncParsableCommand {
         } catch AgentSocket.Failure.nobody {
             try AgentLauncher.start(session: Session(vaultOptions), socket: socket, times: times, isLocked: true)
         }
-        let (ttl, idle) = (times.ttl?.seconds, times.idle?.seconds)
-        switch try Session(vaultOptions).unlockKey() {
-        case .keyFile(let key): try await client.unlock(UnlockRequest(keyFile: key, ttl: ttl, idle: idle))
-        case .passphrase(let passphrase): try await client.unlock(UnlockRequest(passphrase: passphrase, ttl: ttl, idle: idle))
-        }
+        try await unlock(client)
         let status = try await client.status()
         Terminal.note("unlocked" + (status.locksAt.map { "; locks at \(Report.time($0))" } ?? ""))
+    }
+
+    private func unlock(_ client: AgentClient) async throws {
+        let (ttl, idle) = (times.ttl?.seconds, times.idle?.seconds)
+        var isFirst = true
+        try await Session(vaultOptions).trying { key in
+            let request: UnlockRequest =
+                switch key {
+                case .keyFile(let key): UnlockRequest(keyFile: key, ttl: ttl, idle: idle)
+                case .passphrase(let passphrase): UnlockRequest(passphrase: passphrase, ttl: ttl, idle: idle)
+                }
+            // After a wrong one the agent takes none for a moment: 1 s, then 2 s. Whoever types fast does not hear of it.
+            for _ in 0..<(isFirst ? 0 : 3) {
+                do { return try await client.unlock(request) } catch let problem as Problem where problem.code == .tooManyGuesses
+                {
+                    try await Task.sleep(for: .seconds(1))
+                }
+            }
+            isFirst = false
+            try await client.unlock(request)
+        }
     }
 }

@@ -16,7 +16,7 @@ struct KeyDocument {
     var password: Secret?
 
     init(path: String) throws {
-        var bytes = try SecretInput.contents(path, limit: 1 << 20, what: "JSON")
+        var bytes = try SecretInput.contents(path, limit: 1 << 20, what: "JSON", isSecret: true)
         defer { bytes.wipe() }
         guard let outer = JSONValue(parsing: bytes)?.object else {
             throw Problem("\(path == "-" ? "standard input" : path) is not a JSON object", .usage)

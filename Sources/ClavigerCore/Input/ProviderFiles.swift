@@ -12,7 +12,7 @@ enum ProviderFiles {
         guard let folder = Locations.providers else { return catalogue }
         for name in try files(in: folder) {
             let path = folder + "/" + name
-            let bytes = try SecretInput.contents(path, limit: 1 << 20, what: "provider")
+            let bytes = try SecretInput.contents(path, limit: 1 << 20, what: "provider", isSecret: false)
             do throws(CatalogueError) {
                 try catalogue.add(json: bytes)
             } catch {

@@ -1,5 +1,11 @@
 import ArgumentParser
 
+/// For every command that takes a new passphrase.
+struct NewPassphraseOptions: ParsableArguments {
+    @Flag(help: "Take the new passphrase although it is short, or easily guessed.")
+    var weak = false
+}
+
 /// A key that the vault is to open with.
 struct NewKeyOptions: ParsableArguments {
     @Option(
@@ -10,6 +16,8 @@ struct NewKeyOptions: ParsableArguments {
         help: ArgumentHelp("Take the new passphrase from a file, or from standard input (-).", valueName: "file"),
         completion: .file())
     var newPassphraseFile: String?
+
+    @OptionGroup var passphraseOptions: NewPassphraseOptions
 
     func validate() throws {
         if newKeyFile != nil, newPassphraseFile != nil {

@@ -45,7 +45,11 @@ struct AgentLauncher {
         session: Session, socket: String, times: LockTimes, keeping: RenewalOptions? = nil, isLocked: Bool = false
     ) throws {
         var arguments = ["agent", "run", "--detached", "--socket", socket, "--vault", try session.absoluteVaultPath()]
-        if let file = session.options.keyFile { arguments += ["--key-file", file] }
+        var handed: File?
+        if let file = session.options.keyFile, !isLocked {
+            handed = descriptor(file)
+            arguments += ["--key-file", handed == nil ? file : "/dev/fd/3"]
+        }
         if let ttl = times.ttl { arguments += ["--ttl", "\(Int(ttl.seconds))"] }
         if let idle = times.idle { arguments += ["--idle", "\(Int(idle.seconds))"] }
         if isLocked { arguments.append("--yields") }
@@ -56,7 +60,7 @@ struct AgentLauncher {
             for name in ["CLAVIGER_KEY_FILE", "CLAVIGER_PASSPHRASE_FILE", "CLAVIGER_PASSPHRASE_COMMAND"] { variables[name] = nil }
         }
         do {
-            let (signs, agent) = try spawn(arguments, variables)
+            let (signs, agent) = try spawn(arguments, variables, handed)
             guard try signs.readToEnd(limit: 1).isEmpty else { return }
             // It has said why.
             let status = agent.wait()
@@ -67,14 +71,24 @@ struct AgentLauncher {
         }
     }
 
+    /// What a shell has opened for a key file, as `<(...)` does: the agent has none of the caller's other descriptors.
+    private static func descriptor(_ path: String) -> File? {
+        let folders = ["/dev/fd/", "/proc/self/fd/"]
+        guard let folder = folders.first(where: path.hasPrefix), let number = Int32(path.dropFirst(folder.count)) else {
+            return nil
+        }
+        return number > 2 ? .borrowing(number, path: path) : nil
+    }
+
+    /// - Parameter further: the agent's descriptor 3.
     /// - Returns: what the agent writes to its standard output. It holds that open until it listens.
-    private static func spawn(_ arguments: [String], _ environment: [String: String]) throws(FileError)
-        -> (signs: File, agent: ChildProcess.Running)
-    {
+    private static func spawn(
+        _ arguments: [String], _ environment: [String: String], _ further: File?
+    ) throws(FileError) -> (signs: File, agent: ChildProcess.Running) {
         let (reading, writing) = try File.pipe()
         var agent = ChildProcess("/proc/self/exe", arguments, environment: environment)
         agent.name = "claviger"
-        agent.streams = [.null, .file(writing), .inherited]
+        agent.streams = [.null, .file(writing), .inherited] + (further.map { [.file($0)] } ?? [])
         agent.startsSession = true
         return (reading, try agent.start())
     }

@@ -1,4 +1,5 @@
 import AgentProtocol
+import Glibc
 import Linux
 
 /// What this process was given and has changed for its own safety: a program that takes its place gets it back.
@@ -37,6 +38,27 @@ enum ProcessState {
         prepare([:])
         throw cannotRun(
             ChildProcess.replaceThisProcess(command[0], name: command[0], arguments: Array(command.dropFirst())))
+    }
+
+    /// The same as process 1 of a PID namespace, which stays: the command is its child, and ends as this process does then.
+    /// - Parameters:
+    ///   - end: told when the command has ended.
+    ///   - companion: waited for after that.
+    static func runChild(
+        _ argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, variables: [String: String], end: File,
+        companion: ChildProcess.Running
+    ) throws -> Never {
+        prepare(variables)
+        do {
+            let first = try FirstProcess()
+            let command = try unsafe first.start(argv)
+            let status = first.wait(for: command)
+            end.shutDownWriting()
+            _ = first.wait(for: companion)
+            exit(status)
+        } catch {
+            throw cannotRun(error)
+        }
     }
 
     private static func prepare(_ variables: [String: String]) {

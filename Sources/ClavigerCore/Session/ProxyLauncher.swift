@@ -27,35 +27,52 @@ struct ProxyLauncher {
 
     // MARK: The command's side
 
-    /// Starts the proxy.
-    /// - Returns: the base address of each credential, by the variable that is to hold it.
-    ///   Where the proxy's process has said what went wrong, this one ends with its exit code.
-    /// - Throws: a problem.
-    static func start() throws -> [String: String] {
+    /// Starts the proxy, and becomes the command.
+    /// - Parameter argv: the command's name and arguments, and a null.
+    /// - Throws: a problem. Where the proxy's process has said what went wrong, this one ends with its exit code.
+    static func run(_ argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) throws -> Never {
         do {
-            let answer = try spawn().readToEnd(limit: 1 << 20)
-            return try parse(String(decoding: answer, as: UTF8.self))
+            if FirstProcess.isThis { try unsafe runAsFirstProcess(argv) }
+            // A file that becomes readable when this process has ended, whatever it is then.
+            let reading = try spawn(until: File.process(getpid())) { (proxy) throws(FileError) in try proxy.startDetached() }
+                .reading
+            try unsafe ProcessState.replaceProcess(argv, variables: addresses(reading))
         } catch let error as FileError {
             throw Problem.system("start the proxy", error.code)
         }
     }
 
+    /// There, nobody's child is the command's child, and a command that waits for all of its children would wait for the proxy,
+    /// which waits for the command.
+    private static func runAsFirstProcess(_ argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) throws -> Never {
+        let (end, ours) = try File.socketPair()
+        let (reading, proxy) = try spawn(until: end) { (proxy) throws(FileError) in try proxy.start() }
+        try unsafe ProcessState.runChild(argv, variables: addresses(reading), end: ours, companion: proxy)
+    }
+
+    /// - Parameter end: becomes readable when the command has ended.
     /// - Returns: what the proxy reports.
-    private static func spawn() throws(FileError) -> File {
-        let command = try File.process(getpid())
+    private static func spawn<R>(
+        until end: File, _ start: (ChildProcess) throws(FileError) -> R
+    ) throws(FileError) -> (reading: File, proxy: R) {
         let (reading, report) = try File.pipe()
-        for file in [command, report] { try file.keepAcrossExec() }
+        for file in [end, report] { try file.keepAcrossExec() }
         let words = CommandLine.arguments
         let terminator = words.firstIndex(of: "--") ?? words.endIndex
-        let descriptors = ["--proxy-for", "\(report.descriptor),\(command.descriptor)"]
+        let descriptors = ["--proxy-for", "\(report.descriptor),\(end.descriptor)"]
         var proxy = ChildProcess(
             "/proc/self/exe", words[1..<terminator] + descriptors + words[terminator...], environment: Session.environment)
         proxy.name = words[0]
         // Besides the two: a key file may be a descriptor that the caller has opened.
         proxy.inheritsFurtherFiles = true
-        try proxy.startDetached()
-        withExtendedLifetime((command, report)) {}
-        return reading
+        let started = try start(proxy)
+        withExtendedLifetime((end, report)) {}
+        return (reading, started)
+    }
+
+    /// The base address of each credential, by the variable that is to hold it.
+    private static func addresses(_ report: File) throws -> [String: String] {
+        try parse(String(decoding: report.readToEnd(limit: 1 << 20), as: UTF8.self))
     }
 
     /// A line for each variable and `+`, or `!` and the exit code.

@@ -1,4 +1,5 @@
 import AgentProtocol
+import Credentials
 import Sodium
 import Vault
 
@@ -42,11 +43,14 @@ extension Session {
     func unlockWithKey() throws -> (vault: UnlockedVault, key: UnlockKey) {
         let path = try vaultPath()
         let locked = try LockedVault(path: path, memory: options.acceptOlderVault ? nil : Self.memory())
-        let key = try key(for: path)
-        // Half a second each, on a machine of today.
-        let work = locked.work(for: key)
-        if work > 4 { Terminal.note("opening the vault may take a while: \(Int(work)) times as long as one with one passphrase") }
-        let opened = try locked.unlock(with: key)
+        let (opened, key) = try trying { key in
+            // Half a second each, on a machine of today.
+            let work = locked.work(for: key)
+            if work > 4 {
+                Terminal.note("opening the vault may take a while: \(Int(work)) times as long as one with one passphrase")
+            }
+            return (try locked.unlock(with: key), key)
+        }
         // Remembering starts anew from the state that is accepted now.
         if options.acceptOlderVault { Self.memory().map { opened.remember(in: $0) } }
         return (opened, key)
@@ -59,8 +63,36 @@ extension Session {
     /// Whether a key is at hand without asking anybody.
     var hasStoredKey: Bool { keyFilePath != nil || Self.passphraseFile != nil || Self.passphraseCommand != nil }
 
+    /// How often a passphrase may be typed. A stored one that is wrong will not be right the next time.
+    private static let tries = 3
+
+    /// Does `body` with the first key that is there, and again with another one that is typed, if a typed one is wrong.
+    func trying<R>(_ body: (UnlockKey) throws -> R) throws -> R {
+        for _ in 1..<tries {
+            do { return try body(unlockKey()) } catch { try tellToTryAgain(error) }
+        }
+        return try body(unlockKey())
+    }
+
+    /// The same, for work that waits.
+    func trying<R>(_ body: (UnlockKey) async throws -> R) async throws -> R {
+        for _ in 1..<tries {
+            do { return try await body(unlockKey()) } catch { try tellToTryAgain(error) }
+        }
+        return try await body(unlockKey())
+    }
+
+    private var tries: Int { hasStoredKey ? 1 : Self.tries }
+
+    /// - Throws: the error, if it is another one.
+    private func tellToTryAgain(_ error: any Error) throws {
+        let problem = Problem(describing: error)
+        guard problem.code == .wrongKey else { throw error }
+        Terminal.note("\(problem.title); try again")
+    }
+
     /// The first key that is there, for the vault of these options.
-    func unlockKey() throws -> UnlockKey { try key(for: vaultPath()) }
+    private func unlockKey() throws -> UnlockKey { try key(for: vaultPath()) }
 
     private func key(for path: String) throws -> UnlockKey {
         if let keyFilePath { return .keyFile(try KeyFile.read(keyFilePath)) }
@@ -70,7 +102,7 @@ extension Session {
 
     /// The passphrase from a file or a command, where one is named.
     static func storedPassphrase() throws -> Secret? {
-        if let file = passphraseFile { return try SecretInput.file(file, what: "passphrase") }
+        if let file = passphraseFile { return try SecretInput.passphrase(file) }
         return try passphraseCommand.map(SecretInput.command)
     }
 }

@@ -69,7 +69,8 @@ struct Session {
             let command = DetachedAgent.Command(
                 vault: vault, path: path, runtimeFolder: Locations.socket.map(Path.folder), stateFolder: Locations.state,
                 acceptsOlder: options.acceptOlderVault, uid: getuid(), pid: getpid(), program: program, reason: reason,
-                waitsForEnd: getpid() == 1)
+                // The end of process 1 is that of all others, and the end of its child may be the reason for it.
+                waitsForEnd: getpid() == 1 || getppid() == 1)
             let local = AuditedService(service, log: log, caller: command.caller, reason: reason)
             return try await body(DetachedAgent(local, service, command: command) { try RefresherProcess.start() })
         }

@@ -1,6 +1,8 @@
 import AgentProtocol
+import Credentials
 import Linux
 import Sodium
+import Vault
 
 /// Where secrets come from: a file, a pipe, a command. Never an argument, never a variable.
 enum SecretInput {
@@ -8,14 +10,28 @@ enum SecretInput {
 
     /// The secret in a file, or on standard input for `-`, without the newline at its end.
     static func file(_ path: String, what: String) throws -> Secret {
-        var bytes = try contents(path, limit: limit, what: what)
+        var bytes = try contents(path, limit: limit, what: what, isSecret: true)
         defer { bytes.wipe() }
         return try secret(&bytes, what: what, from: path == "-" ? "standard input" : path)
     }
 
+    /// The passphrase in a file, or on standard input for `-`. Others may not be able to read the file.
+    static func passphrase(_ path: String) throws -> Secret {
+        let file: File
+        do {
+            file = path == "-" ? .standardInput : try SecretFile.open(path, operation: "open the passphrase file")
+        } catch .system(_, _, let code) {
+            throw Problem.cannotRead(what: "passphrase", place: path, errno: code)
+        }
+        let place = path == "-" ? "standard input" : path
+        var bytes = try drain(file, limit: limit, what: "passphrase", place: place)
+        defer { bytes.wipe() }
+        return try secret(&bytes, what: "passphrase", from: place)
+    }
+
     /// The private key in a PEM file, or on standard input for `-`.
     static func privateKey(_ path: String) throws -> Secret {
-        var bytes = try contents(path, limit: limit, what: "private key")
+        var bytes = try contents(path, limit: limit, what: "private key", isSecret: true)
         defer { bytes.wipe() }
         return try privateKey(&bytes, from: path == "-" ? "standard input" : path)
     }
@@ -31,15 +47,23 @@ enum SecretInput {
     }
 
     /// The whole of a file, or of standard input for `-`.
-    static func contents(_ path: String, limit: Int, what: String) throws -> [UInt8] {
+    /// - Parameter isSecret: whether it is worth knowing that others can read the file. It is used all the same: it is not what
+    ///   the vault keeps, and often goes away after it was stored.
+    static func contents(_ path: String, limit: Int, what: String, isSecret: Bool) throws -> [UInt8] {
         let place = path == "-" ? "standard input" : path
         let file: File
         do {
             file = path == "-" ? .standardInput : try File.openStream(path)
+            if isSecret, path != "-", let exposure = try file.exposure() { note(exposure) }
         } catch {
             throw Problem.cannotRead(what: what, place: place, errno: error.code)
         }
         return try drain(file, limit: limit, what: what, place: place)
+    }
+
+    private static func note(_ exposure: FileExposure) {
+        let problem = Problem(exposure)
+        Terminal.note(Terminal.plain("\(problem.title)" + (problem.hint.map { "; \($0.text)" } ?? "")))
     }
 
     private static func drain(_ file: File, limit: Int, what: String, place: String) throws -> [UInt8] {

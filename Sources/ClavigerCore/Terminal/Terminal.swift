@@ -3,6 +3,7 @@ import AgentProtocol
 import Glibc
 import Linux
 import Sodium
+import Synchronization
 
 /// Every prompt, and everything that is written. Results go to standard output, all else to standard error; prompts go
 /// to the terminal itself, so that both can be pipes.
@@ -50,31 +51,28 @@ enum Terminal {
         }
     }
 
+    /// Whether this process has asked something already: then what is behind the last answer, as behind the first line of a
+    /// text that is pasted, answers the next question.
+    private static let hasAsked = Mutex(false)
+
     /// Asks for a secret without showing it.
     /// - Parameter otherwise: what to say where there is no terminal to ask on.
     static func promptSecret(_ question: String, otherwise: Problem) throws -> Secret {
-        try withTerminal(otherwise) { terminal in
+        try withTerminal(otherwise) { terminal, isFirst in
             var bytes: [UInt8] = []
             bytes.reserveCapacity(SecretInput.limit)
             defer { bytes.wipe() }
-            guard try terminal.readHidden(question, into: &bytes, limit: SecretInput.limit) else { throw Problem.interrupted }
+            guard try terminal.readHidden(question, into: &bytes, limit: SecretInput.limit, discardsTyped: isFirst) else {
+                throw Problem.tooLarge(what: "answer", place: "the terminal", limit: SecretInput.limit)
+            }
             return try SecretInput.secret(&bytes, what: "answer", from: "the terminal")
         }
     }
 
-    /// Asks twice for a passphrase that the vault is to open with.
-    static func promptNewPassphrase(_ path: String, otherwise: Problem) throws -> Secret {
-        let first = try promptSecret("new passphrase for \(plain(path)): ", otherwise: otherwise)
-        let second = try promptSecret("the same again: ", otherwise: otherwise)
-        guard first.equals(second) else { throw Problem.passphrasesDiffer }
-        return first
-    }
-
     /// Asks for something that may be seen.
     static func promptLine(_ question: String, otherwise: Problem) throws -> String {
-        try withTerminal(otherwise) { terminal in
-            try terminal.write(question)
-            guard let line = try terminal.readLine(limit: 4096) else {
+        try withTerminal(otherwise) { terminal, _ in
+            guard let line = try terminal.readLine(question, limit: 4096) else {
                 throw Problem.tooLarge(what: "answer", place: "the terminal", limit: 4096)
             }
             return String(decoding: line, as: UTF8.self)
@@ -87,11 +85,16 @@ enum Terminal {
         return ["y", "yes"].contains(answer.lowercased())
     }
 
-    private static func withTerminal<R>(_ otherwise: Problem, _ body: (borrowing TTY) throws -> R) throws -> R {
+    /// - Parameter body: gets the terminal, and whether this is the process's first question.
+    private static func withTerminal<R>(_ otherwise: Problem, _ body: (borrowing TTY, Bool) throws -> R) throws -> R {
         do {
             let terminal: TTY
             do { terminal = try TTY() } catch { throw otherwise }
-            return try body(terminal)
+            let isFirst = hasAsked.withLock { hasAsked in
+                defer { hasAsked = true }
+                return !hasAsked
+            }
+            return try body(terminal, isFirst)
         } catch let error as FileError {
             throw Problem.system("ask on the terminal", error.code)
         }
