@@ -2,7 +2,6 @@ import Sodium
 
 /// The part of the file that is readable without a key: which vault this is, and its slots.
 struct Header: Equatable {
-    static let magic = Array("claviger".utf8)
     static let version: UInt32 = 1
     /// Magic, version, header length, vault id, slot count.
     static let fixedLength = 8 + 4 + 4 + 16 + 4
@@ -14,7 +13,7 @@ struct Header: Equatable {
     /// Everything up to the checksum.
     private var body: [UInt8] {
         let slotBytes = slots.flatMap(\.serialised)
-        var bytes = Self.magic
+        var bytes = FirstBytes.vault
         bytes.append(UInt64(Self.version), width: 4)
         bytes.append(UInt64(Self.fixedLength + slotBytes.count + Self.trailerLength), width: 4)
         bytes += vaultID
@@ -33,9 +32,9 @@ struct Header: Equatable {
     /// The length of the header that begins with these `fixedLength` bytes: checked before the rest is read.
     static func length(fromPrefix bytes: [UInt8]) throws(VaultError) -> Int {
         // Its first bytes are those of a vault.
-        guard !bytes.starts(with: KeyFile.prefix) else { throw .keyFileAsVault }
-        guard bytes.starts(with: magic) else { throw .damaged(.header, reason: "is not that of a claviger vault") }
-        var cursor = Cursor(magic.count..<bytes.count, part: .header)
+        guard !bytes.starts(with: FirstBytes.keyFile) else { throw .keyFileAsVault }
+        guard bytes.starts(with: FirstBytes.vault) else { throw .damaged(.header, reason: "is not that of a claviger vault") }
+        var cursor = Cursor(FirstBytes.vault.count..<bytes.count, part: .header)
         let version = try cursor.u32(in: bytes.rawSpan)
         guard version == Self.version else { throw .newerFormat(version: version) }
         let length = try cursor.count(in: bytes.rawSpan, atMost: Limits.header, of: "has a length")
@@ -51,7 +50,7 @@ struct Header: Equatable {
         }
         try Self.checkChecksum(bytes)
         let bodyEnd = bytes.count - Self.trailerLength
-        var cursor = Cursor((Self.magic.count + 8)..<bodyEnd, part: .header)
+        var cursor = Cursor((FirstBytes.vault.count + 8)..<bodyEnd, part: .header)
         vaultID = Array(bytes[try cursor.take(16)])
         let count = try cursor.count(in: bytes.rawSpan, atMost: Limits.slots, of: "has a number of slots")
         guard count > 0 else { throw .damaged(.header, reason: "has no slot") }

@@ -3,7 +3,6 @@ public import Sodium
 
 /// A key file: one line, `claviger-key-1 ` and 64 hexadecimal digits. Whoever can read it can open the vault.
 public enum KeyFile {
-    static let prefix = Array("claviger-key-1 ".utf8)
     private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
     private static let keyLength = 32
 
@@ -11,7 +10,8 @@ public enum KeyFile {
     /// - Throws: as `SecretFile.open`; `damaged(.keyFile)`, `memory`.
     public static func read(_ path: String) throws(VaultError) -> Secret {
         let file = try SecretFile.open(path, operation: "open the key file")
-        var bytes = try VaultError.onDisk(file.readToEnd(limit: byteOrderMark.count + prefix.count + keyLength * 2 + 3))
+        var bytes = try VaultError.onDisk(
+            file.readToEnd(limit: byteOrderMark.count + FirstBytes.keyFile.count + keyLength * 2 + 3))
         defer { bytes.wipe() }
         var line = bytes[...]
         if line.starts(with: byteOrderMark) { line = line.dropFirst(byteOrderMark.count) }
@@ -19,11 +19,12 @@ public enum KeyFile {
             line.removeLast()
             if line.last == UInt8(ascii: "\r") { line.removeLast() }
         }
-        guard line.starts(with: prefix) else {
+        guard line.starts(with: FirstBytes.keyFile) else {
             throw .damaged(
-                .keyFile, reason: line.starts(with: Header.magic) ? "is a vault, not a key file" : "is not a claviger key file")
+                .keyFile,
+                reason: line.starts(with: FirstBytes.vault) ? "is a vault, not a key file" : "is not a claviger key file")
         }
-        let digits = bytes.rawSpan.extracting(line.startIndex + prefix.count..<line.endIndex)
+        let digits = bytes.rawSpan.extracting(line.startIndex + FirstBytes.keyFile.count..<line.endIndex)
         guard let key = try VaultError.unwrap({ () throws(SodiumError) in try Hex.decodeSecret(digits, count: keyLength) })
         else { throw .damaged(.keyFile, reason: "does not hold \(keyLength * 2) hexadecimal digits") }
         return Secret(key)
@@ -39,7 +40,7 @@ public enum KeyFile {
         AtomicFile.removeAbandoned(beside: path)
         let file = try VaultError.onDisk(AtomicFile(beside: path))
         let digits = key.withBytes { Hex.encode($0) }
-        try VaultError.onDisk(file.write(prefix + Array(digits.utf8) + [UInt8(ascii: "\n")]))
+        try VaultError.onDisk(file.write(FirstBytes.keyFile + Array(digits.utf8) + [UInt8(ascii: "\n")]))
         try VaultError.onDisk(file.finish())
         try VaultError.onDisk(file.placeNew())
         return key

@@ -26,7 +26,7 @@ struct KeyDocument {
             guard let text = members[name]?.string else { return nil }
             var copy = Array(text.utf8)
             defer { copy.wipe() }
-            return try SecretInput.secret(&copy, what: name, from: "the JSON")
+            return try SecretLine.secret(&copy, what: name, from: "the JSON")
         }
         isServiceAccount = members["type"]?.string == "service_account"
         // The account's address is the client; the number beside it is of no use here.

@@ -6,13 +6,11 @@ import Vault
 
 /// Where secrets come from: a file, a pipe, a command. Never an argument, never a variable.
 enum SecretInput {
-    static let limit = 64 << 10
-
     /// The secret in a file, or on standard input for `-`, without the newline at its end.
     static func file(_ path: String, what: String) throws -> Secret {
-        var bytes = try contents(path, limit: limit, what: what, isSecret: true)
+        var bytes = try contents(path, limit: SecretLine.limit, what: what, isSecret: true)
         defer { bytes.wipe() }
-        return try secret(&bytes, what: what, from: path == "-" ? "standard input" : path)
+        return try SecretLine.secret(&bytes, what: what, from: path == "-" ? "standard input" : path)
     }
 
     /// The passphrase in a file, or on standard input for `-`. Others may not be able to read the file.
@@ -24,14 +22,14 @@ enum SecretInput {
             throw Problem.cannotRead(what: "passphrase", place: path, errno: code)
         }
         let place = path == "-" ? "standard input" : path
-        var bytes = try drain(file, limit: limit, what: "passphrase", place: place)
+        var bytes = try drain(file, limit: SecretLine.limit, what: "passphrase", place: place)
         defer { bytes.wipe() }
-        return try secret(&bytes, what: "passphrase", from: place)
+        return try SecretLine.secret(&bytes, what: "passphrase", from: place)
     }
 
     /// The private key in a PEM file, or on standard input for `-`.
     static func privateKey(_ path: String) throws -> Secret {
-        var bytes = try contents(path, limit: limit, what: "private key", isSecret: true)
+        var bytes = try contents(path, limit: SecretLine.limit, what: "private key", isSecret: true)
         defer { bytes.wipe() }
         return try privateKey(&bytes, from: path == "-" ? "standard input" : path)
     }
@@ -87,10 +85,10 @@ enum SecretInput {
     /// Standard output of a shell command, without the newline at its end.
     static func command(_ line: String) throws -> Secret {
         let (output, child) = try start(line)
-        var bytes = try drain(output, limit: limit, what: "passphrase", place: "$CLAVIGER_PASSPHRASE_COMMAND")
+        var bytes = try drain(output, limit: SecretLine.limit, what: "passphrase", place: "$CLAVIGER_PASSPHRASE_COMMAND")
         defer { bytes.wipe() }
         guard child.wait() == 0 else { throw Problem.passphraseCommandFailed }
-        return try secret(&bytes, what: "passphrase", from: "$CLAVIGER_PASSPHRASE_COMMAND")
+        return try SecretLine.secret(&bytes, what: "passphrase", from: "$CLAVIGER_PASSPHRASE_COMMAND")
     }
 
     /// Starts a shell command. It alone has the writing end of the pipe, so that its end is the end of the file.
@@ -105,16 +103,5 @@ enum SecretInput {
         } catch {
             throw Problem.system("run $CLAVIGER_PASSPHRASE_COMMAND", error.code)
         }
-    }
-
-    /// Checks what was read: one line of text that is not empty.
-    static func secret(_ bytes: inout [UInt8], what: String, from place: String) throws -> Secret {
-        if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
-        if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
-        guard !bytes.isEmpty else { throw Problem.emptySecret(what: what, place: place) }
-        guard bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }), String(validating: bytes, as: UTF8.self) != nil else {
-            throw Problem.notOneLine(what: what, place: place)
-        }
-        return unsafe try Secret(copying: bytes.span.bytes)
     }
 }

@@ -60,12 +60,12 @@ enum Terminal {
     static func promptSecret(_ question: String, otherwise: Problem) throws -> Secret {
         try withTerminal(otherwise) { terminal, isFirst in
             var bytes: [UInt8] = []
-            bytes.reserveCapacity(SecretInput.limit)
+            bytes.reserveCapacity(SecretLine.limit)
             defer { bytes.wipe() }
-            guard try terminal.readHidden(question, into: &bytes, limit: SecretInput.limit, discardsTyped: isFirst) else {
-                throw Problem.tooLarge(what: "answer", place: "the terminal", limit: SecretInput.limit)
+            guard try terminal.readHidden(question, into: &bytes, limit: SecretLine.limit, discardsTyped: isFirst) else {
+                throw Problem.tooLarge(what: "answer", place: "the terminal", limit: SecretLine.limit)
             }
-            return try SecretInput.secret(&bytes, what: "answer", from: "the terminal")
+            return try SecretLine.secret(&bytes, what: "answer", from: "the terminal")
         }
     }
 
