@@ -31,11 +31,11 @@ public enum Locations {
     /// sudo hand on another user's.
     private static var places: [String] {
         var places: [String] = []
-        if let folder = variable("XDG_RUNTIME_DIR"), isAbsolute(folder), owner(of: folder) == geteuid() {
+        if let folder = variable("XDG_RUNTIME_DIR"), isAbsolute(folder), isOurs(folder) {
             places.append(folder + "/claviger/agent.sock")
         }
         let folder = "/run/user/\(geteuid())"
-        if owner(of: folder) == geteuid() { places.append(folder + "/claviger/agent.sock") }
+        if isOurs(folder) { places.append(folder + "/claviger/agent.sock") }
         if let home { places.append(home + "/.local/state/claviger/agent.sock") }
         return places
     }
@@ -100,6 +100,18 @@ public enum Locations {
             bytes.removeLast(bytes.count - max(slash, 1))
             if bytes.count == 1 { return true }
         }
+    }
+
+    /// Whether only this user can make files in a runtime folder, and in the one of claviger's below it.
+    private static func isOurs(_ folder: String) -> Bool {
+        (isOursAlone(folder) ?? false) && (isOursAlone(folder + "/claviger") ?? true)
+    }
+
+    /// Nil where there is nothing.
+    private static func isOursAlone(_ folder: String) -> Bool? {
+        var status = stat()
+        guard unsafe stat(folder, &status) == 0 else { return nil }
+        return status.st_uid == geteuid() && status.st_mode & 0o022 == 0
     }
 
     /// Nil where there is nothing.

@@ -75,6 +75,9 @@ static inline void claviger_fill_freed_memory(int byte) {
     mallopt(-6, byte);
 }
 
+/// O_PATH (open(2)), which glibc shows to _GNU_SOURCE alone: a place in the file system, of which nothing is read.
+enum { CLAVIGER_O_PATH = 010000000 };
+
 /// copy_file_range(2) from an offset, which it advances, to the other file's position.
 /// Returns the number of bytes, or -1 with errno.
 static inline int64_t claviger_copy_file_range(int from, int64_t *offset, int to, uint64_t count) {
@@ -352,6 +355,8 @@ static inline int claviger_find_tcp(struct claviger_tcp_end own, struct claviger
     if (message->id.idiag_sport != htons(own.port) || message->id.idiag_dport != htons(other.port)) return -1;
     if (!claviger_is_address(message->idiag_family, message->id.idiag_src, own.address)) return -1;
     if (!claviger_is_address(message->idiag_family, message->id.idiag_dst, other.address)) return -1;
+    // A client that only asks for a connection is not the one that has been accepted.
+    if (message->idiag_state == 2 /* TCP_SYN_SENT */) return -1;
     found->uid = message->idiag_uid;
     found->inode = message->idiag_inode;
     return 0;

@@ -12,6 +12,8 @@ public enum CredentialError: Error, Codable, Sendable {
     case samePair
     /// Another process has changed the settings that an edit was based on.
     case changedMeanwhile
+    /// The settings name a secret parameter or header, and no value was given for it.
+    case noValue(name: String)
     case nothingStaged
     case nothingToRollBack
     /// The server says that a token which should be good is not active.

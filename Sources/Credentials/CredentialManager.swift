@@ -5,13 +5,19 @@ public import Sodium
 public struct NewCredential: Sendable {
     public var provider: String?
     public var settings: ClientSettings
+    /// The values of the settings' secret parameters and headers.
+    public var secretFields: SecretFields
     public var client: ClientCredentials
     /// A refresh token that a person already holds.
     public var refreshToken: Secret?
 
-    public init(provider: String?, settings: ClientSettings, client: ClientCredentials, refreshToken: Secret? = nil) {
+    public init(
+        provider: String?, settings: ClientSettings, secretFields: SecretFields = SecretFields(), client: ClientCredentials,
+        refreshToken: Secret? = nil
+    ) {
         self.provider = provider
         self.settings = settings
+        self.secretFields = secretFields
         self.client = client
         self.refreshToken = refreshToken
     }
@@ -32,7 +38,7 @@ public protocol CredentialManager: TokenSource {
     func revoke(_ name: String) async throws -> RevocationReport
     /// Proves that a credential still works.
     func check(_ name: String) async throws -> CheckResult
-    /// Changes what is not secret. Where that changes what is sent for a token, it is proven first.
+    /// Changes the settings, and the values of secret parameters and headers. Where that changes what is sent for a token, it is proven first.
     func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialView
     func rename(_ name: String, to newName: String) async throws
     func remove(_ name: String) async throws

@@ -109,6 +109,11 @@ package enum CredentialRecord {
             secrets["client_secret" + suffix] = pair.client.secret
             secrets["password" + suffix] = pair.client.password
         }
+        for (prefix, fields) in [
+            ("parameter", configuration.secretFields.parameters), ("header", configuration.secretFields.headers),
+        ] {
+            for (index, field) in fields.enumerated() { secrets["\(prefix).\(index)"] = field.value }
+        }
         secrets["refresh_token"] = state.login?.refreshToken
         for (prefix, tokens) in [("token", state.tokens), ("replaced", state.replaced)] {
             for (index, token) in tokens.enumerated() {
@@ -194,6 +199,7 @@ package enum CredentialRecord {
         }
         var configuration = CredentialConfiguration(
             provider: description.provider, settings: description.settings,
+            secretFields: try secretFields(description.settings, in: record, name: name),
             keyPair: try pair(description.keyPair, suffix: "", in: record))
         configuration.previousKeyPair = try description.previousKeyPair.map { try pair($0, suffix: ".previous", in: record) }
         configuration.stagedKeyPair = try description.stagedKeyPair.map { try pair($0, suffix: ".staged", in: record) }
@@ -201,6 +207,21 @@ package enum CredentialRecord {
         // A secret without a place in the description would be lost with the next change.
         guard Set(record.secretNames) == Set(secrets(credential).keys) else { throw CredentialError.newerRecord(name: name) }
         return credential
+    }
+
+    private static func secretFields(_ settings: ClientSettings, in record: Record, name: String) throws -> SecretFields {
+        func fields(_ names: [String]?, _ prefix: String) throws -> [SecretField] {
+            let names = names ?? []
+            // An edit finds values by their names. Names are compared as bytes, as other readers do.
+            guard Set(names.map { Array($0.utf8) }).count == names.count else { throw CredentialError.newerRecord(name: name) }
+            return try names.enumerated().map { index, field in
+                guard let value = try record.secret("\(prefix).\(index)") else { throw CredentialError.newerRecord(name: name) }
+                return SecretField(field, value)
+            }
+        }
+        return SecretFields(
+            parameters: try fields(settings.secretParameters, "parameter"),
+            headers: try fields(settings.secretHeaders, "header"))
     }
 
     private static func state(_ description: Description, in record: Record, name: String) throws -> TokenState {

@@ -67,7 +67,8 @@ public struct CredentialService: CredentialManager {
         if vault.names().contains(name) { throw VaultError.nameTaken(name) }
         let now = clock.now()
         let configuration = CredentialConfiguration(
-            provider: new.provider, settings: new.settings, keyPair: KeyPair(client: new.client, since: now))
+            provider: new.provider, settings: new.settings, secretFields: try new.secretFields.values(for: new.settings),
+            keyPair: KeyPair(client: new.client, since: now))
         var state = TokenState()
         state.login = new.refreshToken.map { Login(refreshToken: $0, since: now, renewed: now, owner: host.id) }
         if verify, !new.settings.grant.needsLogin {
@@ -127,7 +128,7 @@ public struct CredentialService: CredentialManager {
             let stored = claim.credential
             guard edit.isBased(on: stored.configuration) else { throw CredentialError.changedMeanwhile }
             var edited = stored.configuration
-            edit.apply(to: &edited)
+            try edit.apply(to: &edited)
             var consequences: [TokenState.Consequence] = []
             if edit.changesTokenRequests {
                 consequences = [.forgetRenewable]
@@ -138,7 +139,7 @@ public struct CredentialService: CredentialManager {
             let result = consequences
             try store.configure(name, now: clock.now()) { configuration in
                 guard edit.isBased(on: configuration) else { throw CredentialError.changedMeanwhile }
-                edit.apply(to: &configuration)
+                try edit.apply(to: &configuration)
                 return result
             }
             return try changed(name)

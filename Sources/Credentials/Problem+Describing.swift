@@ -411,6 +411,7 @@ extension Problem {
             self.init("the server says that the token is not active", hint: name.map(Hint.rejectToken), .requestRefused)
         case .changedMeanwhile:
             self.init("another process has changed the settings meanwhile", hint: "try again", .tryAgain)
+        case .noValue(let field): self.init("there is no value for the secret \(Self.quoted(field))", .usage)
         case .nothingStaged: self.init("there is no unfinished rotation to resume", .usage)
         case .nothingToRollBack: self.init("there is no earlier key pair to roll back to", .usage)
         case .notShown(let cause):

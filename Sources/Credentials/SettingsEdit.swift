@@ -1,9 +1,10 @@
 public import OAuth
 import TokenEngine
 
-/// A change of what is not secret: from what was seen to what shall be. It is made only if what was seen is still stored, so
-/// that a change which another process has made meanwhile is not undone by this one.
-public struct SettingsEdit: Codable, Sendable {
+/// A change of the settings, from what was seen to what shall be, and of the values of secret parameters and headers. It is made
+/// only if the settings that were seen are still stored, so that a change which another process has made meanwhile is not undone
+/// by this one.
+public struct SettingsEdit: Sendable {
     public struct Values: Codable, Equatable, Sendable {
         public var clientID: String
         public var settings: ClientSettings
@@ -16,24 +17,31 @@ public struct SettingsEdit: Codable, Sendable {
 
     public var before: Values
     public var after: Values
+    /// New values of the secret parameters and headers. What is not among them keeps its value for as long as the settings
+    /// have its name.
+    public var secretFields: SecretFields
 
-    public init(before: Values, after: Values) {
+    public init(before: Values, after: Values, secretFields: SecretFields = SecretFields()) {
         self.before = before
         self.after = after
+        self.secretFields = secretFields
     }
 
     func isBased(on configuration: CredentialConfiguration) -> Bool {
         before == Values(clientID: configuration.keyPair.client.id, settings: configuration.settings)
     }
 
-    func apply(to configuration: inout CredentialConfiguration) {
+    /// - Throws: `CredentialError.noValue` if the settings would name a secret that has no value.
+    func apply(to configuration: inout CredentialConfiguration) throws {
+        configuration.secretFields = try secretFields.values(for: after.settings, else: configuration.secretFields)
         configuration.keyPair.client.id = after.clientID
         configuration.settings = after.settings
     }
 
     /// Whether a token would be acquired in another way, so that the stored ones are not those of the new settings.
     var changesTokenRequests: Bool {
-        before.clientID != after.clientID || before.settings.forTokenRequests != after.settings.forTokenRequests
+        before.clientID != after.clientID || !secretFields.isEmpty
+            || before.settings.forTokenRequests != after.settings.forTokenRequests
     }
 }
 

@@ -79,7 +79,9 @@ final class CaughtSignals {
     func release() {
         for number in caught { signal(number, SIG_DFL) }
         // To this thread: it has happened before the call comes back, whatever other threads block.
-        if isNoted { for number in noted { raise(number) } }
+        // Each once: a call that is begun again from the background is answered with one more each time, and a second stop would
+        // come when the process goes on.
+        if isNoted { for number in Set(noted).sorted() { raise(number) } }
         unsafe pthread_sigmask(SIG_SETMASK, &maskBefore, nil)
     }
 }

@@ -28,12 +28,15 @@ extension File {
     ) throws(FileError) -> FileExposure? {
         let status = try status()
         guard status.kind == .file || status.kind == .fifo else { return nil }
-        let insiders: Set<UInt32> = [0, geteuid(), status.owner]
+        // Its owner could put another in its place.
+        let insiders: Set<UInt32> = [0, geteuid()]
         let list = unsafe Self.list { unsafe Int(claviger_access_list(descriptor, $0.baseAddress, $0.count)) }
         let readers = AccessRights(status, list: list).holders(of: AccessRights.read | AccessRights.write, besides: insiders)
         guard !readers.isEmpty else { return nil }
-        let real = Path.resolve("/proc/self/fd/\(descriptor)")
-        if Self.isShut(real, insiders) || isHandedOver(real, status, credentialsFolder) { return nil }
+        let link = "/proc/self/fd/\(descriptor)"
+        let real = Path.resolve(link)
+        // One whose path can't be told is as open as its permissions say.
+        if real != link, Self.isShut(real, insiders) || isHandedOver(real, status, credentialsFolder) { return nil }
         return FileExposure(
             path: path, readers: readers, hasList: list != nil, isReadOnly: isOnReadOnlyFileSystem,
             isOurs: geteuid() == 0 || geteuid() == status.owner)

@@ -55,6 +55,23 @@ public enum Path {
         return names
     }
 
+    /// Opens a folder without following a link anywhere on the way.
+    /// - Returns: the folder, and a path by which it is named as long as that is open, whoever renames it or puts a link in its
+    ///   place.
+    public static func pin(folder path: String) throws(FileError) -> (folder: File, path: String) {
+        let flags = Int32(CLAVIGER_O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+        var descriptor = unsafe Glibc.open("/", flags)
+        for name in path.split(separator: "/") where descriptor >= 0 {
+            let next = unsafe openat(descriptor, String(name), flags)
+            let code = errno
+            close(descriptor)
+            errno = code
+            descriptor = next
+        }
+        guard descriptor >= 0 else { throw FileError("open the folder", path) }
+        return (File(owning: descriptor, path: path), "/proc/self/fd/\(descriptor)")
+    }
+
     // MARK: Changing
 
     /// Makes a folder and those above it, each for its owner alone, and waits until their names are on the disk: what is

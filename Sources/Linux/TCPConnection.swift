@@ -32,7 +32,7 @@ public struct TCPConnection: Sendable {
     /// - Returns: nil if that can't be told: it is closed, or of a user without a number here.
     public var otherUser: UInt32? {
         guard let uid = Self.user(of: other, connectedTo: own) else { return nil }
-        // As long as our end is open, no other connection can have these two ends: it was this one that was found.
+        // As long as our end is open, no other connection that is established can have these two ends.
         guard Self.user(of: own, connectedTo: other) != nil else { return nil }
         return UserNamespace.isKnown(uid) ? uid : nil
     }

@@ -92,6 +92,10 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var resources: [String]
     public var parameters: [Parameter]
     public var headers: [Parameter]
+    /// The names of further parameters, whose values are secrets (`SecretFields`); nil for none.
+    public var secretParameters: [String]?
+    /// The names of further headers, whose values are secrets (`SecretFields`); nil for none.
+    public var secretHeaders: [String]?
     public var placement: ParameterPlacement
     /// The certificates to trust instead of the system's, in PEM.
     public var certificateAuthority: String?
@@ -154,6 +158,8 @@ public struct ClientSettings: Codable, Equatable, Sendable {
 
     enum CodingKeys: String, CodingKey {
         case grant, scopes, audiences, resources, parameters, headers, placement
+        case secretParameters = "secret_parameters"
+        case secretHeaders = "secret_headers"
         case clientAuthentication = "client_authentication"
         case tokenURL = "token_url"
         case revocationURL = "revocation_url"

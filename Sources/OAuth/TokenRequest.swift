@@ -87,9 +87,10 @@ extension RequestedAccess: Codable {
 
 extension ClientSettings {
     /// A token request.
+    /// - Parameter fields: the values of the settings' secret parameters and headers.
     public func tokenRequest(
-        _ client: ClientCredentials, grant: AuthorizationGrant = .clientCredentials, access: RequestedAccess,
-        clientAssertion: Secret? = nil
+        _ client: ClientCredentials, fields: SecretFields = SecretFields(), grant: AuthorizationGrant = .clientCredentials,
+        access: RequestedAccess, clientAssertion: Secret? = nil
     ) -> EndpointRequest {
         var parameters: [Parameter]
         var scopes = access.scopes
@@ -139,48 +140,56 @@ extension ClientSettings {
         if !scopes.isEmpty { parameters.append(Parameter("scope", joined(scopes))) }
         parameters += (access.audiences.isEmpty ? audiences : access.audiences).map { Parameter("audience", $0) }
         parameters += resources.map { Parameter("resource", $0) }
-        let fixed = Set(self.parameters.map(\.name))
-        parameters.removeAll { fixed.contains($0.name) }
+        let own = self.parameters + fields.parameters.map { $0.revealed() }
+        let replaced = Set(own.map(\.name))
+        parameters.removeAll { replaced.contains($0.name) }
         return request(
-            to: tokenURL, parameters + self.parameters, client, placement: placement, clientAssertion: clientAssertion)
+            to: tokenURL, parameters + own, client, fields, placement: placement, clientAssertion: clientAssertion)
     }
 
     /// A request to revoke one token (RFC 7009 section 2.1), or nil where the server has no endpoint for that.
+    /// - Parameter fields: the values of the settings' secret headers; this request has no further parameters.
     public func revocationRequest(
-        _ client: ClientCredentials, token: Secret, hint: String, clientAssertion: Secret? = nil
+        _ client: ClientCredentials, fields: SecretFields = SecretFields(), token: Secret, hint: String,
+        clientAssertion: Secret? = nil
     ) -> EndpointRequest? {
         revocationURL.map {
             let parameters = [Parameter("token", token.revealed()), Parameter("token_type_hint", hint)]
-            return request(to: $0, parameters, client, placement: .body, clientAssertion: clientAssertion)
+            return request(to: $0, parameters, client, fields, placement: .body, clientAssertion: clientAssertion)
         }
     }
 
     /// The first request of the device flow (RFC 8628 section 3.1), or nil where there is no endpoint for it.
-    public func deviceAuthorizationRequest(_ client: ClientCredentials, clientAssertion: Secret? = nil) -> EndpointRequest? {
+    /// - Parameter fields: the values of the settings' secret headers; this request has no further parameters.
+    public func deviceAuthorizationRequest(
+        _ client: ClientCredentials, fields: SecretFields = SecretFields(), clientAssertion: Secret? = nil
+    ) -> EndpointRequest? {
         deviceAuthorizationURL.map {
             var parameters: [Parameter] = []
             if clientAuthentication == .basic || clientAuthentication == .basicRaw {
                 parameters.append(Parameter("client_id", client.id))
             }
             if !scopes.isEmpty { parameters.append(Parameter("scope", joined(scopes))) }
-            return request(to: $0, parameters, client, placement: .body, clientAssertion: clientAssertion)
+            return request(to: $0, parameters, client, fields, placement: .body, clientAssertion: clientAssertion)
         }
     }
 
     /// Asks whether a token is active (RFC 7662 section 2.1), or nil where the server has no endpoint for that.
+    /// - Parameter fields: the values of the settings' secret headers; this request has no further parameters.
     public func introspectionRequest(
-        _ client: ClientCredentials, token: Secret, clientAssertion: Secret? = nil
+        _ client: ClientCredentials, fields: SecretFields = SecretFields(), token: Secret, clientAssertion: Secret? = nil
     ) -> EndpointRequest? {
         introspectionURL.map {
             request(
-                to: $0, [Parameter("token", token.revealed())], client, placement: .body, clientAssertion: clientAssertion)
+                to: $0, [Parameter("token", token.revealed())], client, fields, placement: .body,
+                clientAssertion: clientAssertion)
         }
     }
 
     /// The one place in which a secret is written into a request.
     private func request(
-        to url: EndpointURL, _ parameters: [Parameter], _ client: ClientCredentials, placement: ParameterPlacement,
-        clientAssertion: Secret? = nil
+        to url: EndpointURL, _ parameters: [Parameter], _ client: ClientCredentials, _ fields: SecretFields,
+        placement: ParameterPlacement, clientAssertion: Secret?
     ) -> EndpointRequest {
         var parameters = parameters
         var head = HTTPRequest(method: .post, scheme: url.scheme, authority: url.authority, path: url.path)
@@ -204,7 +213,7 @@ extension ClientSettings {
                 Parameter("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"))
             parameters.append(Parameter("client_assertion", clientAssertion?.revealed() ?? ""))
         }
-        for header in headers {
+        for header in headers + fields.headers.map({ $0.revealed() }) {
             if let name = HTTPField.Name(header.name) { head.headerFields[name] = header.value }
         }
         var query = url.query

@@ -4,10 +4,13 @@
 /// It is only looked at. What is sent on is the path as it came.
 struct LenientPath {
     private(set) var bytes: [UInt8] = []
+    /// As a server reads it that undoes percent-encoding once, and nothing else: a lenient reading may only refuse more.
+    private let plain: [UInt8]
 
     /// Linear in the path's length: a byte that completes an encoded one is taken back together with it, and what they mean is
     /// read in their place. So `%252e` is a dot, as is `%c0%ae`.
     init(_ path: some Sequence<UInt8>) {
+        plain = Self.decoded(Array(path))
         for byte in path {
             var next = [byte]
             while let byte = next.popLast() {
@@ -21,21 +24,39 @@ struct LenientPath {
 
     /// Whether some server reads one of its segments as `.` or `..` (RFC 3986 section 3.3).
     var hasDotSegment: Bool {
-        bytes.split { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }.contains(where: Self.isDots)
+        [bytes, plain].contains { bytes in
+            bytes.split { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }.contains(where: Self.isDots)
+        }
     }
 
     /// Servers drop control characters and spaces, cut a segment at a semicolon (`..;x`, Java's path parameters) or at a NUL, and
     /// who knows at what else. So after one dot or two at its beginning only a letter, a digit, `-`, `_`, `~` or a third dot makes
     /// a name of a segment: `.well-known`, `..a` and `...`.
     private static func isDots(_ segment: ArraySlice<UInt8>) -> Bool {
-        let name = segment.drop { $0 <= 0x20 || $0 == 0x7F }
-        let rest = name.drop { $0 == UInt8(ascii: ".") }
+        let name = Array(String(decoding: segment, as: UTF8.self).unicodeScalars).drop(while: isNothing)
+        let rest = name.drop { $0 == "." }
         guard 1...2 ~= name.count - rest.count else { return false }
-        guard let next = String(decoding: rest, as: UTF8.self).unicodeScalars.first else { return true }
+        guard let next = rest.first else { return true }
         return !("-_~".unicodeScalars.contains(next) || next.properties.isAlphabetic || next.properties.numericType != nil)
     }
 
+    /// What some server may drop before a name: control and format characters, spaces, and bytes that are no UTF-8.
+    private static func isNothing(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.properties.isWhitespace || [.control, .format].contains(scalar.properties.generalCategory) || scalar == "\u{FFFD}"
+    }
+
     // MARK: Encodings
+
+    private static func decoded(_ path: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for byte in path {
+            bytes.append(byte)
+            guard let value = hexadecimal(bytes, after: [UInt8(ascii: "%")], digits: 2) else { continue }
+            bytes.removeLast(3)
+            bytes.append(UInt8(value))
+        }
+        return bytes
+    }
 
     /// The encoded character at the end of some bytes.
     /// - Returns: how many bytes it has, and what they mean, which is less; nil if there is none.
@@ -64,8 +85,8 @@ struct LenientPath {
             // As many ones as there are bytes, and a zero.
             let mask = ~(UInt8(0x7F) >> UInt8(length))
             guard character.count == length, let lead = character.first, lead & mask == mark else { continue }
-            // It begins another encoded byte.
-            guard !character.contains(UInt8(ascii: "%")) else { continue }
+            // These mean what they are to others: one begins another encoded byte, the rest end or make a segment.
+            guard !character.contains(where: "%/\\.".utf8.contains) else { continue }
             var value = UInt32(lead & ~mask)
             for byte in character.dropFirst() { value = value << 6 | UInt32(byte & 0x3F) }
             if value < 0x80 { return (length, [UInt8(value)]) }
@@ -77,7 +98,8 @@ struct LenientPath {
     /// fit a character into an older set.
     private static let lookalikes: [[UInt8]: String] = Dictionary(
         uniqueKeysWithValues: [
-            ("\u{2024}", "."), ("\u{2025}", ".."), ("\u{FE52}", "."), ("\u{2044}", "/"), ("\u{2215}", "/"), ("\u{2216}", "\\"),
+            ("\u{2024}", "."), ("\u{2025}", ".."), ("\u{FE30}", ".."), ("\u{FE52}", "."), ("\u{2044}", "/"), ("\u{2215}", "/"),
+            ("\u{2216}", "\\"),
             ("\u{FE68}", "\\"), ("\u{A5}", "\\"), ("\u{20A9}", "\\"), ("\u{FE6A}", "%"),
         ].map { (Array($0.utf8), $1) })
 

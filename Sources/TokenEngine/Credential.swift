@@ -26,20 +26,25 @@ public struct KeyPair: Sendable {
     }
 }
 
-/// What people change of a credential: its settings and its client secret.
+/// What people change of a credential: its settings and its secrets.
 public struct CredentialConfiguration: Sendable {
     /// The name of the catalogue's provider that it was made from.
     public var provider: String?
     public var settings: ClientSettings
+    /// The values of the settings' secret parameters and headers. They belong to no pair: a rotation keeps them.
+    public var secretFields: SecretFields
     public var keyPair: KeyPair
     /// The pair before the last rotation, for a rollback.
     public var previousKeyPair: KeyPair?
     /// A pair whose rotation was begun: typed in and safe, but not yet proven.
     public var stagedKeyPair: KeyPair?
 
-    public init(provider: String?, settings: ClientSettings, keyPair: KeyPair) {
+    public init(
+        provider: String?, settings: ClientSettings, secretFields: SecretFields = SecretFields(), keyPair: KeyPair
+    ) {
         self.provider = provider
         self.settings = settings
+        self.secretFields = secretFields
         self.keyPair = keyPair
     }
 }

@@ -23,7 +23,7 @@ public struct EndpointClient: Sendable {
     public func deviceCodes(_ configuration: CredentialConfiguration) async throws(TokenError) -> DeviceCodes {
         let assertion = try await clocks.assertion(of: configuration, now: clock.now())
         let request = configuration.settings.deviceAuthorizationRequest(
-            configuration.keyPair.client, clientAssertion: assertion)
+            configuration.keyPair.client, fields: configuration.secretFields, clientAssertion: assertion)
         guard let request else { throw .noSuchEndpoint }
         let answer = try await answer(to: request)
         do throws(TokenRefusal) {
@@ -43,7 +43,7 @@ public struct EndpointClient: Sendable {
     public func isActive(_ token: Secret, of configuration: CredentialConfiguration) async throws(TokenError) -> Bool {
         let assertion = try await clocks.assertion(of: configuration, now: clock.now())
         let request = configuration.settings.introspectionRequest(
-            configuration.keyPair.client, token: token, clientAssertion: assertion)
+            configuration.keyPair.client, fields: configuration.secretFields, token: token, clientAssertion: assertion)
         guard let request else { throw .noSuchEndpoint }
         let answer = try await answer(to: request)
         guard (200..<300).contains(answer.status) else { throw Acquisition.failure(refusal(answer)) }
@@ -70,7 +70,8 @@ public struct EndpointClient: Sendable {
     ) async throws(TokenError) -> Revocation {
         let assertion = try await clocks.assertion(of: configuration, now: clock.now())
         let request = configuration.settings.revocationRequest(
-            configuration.keyPair.client, token: token, hint: hint, clientAssertion: assertion)
+            configuration.keyPair.client, fields: configuration.secretFields, token: token, hint: hint,
+            clientAssertion: assertion)
         guard let request else { return .unsupported }
         let answer = try await answer(to: request)
         switch RevocationAnswer.read(

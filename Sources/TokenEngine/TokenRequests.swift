@@ -83,7 +83,7 @@ struct TokenRequests: Sendable {
     ) async throws(TokenError) -> Acquisition.Reply {
         let settings = configuration.settings
         let request = settings.tokenRequest(
-            configuration.keyPair.client, grant: grant, access: access,
+            configuration.keyPair.client, fields: configuration.secretFields, grant: grant, access: access,
             clientAssertion: try await clocks.assertion(of: configuration, now: now))
         let answer: EndpointAnswer
         do throws(TransportFailure) {

@@ -852,11 +852,15 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         settings.parameters = [Parameter("made-up-name", "canary-1")]
         settings.headers = [Parameter("X-Api-Key", "canary-2")]
         settings.authorizationParameters = [Parameter("login_hint", "canary-3")]
+        (settings.secretParameters, settings.secretHeaders) = (["canary-6"], ["canary-7"])
         settings.revocationURL = try EndpointURL("https://canary-4.example.com")
         settings.apiURL = try EndpointURL("https://api.example.com")
         let edit = SettingsEdit(
             before: .init(clientID: before.clientID, settings: before.settings),
-            after: .init(clientID: "canary-5", settings: settings))
+            after: .init(clientID: "canary-5", settings: settings),
+            secretFields: SecretFields(
+                parameters: [SecretField("canary-6", try Secret(utf8: "canary-secret"))],
+                headers: [SecretField("canary-7", try Secret(utf8: "canary-secret"))]))
         _ = try await service.edit("a", edit, verify: false)
         try allow("a", of: fixture)
         let asker = try Asker(fixture)
@@ -864,7 +868,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
             let theirs = String(decoding: await asker.answer(stranger, target).body, as: UTF8.self)
             #expect(theirs.contains("https://api.example.com") && !theirs.contains("canary"), "\(theirs)")
             let ours = String(decoding: await asker.answer(geteuid(), target).body, as: UTF8.self)
-            #expect((1...5).allSatisfy { ours.contains("canary-\($0)") })
+            #expect((1...7).allSatisfy { ours.contains("canary-\($0)") } && !ours.contains("canary-secret"))
         }
     }
 

@@ -91,6 +91,18 @@ import Testing
         }
     }
 
+    /// Others could put another socket in the place of the agent's.
+    @Test func `a runtime folder that others may write is left out`() async throws {
+        let runtime = fixture.folder.file("runtime")
+        mkdir(runtime, 0o700)
+        chmod(runtime, 0o777)
+        var variables = fixture.environment.merging(["XDG_RUNTIME_DIR": runtime]) { $1 }
+        variables["CLAVIGER_SOCKET"] = nil
+        #expect(await fixture.run("agent", environment: variables).status == 0)
+        #expect(!FileManager.default.fileExists(atPath: runtime + "/claviger"))
+        #expect(await fixture.run("agent", "stop", environment: variables).status == 0)
+    }
+
     @Test func `a place that is no socket's is named`() async throws {
         let folder = fixture.folder.file("folder")
         mkdir(folder, 0o700)

@@ -84,6 +84,26 @@ import Testing
         #expect(lstat(path, &status) == 0 && stat("/dev/null", &status) == 0 && status.st_mode & S_IFMT == S_IFCHR)
     }
 
+    /// Whoever may write in a folder on the way could lead the agent elsewhere.
+    @Test func `a sink follows no link that comes later`() async throws {
+        #expect(await fixture.run("init").status == 0)
+        let server = try await PracticeServer()
+        _ = try await fixture.addTorq(server)
+        let (way, other) = (fixture.folder.file("way"), fixture.folder.file("other"))
+        for folder in [way, other] { mkdir(folder, 0o700) }
+        let started = await fixture.run("agent", "--sink", "torq=" + way + "/token")
+        #expect(started.status == 0, "\(started.errors)")
+        while !FileManager.default.fileExists(atPath: way + "/token") { try await Task.sleep(for: .milliseconds(20)) }
+        try FileManager.default.moveItem(atPath: way, toPath: way + "2")
+        symlink(other, way)
+        let fresh = await fixture.run("token", "torq", "--fresh")
+        #expect(fresh.status == 0, "\(fresh.errors)")
+        var words = ""
+        while !words.contains("open the folder") { words = await fixture.run("status").output }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: other).isEmpty)
+        #expect(await fixture.run("agent", "stop").status == 0)
+    }
+
     @Test func `a sink behind a link is what the link leads to`() async throws {
         #expect(await fixture.run("init").status == 0)
         let server = try await PracticeServer()

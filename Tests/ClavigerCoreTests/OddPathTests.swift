@@ -42,6 +42,16 @@ import Testing
         #expect(passed.output.hasSuffix("636166e9"), "\(passed)")
     }
 
+    /// Whether a folder above keeps others out can't be told of a path that can't be written down.
+    @Test func `a key file that others may read is refused where its path is no text`() async throws {
+        let home = "export HOME=\(folder.path) CLAVIGER_SOCKET=\(folder.file("s"))"
+        let enter = "cd \(folder.path) && d=$(printf 'caf\\351') && mkdir -p \"$d\" && cd \"$d\""
+        let make = "\"$CLAVIGER\" init --key-file k --vault v && chmod 644 k"
+        #expect(await shell("\(home); \(enter); \(make)").status == 0)
+        let result = await shell("\(home); \(enter); \"$CLAVIGER\" list --key-file k --vault v")
+        #expect(result.status == 77 && result.errors.contains("can"), "\(result)")
+    }
+
     @Test func `a current folder that is no text is told of where it counts`() async throws {
         let home = "export HOME=\(folder.path) CLAVIGER_KEY_FILE=\(folder.file("key")) CLAVIGER_SOCKET=\(folder.file("s"))"
         let enter = "cd \(folder.path) && d=$(printf 'caf\\351') && mkdir -p \"$d\" && cd \"$d\""

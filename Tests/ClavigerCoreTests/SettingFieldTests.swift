@@ -19,6 +19,8 @@ import Testing
         settings.resources = ["r"]
         settings.parameters = [Parameter("p", "1")]
         settings.headers = [Parameter("X-H", "1")]
+        settings.secretParameters = ["s"]
+        settings.secretHeaders = ["X-S"]
         settings.placement = .query
         settings.certificateAuthority = "made up"
         settings.tokenLifetime = 60

@@ -38,6 +38,9 @@ import Testing
         "/%f8%80%80%80%ae./x", "/%fc%80%80%80%80%ae./x", "/%25c0%25ae./x", "/%c0%a52e./x",
         // Characters that look like them.
         "/%ef%bc%8e%ef%bc%8e/x", "/%ef%bc%852e%2e/x", "/..%ef%bc%8fx", "/..%ef%bc%bcx", "/%e2%80%a5/x", "/%e2%80%a4./x",
+        "/x%c1/..", "/a%c1/..%c1/../admin", "/x/%e0%81/../admin", "/%c1../admin", "/.%c1./admin", "/x%c1/.%c1./a",
+        "/x%f0%80%81/../a",
+        "/%ef%b8%b0/admin", "/%c2%a0../x", "/%ef%bb%bf../x", "/%e2%80%8b../x", "/%ff../x",
         "/%ef%b9%92./x", "/..%e2%88%95x", "/a%c2%a5../x", "/..%e2%80%8b/x", "/..%ff/x",
         // What is no path below the API's at all.
         "/a\\b", "x", "@other.example/", ".other.example/", ":8443/", "/a#b", "/ä", "/a b", "/\u{FFFD}",

@@ -98,6 +98,7 @@ import Testing
         let recorded = try #require(try generation.contents().description("everything")["settings"] as? [String: Any])
         let given = [
             "audiences", "resources", "placement", "certificate_authority", "key_id", "subject", "actor", "resend", "issuer",
+            "secret_headers", "secret_parameters",
         ]
         let found = try await home.contents().description("new")["settings"]
         #expect(JSON.lost(recorded.filter { !given.contains($0.key) }, found) == [])

@@ -321,6 +321,7 @@ run(
     "made-up-client", "--secret-file", some, "--refresh-token-file", secret("everything", "made-up-refresh-of-everything"),
     "--audience", "https://audience.example.com", "--resource", "https://resource.example.com", "--params-in", "json",
     "--ca-file", ca_file, "--key-id", "made-up-kid", "--subject", "cc-basic", "--actor-file", actor,
+    "--header-file", "X-Api-Key: " + secret("header", "made-up-header"), "--param-file", "api_key=" + secret("param", "made-up-param"),
 )
 run("rotate", "everything", "--client-id", "made-up-client-2", "--secret-file", "-", given="made-up-secret-2")
 for more in ([], ["--scope", "read"], ["--scope", "read", "--scope", "write", "--audience", "https://other.example.com"]):

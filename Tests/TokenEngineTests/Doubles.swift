@@ -196,7 +196,8 @@ final class ScriptedTransport: HTTPTransport {
     }
 
     var requests: Int { state.withLock { $0.requests.count } }
-    var bodies: [String] { state.withLock { $0.requests.map { String(decoding: $0.body, as: UTF8.self) } } }
+    var sent: [EndpointRequest] { state.withLock { $0.requests } }
+    var bodies: [String] { sent.map { String(decoding: $0.body, as: UTF8.self) } }
 
     func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
         let reply = state.withLock { state in

@@ -71,6 +71,10 @@ def array(shape):
     return lambda value: isinstance(value, list) and all(shape(element) for element in value)
 
 
+def once_each(shape):
+    return lambda value: array(shape)(value) and len(set(value)) == len(value)
+
+
 def members(**shapes):
     """An object of exactly these members; one whose name here ends in _ may be missing."""
     required = {name: shape for name, shape in shapes.items() if not name.endswith("_")}
@@ -117,7 +121,8 @@ SETTINGS = members(
     older_tokens_live_=true_or_false, omits_grant_type_=true_or_false, parameters=PARAMETERS,
     placement=one_of("body", "json", "query"), redirect_uri_=text, refresh_token_grace_=grace,
     refresh_token_rotates_=true_or_false, resend_=one_of("never", "once"), resources=array(text), revocation_url_=address,
-    scope_separator_=text, scopes=array(text), subject_=EXCHANGED, token_lifetime_=integer, token_url=address)  # fmt: skip
+    scope_separator_=text, scopes=array(text), secret_headers_=once_each(text), secret_parameters_=once_each(text),
+    subject_=EXCHANGED, token_lifetime_=integer, token_url=address)  # fmt: skip
 PAIR = members(client_id=text, since=integer, username_=text)
 LOGIN = members(
     boot_=text, ended_=integer, keeps_=true_or_false, owner=text, renewed=integer, resent_=true_or_false,
@@ -144,6 +149,8 @@ def fits_secrets(credential, names):
     for member, suffix in ("key_pair", ""), ("previous_key_pair", ".previous"), ("staged_key_pair", ".staged"):
         if member in credential:
             allowed |= {"client_secret" + suffix, "password" + suffix}
+    for member, prefix in ("secret_headers", "header"), ("secret_parameters", "parameter"):
+        needed |= {f"{prefix}.{index}" for index in range(len(credential["settings"].get(member, [])))}
     if "login" in credential:
         needed.add("refresh_token")
     for member, prefix in ("tokens", "token"), ("replaced", "replaced"):

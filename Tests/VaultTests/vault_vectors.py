@@ -141,7 +141,8 @@ ALL_SETTINGS = SETTINGS | {
     "key_id": "k", "no_refresh_token": True, "older_tokens_live": False, "omits_grant_type": True,
     "parameters": [{"name": "p", "value": "\u0001\t\"\\/\u2028"}], "redirect_uri": "http://127.0.0.1/x", "refresh_token_grace": 60,
     "refresh_token_rotates": True, "resend": "never", "resources": ["r"], "revocation_url": ADDRESS, "scope_separator": ",",
-    "scopes": ["read"], "subject": {"source": {"credential": {"name": "s"}}, "type": "t"}, "token_lifetime": 60,
+    "scopes": ["read"], "secret_headers": ["X-Api-Key", "X-T"], "secret_parameters": ["api_key"],
+    "subject": {"source": {"credential": {"name": "s"}}, "type": "t"}, "token_lifetime": 60,
 }  # fmt: skip
 
 
@@ -157,8 +158,8 @@ def everything():
         replaced=[full], forced_renewals=[SENT], refused_since=SENT, refusal={"asked": SENT, "times": 2},
         login=LOGIN | {"boot": "b", "ended": SENT, "resent": True, "sent_last": SENT + 1, "spending": SENT})  # fmt: skip
     names = [
-        "client_secret", "client_secret.previous", "client_secret.staged", "password", "password.previous", "password.staged",
-        "refresh_token", "replaced.0", "replaced.0.extras", "token.0", "token.0.extras", "token.1",
+        "client_secret", "client_secret.previous", "client_secret.staged", "header.0", "header.1", "parameter.0", "password",
+        "password.previous", "password.staged", "refresh_token", "replaced.0", "replaced.0.extras", "token.0", "token.0.extras", "token.1",
     ]  # fmt: skip
     return Record("everything", description, {name: b"made-up " + name.encode() for name in names})
 
@@ -230,6 +231,9 @@ def good():
         yield opens("credentials-by-" + member.replace("_", "-"), records)
     yield opens("credential-of-an-older-version", [Record("x", credential(refused_since=SENT))])
     yield opens("credential-with-extreme-text", [Record("x", credential(provider="\x00\x1f\x7f\u2028\ufeff\U0010ffff\\\"/"))])
+    names = {"secret_headers": ["X-K\u0301", "X-\u1e30", "x-k\u0301"], "secret_parameters": []}
+    secrets = {f"header.{index}": b"made-up" for index in range(3)}
+    yield opens("secret-headers-that-are-bytes-apart", [Record("x", credential(names), secrets)])
     yield opens("secret-that-is-empty", [Record("x", credential(), {"client_secret": b""})])
     yield opens("secret-that-is-no-text", [Record("x", credential(), {"client_secret": b"\xff\x00"})])
     yield opens("policy-empty", [policy([])])
@@ -451,6 +455,11 @@ def content_refusals():
     yield newer("token-without-its-secret", credential(tokens=[TOKEN]))
     yield newer("replaced-without-its-secret", credential(replaced=[TOKEN]))
     yield newer("login-without-its-secret", credential(login=LOGIN))
+    yield newer("secret-header-without-its-secret", credential({"secret_headers": ["a", "b"]}), {"header.0": b"made-up"})
+    yield newer("secret-header-twice", credential({"secret_headers": ["a", "a"]}), {"header.0": b"made", "header.1": b"up"})
+    yield newer("secret-parameter-without-its-secret", credential({"secret_parameters": ["a"]}), {"header.0": b"made-up"})
+    yield newer("secret-parameters-of-no-text", credential({"secret_parameters": [1]}), {"parameter.0": b"made-up"})
+    yield newer("secret-of-no-header", credential(), {"header.0": b"made-up"})
     yield newer("refresh-token-without-a-login", credential(), {"refresh_token": b"made-up"})
     yield holds_it("policy-no-json", "damaged", Record("-", b"made up", kind=2))
     yield holds_it("policy-with-an-unknown-member", "newer", Record("-", {"rules": [], "made_up": 1}, kind=2))

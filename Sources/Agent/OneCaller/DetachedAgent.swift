@@ -88,7 +88,7 @@ public final class DetachedAgent: CredentialManager {
         guard verify, try service.mayBeRefreshed(name) || edit.after.settings.grant == .tokenExchange else {
             return try await local.edit(name, edit, verify: verify)
         }
-        return try await summary(.edit(name: name, edit, verify: verify))
+        return try await summary(.edit(name: name, EditDocument(edit), verify: verify))
     }
 
     public func check(_ name: String) async throws -> CheckResult {

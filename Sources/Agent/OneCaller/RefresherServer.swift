@@ -134,7 +134,7 @@ public final class RefresherServer: Sendable {
         case .rotate(let name, let rotation, let verify):
             (name, { .summary(try await opened.audited.rotate(name, rotation.rotation, verify: verify)) })
         case .edit(let name, let edit, let verify):
-            (name, { .summary(try await opened.audited.edit(name, edit, verify: verify)) })
+            (name, { .summary(try await opened.audited.edit(name, edit.edit, verify: verify)) })
         case .check(let name):
             (name, { .check(try await opened.audited.check(name)) })
         case .logIn(let name, let grant):

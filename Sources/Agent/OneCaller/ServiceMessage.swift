@@ -15,7 +15,7 @@ struct ServiceRequest: Codable {
         case token(name: String, TokenQuery)
         case add(name: String, NewCredentialDocument, verify: Bool)
         case rotate(name: String, RotationDocument, verify: Bool)
-        case edit(name: String, SettingsEdit, verify: Bool)
+        case edit(name: String, EditDocument, verify: Bool)
         case check(name: String)
         case logIn(name: String, GrantDocument)
     }
@@ -127,21 +127,59 @@ struct ClientDocument: Codable {
     }
 }
 
+struct SecretFieldsDocument: Codable {
+    struct Field: Codable {
+        var name: String
+        var value: SecretDocument
+
+        init(_ field: SecretField) { (name, value) = (field.name, SecretDocument(field.value)) }
+
+        var field: SecretField { SecretField(name, value.secret) }
+    }
+
+    var parameters: [Field]
+    var headers: [Field]
+
+    init(_ fields: SecretFields) {
+        parameters = fields.parameters.map(Field.init)
+        headers = fields.headers.map(Field.init)
+    }
+
+    var fields: SecretFields { SecretFields(parameters: parameters.map(\.field), headers: headers.map(\.field)) }
+}
+
+struct EditDocument: Codable {
+    var before: SettingsEdit.Values
+    var after: SettingsEdit.Values
+    var secretFields: SecretFieldsDocument
+
+    init(_ edit: SettingsEdit) {
+        (before, after) = (edit.before, edit.after)
+        secretFields = SecretFieldsDocument(edit.secretFields)
+    }
+
+    var edit: SettingsEdit { SettingsEdit(before: before, after: after, secretFields: secretFields.fields) }
+}
+
 struct NewCredentialDocument: Codable {
     var provider: String?
     var settings: ClientSettings
+    var secretFields: SecretFieldsDocument
     var client: ClientDocument
     var refreshToken: SecretDocument?
 
     init(_ new: NewCredential) {
         provider = new.provider
         settings = new.settings
+        secretFields = SecretFieldsDocument(new.secretFields)
         client = ClientDocument(new.client)
         refreshToken = new.refreshToken.map(SecretDocument.init)
     }
 
     var credential: NewCredential {
-        NewCredential(provider: provider, settings: settings, client: client.client, refreshToken: refreshToken?.secret)
+        NewCredential(
+            provider: provider, settings: settings, secretFields: secretFields.fields, client: client.client,
+            refreshToken: refreshToken?.secret)
     }
 }
 

@@ -49,7 +49,9 @@ struct Add: AsyncParsableCommand {
         try CredentialName.validate(name)
         let provider = try provider.map(ProviderFiles.named)
         if provider == nil, !values.isEmpty { throw Problem("--set belongs to --provider", .usage) }
+        try SecretInput.refuseSharedInput(keyPair.files + [refreshTokenFile] + settings.secretFiles)
         let document = try keyPair.from.map(KeyDocument.init)
+        let secretFields = try self.settings.secretFields()
         let settings = try await newSettings(provider, document)
         try await naming(name) {
             try await Session(vaultOptions).withAgent { agent in
@@ -60,7 +62,7 @@ struct Add: AsyncParsableCommand {
                         name: name, settings: settings, clientID: self.settings.clientID, page: provider?.keysPage,
                         document: document))
                 let new = NewCredential(
-                    provider: provider?.name, settings: settings, client: client,
+                    provider: provider?.name, settings: settings, secretFields: secretFields, client: client,
                     refreshToken: try refreshToken(settings, document))
                 let stored = try await agent.add(name, new, verify: !keyPair.noVerify)
                 try report(stored)

@@ -7,7 +7,7 @@ import OAuth
 struct Edit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "edit",
-        abstract: "Change what is not secret.",
+        abstract: "Change the settings.",
         discussion: """
             Only what is given changes; a list (--scope, --param, ...) is replaced as a whole, and --clear empties one. A \
             change of what is sent for a token is proven by acquiring one first.
@@ -33,6 +33,8 @@ struct Edit: AsyncParsableCommand {
     }
 
     func run() async throws {
+        try SecretInput.refuseSharedInput(settings.secretFiles)
+        let secretFields = try settings.secretFields()
         let result = try await naming(name) {
             try await Session(vaultOptions).withAgent { agent in
                 let current = try await agent.show(name)
@@ -41,7 +43,8 @@ struct Edit: AsyncParsableCommand {
                 try settings.apply(to: &edited)
                 let edit = SettingsEdit(
                     before: .init(clientID: current.clientID, settings: current.settings),
-                    after: .init(clientID: settings.clientID ?? current.clientID, settings: edited))
+                    after: .init(clientID: settings.clientID ?? current.clientID, settings: edited),
+                    secretFields: secretFields)
                 return try await agent.edit(name, edit, verify: !noVerify)
             }
         }

@@ -15,8 +15,7 @@ extension SettingsOptions {
         if !scope.isEmpty { settings.scopes = try scope.flatMap(SettingInput.scopes) }
         if !audience.isEmpty { settings.audiences = audience }
         if !resource.isEmpty { settings.resources = resource }
-        if !param.isEmpty { settings.parameters = try param.map(SettingInput.parameter) }
-        if !header.isEmpty { settings.headers = try header.map(SettingInput.headerField) }
+        try applyFields(to: &settings)
         if let authorizationURL {
             settings.authorizationURL = try SettingInput.address("--authorization-url", authorizationURL)
         }

@@ -25,10 +25,13 @@ struct SecretOptions: ParsableArguments {
     var noVerify = false
 
     func validate() throws {
-        if [from, secretFile, passwordFile].count(where: { $0 == "-" }) > 1 {
+        if files.count(where: { $0 == "-" }) > 1 {
             throw ValidationError("--from, --secret-file and --password-file can't share standard input")
         }
     }
+
+    /// The files that secrets are read from.
+    var files: [String?] { [from, secretFile, passwordFile] }
 
     var isEmpty: Bool { from == nil && secretFile == nil && username == nil && passwordFile == nil }
 }

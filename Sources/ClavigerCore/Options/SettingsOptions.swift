@@ -2,7 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import OAuth
 
-/// What describes a credential and is no secret: for `add` and `edit`.
+/// What describes a credential, without its key pair: for `add` and `edit`.
 struct SettingsOptions: ParsableArguments {
     @Option(help: "How tokens are granted.")
     var grant: GrantType?
@@ -39,6 +39,18 @@ struct SettingsOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("A further header of the token request; may be repeated.", valueName: "'name: value'"))
     var header: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "A further parameter whose value is a secret and stands in a file; - for standard input. May be repeated.",
+            valueName: "key=file|-"))
+    var paramFile: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "A further header whose value is a secret and stands in a file; - for standard input. May be repeated.",
+            valueName: "'name: file|-'"))
+    var headerFile: [String] = []
 
     @Option(name: .customLong("params-in"), help: "Where the parameters of a token request go.")
     var placement: ParameterPlacement?
@@ -119,6 +131,6 @@ struct SettingsOptions: ParsableArguments {
             && scopeSeparator == nil && !noRefreshToken
             && refreshTokenRotates == nil && refreshTokenGrace == nil && olderTokensLive == nil && resend == nil
             && [subject, subjectFile, subjectType, actor, actorFile, actorType].allSatisfy { $0 == nil }
-            && [scope, audience, resource, param, header, authorizationParam].allSatisfy(\.isEmpty)
+            && [scope, audience, resource, param, header, paramFile, headerFile, authorizationParam].allSatisfy(\.isEmpty)
     }
 }

@@ -46,6 +46,10 @@ struct SettingField: Sendable {
         list("resources", "resource", "resources", \.resources) { .list($0, separator: ", ") },
         list("parameters", "param", "parameters", \.parameters, member: "params") { .pairs($0, separator: "=") },
         list("headers", "header", "headers", \.headers) { .pairs($0, separator: ": ") },
+        optional("secret_parameters", "param-file", "secret parameters", \.secretParameters, member: "secret_params") {
+            .list($0, separator: ", ")
+        },
+        optional("secret_headers", "header-file", "secret headers", \.secretHeaders) { .list($0, separator: ", ") },
         required("placement", "params-in", "parameters in", "params_in", usual: .text("body")) { .text($0.placement.rawValue) },
         SettingField(
             key: "certificate_authority", option: "ca-file", label: "own certificates", member: "own_ca", usual: .flag(false),

@@ -27,6 +27,13 @@ enum SecretInput {
         return try SecretLine.secret(&bytes, what: "passphrase", from: place)
     }
 
+    /// - Throws: a problem if two of these files are standard input, which can be read once.
+    static func refuseSharedInput(_ paths: [String?]) throws {
+        guard paths.count(where: { $0 == "-" }) <= 1 else {
+            throw Problem("only one secret can come from standard input", hint: "name files for the others", .usage)
+        }
+    }
+
     /// The private key in a PEM file, or on standard input for `-`.
     static func privateKey(_ path: String) throws -> Secret {
         var bytes = try contents(path, limit: SecretLine.limit, what: "private key", isSecret: true)
