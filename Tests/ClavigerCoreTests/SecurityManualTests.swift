@@ -28,6 +28,6 @@ import Testing
         let sources = files.filter { $0.hasSuffix(".swift") }.map {
             String(decoding: bytes(ofFile: folder + "/" + $0), as: UTF8.self)
         }
-        return Set(sources.flatMap { $0.matches(of: /(?:struct|class) (\w+Tests)\b/).map { String($0.1) } })
+        return Set(sources.flatMap { $0.matches(of: /struct (\w+Tests)\b/).map { String($0.1) } })
     }
 }
