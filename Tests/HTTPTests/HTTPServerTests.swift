@@ -170,7 +170,9 @@ import Testing
             return await [told, silent, old]
         }
         let interim = "HTTP/1.1 102 Processing\r\n\r\n"
-        #expect(answers[0].hasPrefix(interim + interim + "HTTP/1.1 200 OK\r\n"), "\(answers[0])")
+        // One more for every two seconds that a busy machine takes longer.
+        #expect(answers[0].hasPrefix(interim + interim), "\(answers[0])")
+        #expect(answers[0].replacingOccurrences(of: interim, with: "").hasPrefix("HTTP/1.1 200 OK\r\n"), "\(answers[0])")
         #expect(answers.dropFirst().allSatisfy { $0.hasPrefix("HTTP/1.1 200 OK\r\n") })
         #expect(answers.allSatisfy { $0.hasSuffix("\r\n\r\ndone") })
     }
