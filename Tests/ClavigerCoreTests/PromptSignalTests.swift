@@ -78,12 +78,8 @@ import Testing
         #expect(try await eventually { terminal.echoes })
     }
 
-    @Test(arguments: shells)
-    func `in the background it stops before it asks`(_ shell: [String]) async throws {
-        let terminal = session(shell)
-        _ = try await terminal.expect("$ ")
-        terminal.type("'\(Program.core)' init &\n")
-        // A shell tells of it before its next prompt.
+    /// What a shell shows until it tells that a job of its has stopped, which it does before its next prompt.
+    private func untilStopped(_ terminal: PseudoTerminal) async throws -> String {
         var screen = ""
         #expect(
             try await eventually {
@@ -91,6 +87,15 @@ import Testing
                 screen += try await terminal.expect("$ ")
                 return screen.contains("Stopped")
             }, "\(screen)")
+        return screen
+    }
+
+    @Test(arguments: shells)
+    func `in the background it stops before it asks`(_ shell: [String]) async throws {
+        let terminal = session(shell)
+        _ = try await terminal.expect("$ ")
+        terminal.type("'\(Program.core)' init &\n")
+        let screen = try await untilStopped(terminal)
         #expect(terminal.echoes && !screen.contains("new passphrase"), "\(screen)")
         terminal.type("fg\n")
         _ = try await terminal.expect("new passphrase for")
@@ -105,13 +110,7 @@ import Testing
         terminal.type("'\(Program.core)' init\n")
         _ = try await terminal.expect("keep a copy")
         terminal.type("'\(Program.core)' add a --no-verify --token-url https://example.com/t &\n")
-        var screen = ""
-        #expect(
-            try await eventually {
-                terminal.type("\n")
-                screen += try await terminal.expect("$ ")
-                return screen.contains("Stopped")
-            }, "\(screen)")
+        let screen = try await untilStopped(terminal)
         #expect(!screen.contains("client id"), "\(screen)")
         terminal.type("fg\n")
         _ = try await terminal.expect("client id")

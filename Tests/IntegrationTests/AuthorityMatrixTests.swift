@@ -37,6 +37,7 @@ extension MachineTests {
             Case(target: "/v1/tokens/other", statuses: [200, 403, 403], members: [token]),
             Case(target: "/v1/tokens/nobody", statuses: [404, 403, 403], members: []),
             Case(target: "/v1/tokens/%FF", statuses: [400, 400, 400], members: []),
+            Case(target: "/v1/tokens/torq%+a", statuses: [400, 400, 400], members: []),
             Case(target: "/v1/status", statuses: [200, 200, 200], members: [status.union(["failures"]), status, status]),
             Case(target: "/v1/nothing", statuses: [404, 404, 404], members: []),
         ]

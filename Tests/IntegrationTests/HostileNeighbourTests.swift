@@ -50,13 +50,19 @@ extension MachineTests {
             return try #require(json["pid"] as? Int)
         }
 
-        @Test func `the keeper is served, and what others can take is bounded`() async throws {
+        /// With a vault, and the script where other users can read it.
+        private func machine() async throws -> Machine {
             let machine = try await Machine()
             let script = machine.home.file("hostile_neighbour.py")
             try FileManager.default.copyItem(atPath: Python.script("hostile_neighbour.py"), toPath: script)
             chmod(script, 0o644)
             try await machine.keep("init")
             try await machine.add("torq")
+            return machine
+        }
+
+        @Test func `the keeper is served, and what others can take is bounded`() async throws {
+            let machine = try await machine()
             try await machine.keep("agent")
             try await machine.keep("allow", "torq", "--user", machine.developer)
             try await machine.keep("token", "torq")
@@ -112,12 +118,7 @@ extension MachineTests {
 
         /// Nobody who is denied keeps a vault open that is left alone.
         @Test func `a vault that nobody may use locks for all their asking`() async throws {
-            let machine = try await Machine()
-            let script = machine.home.file("hostile_neighbour.py")
-            try FileManager.default.copyItem(atPath: Python.script("hostile_neighbour.py"), toPath: script)
-            chmod(script, 0o644)
-            try await machine.keep("init")
-            try await machine.add("torq")
+            let machine = try await machine()
             try await machine.keep("agent", "--idle", "2s")
             let attacks = ["asks", "lists", "watches"].map { Attack(machine, $0, as: machine.stranger) }
             let isLocked = try await eventually {

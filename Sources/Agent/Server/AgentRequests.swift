@@ -45,7 +45,7 @@ struct AgentRequests: Sendable {
         var query: String { String(http.target[questionMark...].dropFirst()) }
 
         /// The value of a header field that is percent-encoded.
-        func decoded(_ header: String) -> String? { http.header(header).map { $0[...] }.flatMap(AgentRequests.decoded) }
+        func decoded(_ header: String) -> String? { http.header(header).map { $0[...] }.flatMap(PercentEncoding.text) }
     }
 
     /// What a request comes to.
@@ -155,10 +155,10 @@ struct AgentRequests: Sendable {
 
     private func route(_ request: Request) throws -> Outcome {
         let caller = request.caller
-        guard let resource = Resource(request.path) else { throw Problem.noSuchRequest }
+        guard let resource = AgentResource(request.path) else { throw Problem.noSuchRequest }
         guard request.http.method == resource.method else { return .now(notAllowed(resource, request.http)) }
         if let wanted = request.http.header("Claviger-Vault") {
-            guard let path = Self.bytes(wanted[...]), !path.isEmpty else {
+            guard let path = PercentEncoding.bytes(wanted[...]), !path.isEmpty else {
                 throw Self.badParameter("Claviger-Vault is no path that is percent-encoded")
             }
             guard path.elementsEqual(vault.path.utf8) else { throw Problem.otherVault }
@@ -196,36 +196,8 @@ struct AgentRequests: Sendable {
         }
     }
 
-    /// What there is to ask for, each with one method.
-    private enum Resource {
-        case token(Substring), list, credential(Substring), status, lock, unlock, shutDown
-
-        init?(_ path: Substring) {
-            let segments = path.split(separator: "/", omittingEmptySubsequences: false)
-            guard segments.first == "", segments.dropFirst().first == "v1" else { return nil }
-            let rest = Array(segments.dropFirst(2))
-            switch (rest.first, rest.count) {
-            case ("tokens", 2): self = .token(rest[1])
-            case ("credentials", 1): self = .list
-            case ("credentials", 2): self = .credential(rest[1])
-            case ("status", 1): self = .status
-            case ("lock", 1): self = .lock
-            case ("unlock", 1): self = .unlock
-            case ("shutdown", 1): self = .shutDown
-            default: return nil
-            }
-        }
-
-        var method: String {
-            switch self {
-            case .token, .list, .credential, .status: "GET"
-            case .lock, .unlock, .shutDown: "POST"
-            }
-        }
-    }
-
     /// RFC 9110 section 15.5.6.
-    private func notAllowed(_ resource: Resource, _ request: ServerRequest) -> ServerResponse {
+    private func notAllowed(_ resource: AgentResource, _ request: ServerRequest) -> ServerResponse {
         var answer = problem(Problem.methodNotAllowed(resource.method), request)
         answer.headers.append(("Allow", resource.method))
         return answer
@@ -233,10 +205,9 @@ struct AgentRequests: Sendable {
 
     /// Those of which the caller may have tokens. Nobody else's records are read for it.
     private func list(_ open: AgentVault.Open, _ caller: Caller) throws -> ServerResponse {
-        let authorizer = try Authorizer(caller, under: open.policy())
-        let shown = try open.agent.list(where: authorizer.mayShow)
-        if caller.isOwner || !shown.isEmpty { vault.isUsed() }
         let policy = try open.policy()
+        let shown = try open.agent.list(where: Authorizer(caller, under: policy).mayShow)
+        if caller.isOwner || !shown.isEmpty { vault.isUsed() }
         return try json(shown.map { self.shown($0, to: caller, policy) })
     }
 
@@ -397,29 +368,8 @@ struct AgentRequests: Sendable {
 
     private static func name(_ segment: Substring?) throws -> String {
         // No name is longer; and none may swell the log.
-        guard let name = segment.flatMap(decoded), (1...512).contains(name.utf8.count) else { throw Problem.badName }
+        guard let name = segment.flatMap(PercentEncoding.text), (1...512).contains(name.utf8.count) else { throw Problem.badName }
         return name
-    }
-
-    /// Percent-decoding that refuses what is not UTF-8, or not encoded as it should be.
-    static func decoded(_ segment: Substring) -> String? {
-        bytes(segment).flatMap { String(validating: $0, as: UTF8.self) }
-    }
-
-    private static func bytes(_ segment: Substring) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        var rest = Array(segment.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            let digits = rest.prefix(2)
-            guard digits.count == 2, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16) else { return nil }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return bytes
     }
 }
 
