@@ -31,6 +31,17 @@ import Testing
         withExtendedLifetime(folder) {}
     }
 
+    /// Who could put another passphrase in its place.
+    @Test(.enabled(if: geteuid() == 0)) func `a file of another user is that user's`() throws {
+        let (folder, path) = fixture(0o600)
+        try #require(chown(path, 54321, 0) == 0)
+        #expect(try readers(path) == [.user(54321)])
+        // A folder that only they and root can enter hides it from nobody else than from others.
+        chmod(folder.path, 0o700)
+        try #require(chown(folder.path, 54321, 0) == 0)
+        #expect(try readers(path) == [.user(54321)])
+    }
+
     @Test(arguments: [(0o700, true), (0o750, false), (0o701, false), (0o766, true)] as [(mode_t, Bool)])
     func `a folder that nobody else can enter hides it`(_ mode: mode_t, _ isHidden: Bool) throws {
         let (folder, path) = fixture(0o644)
