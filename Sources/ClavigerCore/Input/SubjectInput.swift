@@ -30,12 +30,6 @@ enum SubjectInput {
 
     static func uids(_ users: [String]) throws -> Set<UInt32> { try Set(users.map(uid)) }
 
-    /// What to call a user: the name, if there is one.
-    static func name(_ uid: UInt32) -> String {
-        guard let entry = unsafe getpwuid(uid), let name = unsafe entry.pointee.pw_name else { return "\(uid)" }
-        return unsafe String(cString: name)
-    }
-
     /// - Parameter user: a name, or the number of a user who may have no name here.
     /// - Throws: a problem if there is no such user.
     static func caller(_ user: String) throws -> Caller {

@@ -25,8 +25,8 @@ final class RefusalNotes: Sendable {
     func add(_ user: UInt32?) {
         state.withLock { state in
             guard state.users.count < Self.limit, state.users.insert(user).inserted, Self.isWritable(state.errors) else { return }
-            let name = user.map { "the user \(SubjectInput.name($0))" } ?? "somebody whose user can't be told"
-            let hint = user.map { "; if it is one of yours: --proxy-user \(SubjectInput.name($0))" } ?? ""
+            let name = user.map { "the user \(Account.name(of: $0))" } ?? "somebody whose user can't be told"
+            let hint = user.map { "; if it is one of yours: --proxy-user \(Account.name(of: $0))" } ?? ""
             let line = "claviger: \(name) has tried to use the proxy's address, and was refused\(hint)\n"
             try? Terminal.write(Array(line.utf8), to: state.errors)
         }
