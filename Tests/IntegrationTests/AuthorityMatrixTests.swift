@@ -73,7 +73,20 @@ extension MachineTests {
             #expect(await !machine.ask(as: machine.developer, "GET", "/v1/credentials").body.contains("other"))
             let keeper = await machine.ask(as: machine.developer, "GET", "/v1/credentials/torq").body
             #expect(keeper.contains(#""keeper":"\#(machine.keeper)""#))
+            try await troubles(machine)
             try await others(machine)
+        }
+
+        /// Why there is no token is told in a kind: where the server is, is no part of what others see.
+        private func troubles(_ machine: Machine) async throws {
+            let secret = ["--client-id", Self.canaries[2], "--secret-file", "-", "--no-verify"]
+            try await machine.keep(["add", "down", "--token-url", "http://127.0.0.1:1/token"] + secret, input: "made-up-secret")
+            try await machine.keep("allow", "down", "--user", machine.developer)
+            for (caller, isTold) in [(machine.keeper, true), (machine.developer, false)] {
+                let answer = await machine.ask(as: caller, "GET", "/v1/tokens/down")
+                #expect(answer.status == 502 && answer.body.contains("127.0.0.1") == isTold, "\(answer)")
+                #expect(isTold || answer.body.contains("ask \(machine.keeper)"), "\(answer)")
+            }
         }
 
         /// What changes the agent is for its keeper, and a method that there is not is answered with the one that there is.

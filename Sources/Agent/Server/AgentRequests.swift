@@ -302,7 +302,10 @@ struct AgentRequests: Sendable {
 
     private func refuse(_ error: any Error, _ context: RequestContext) throws -> Outcome {
         if error is AuditError { throw error }
-        let problem = Problem(describing: error, of: context.name)
+        let name = context.name
+        let problem =
+            context.request.caller.isOwner
+            ? Problem(describing: error, of: name) : Problem(toOthers: error, of: name, keeper: keeper)
         return try logged(event(context, AuditEvent.outcome(of: problem)), context.request, context.open) { throw problem }
     }
 
