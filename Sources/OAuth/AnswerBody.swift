@@ -1,26 +1,42 @@
-/// The body of a server's answer, read as JSON as leniently as is certain.
+/// The body of a server's answer, read as JSON or as a form as leniently as is certain.
 ///
 /// Some servers send JSON in Latin-1, with raw control characters in its strings, with a byte order mark before it or with
 /// NULs after it. None of this leaves a doubt about what is meant, so it is mended and then read by the strict parser.
 struct AnswerBody {
     /// UTF-8, without a byte order mark and without white space and NULs at the end.
     let text: [UInt8]
-    /// What the body says in JSON; nil if it is no JSON.
+    /// What the body says; nil if it is no JSON, and no form that says anything of a token.
     let json: JSONValue?
+    /// Whether it is a form (as those of older GitHub, Facebook and Stack Exchange), which does not say where it ends.
+    let isForm: Bool
 
     var isEmpty: Bool { text.isEmpty }
 
     init(_ bytes: [UInt8]) {
         text = Self.text(bytes)
-        json = JSONValue(parsing: text) ?? JSONValue(parsing: Self.mended(text))
+        let document = JSONValue(parsing: text) ?? JSONValue(parsing: Self.mended(text))
+        let form = document == nil ? Self.form(text) : nil
+        (json, isForm) = (document ?? form, form != nil)
     }
 
     /// The value of a member; nil where the body is no object, and for `null` and `""`, which servers write for "none".
-    subscript(name: String) -> JSONValue? {
-        switch json?.object?[name] {
+    subscript(name: String) -> JSONValue? { self[JSONPointer(member: name)] }
+
+    /// The value at a place, under the same rules.
+    subscript(pointer: JSONPointer) -> JSONValue? {
+        switch json?[pointer] {
         case nil, .null, .string(""): nil
         case let value: value
         }
+    }
+
+    /// `application/x-www-form-urlencoded`, where it holds a token or an error: all else could be any text.
+    private static func form(_ text: [UInt8]) -> JSONValue? {
+        let isWord = { (byte: UInt8) in (0x21...0x7E).contains(byte) && !"<>{}\"".utf8.contains(byte) }
+        guard text.allSatisfy(isWord) else { return nil }
+        let parameters = FormEncoding.decode(String(decoding: text, as: UTF8.self))
+        guard parameters.contains(where: { ["access_token", "error"].contains($0.name) }) else { return nil }
+        return .object(Dictionary(parameters.map { ($0.name, .string($0.value)) }) { first, _ in first })
     }
 
     /// Bytes that are no UTF-8 are taken for Latin-1, in which every byte is a character; with its mark before it, UTF-16 is

@@ -46,11 +46,6 @@ public enum ClientAuthentication: String, Codable, Sendable, CaseIterable {
     public var signs: Bool { self == .privateKeyJWT || self == .clientSecretJWT }
 }
 
-/// Where the parameters of a token request go.
-public enum ParameterPlacement: String, Codable, Sendable, CaseIterable {
-    case body, query, json
-}
-
 /// A token that is exchanged for another (RFC 8693 section 2.1): where it comes from each time, and what it is.
 public struct ExchangedToken: Codable, Equatable, Sendable {
     public enum Source: Codable, Equatable, Sendable {
@@ -97,6 +92,17 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     /// The names of further headers, whose values are secrets (`SecretFields`); nil for none.
     public var secretHeaders: [String]?
     public var placement: ParameterPlacement
+    /// Nil for POST.
+    public var method: RequestMethod?
+    /// The server's own names of parameters, by their standard ones, in every request; an empty one leaves a parameter out. In
+    /// JSON, a name that begins with a slash is a pointer (RFC 6901).
+    public var parameterNames: [String: String]?
+    /// What is different in the request that spends a refresh token.
+    public var refresh: RefreshFormat?
+    /// Where things stand in the answer, and what its words mean.
+    public var answer: AnswerFormat?
+    /// How a token goes into a request to the service's API; nil for `Authorization: Bearer`.
+    public var presentation: TokenPresentation?
     /// The certificates to trust instead of the system's, in PEM.
     public var certificateAuthority: String?
     /// How long tokens live where the server does not say, in seconds.
@@ -156,8 +162,9 @@ public struct ClientSettings: Codable, Equatable, Sendable {
         placement = .body
     }
 
-    enum CodingKeys: String, CodingKey {
-        case grant, scopes, audiences, resources, parameters, headers, placement
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case grant, scopes, audiences, resources, parameters, headers, placement, method, refresh, answer, presentation
+        case parameterNames = "parameter_names"
         case secretParameters = "secret_parameters"
         case secretHeaders = "secret_headers"
         case clientAuthentication = "client_authentication"

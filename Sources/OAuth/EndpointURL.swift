@@ -107,7 +107,13 @@ public struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
 
 extension EndpointURL: Codable {
     public init(from decoder: any Decoder) throws {
-        try self.init(decoder.singleValueContainer().decode(String.self))
+        let text = try decoder.singleValueContainer().decode(String.self)
+        do throws(Refusal) {
+            try self.init(text)
+        } catch {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "no address for a secret", underlyingError: error))
+        }
     }
 
     public func encode(to encoder: any Encoder) throws {

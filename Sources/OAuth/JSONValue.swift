@@ -16,6 +16,12 @@ public enum JSONValue: Codable, Hashable, Sendable {
         self = value
     }
 
+    /// A value of ours, as it is written.
+    public init(_ value: some Encodable) {
+        // None of them is anything that JSON can't write.
+        self = (try? JSONEncoder().encode(value)).flatMap { JSONValue(parsing: Array($0)) } ?? .null
+    }
+
     /// Compact, with sorted members.
     public func encoded() -> String {
         let encoder = JSONEncoder()

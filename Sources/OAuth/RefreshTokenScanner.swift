@@ -5,18 +5,18 @@
 /// scanner takes `"refresh_token": "..."` wherever it stands whole, however deep, the outermost first. It never guesses: a
 /// string without its end, or with an escape that JSON doesn't know, is none.
 struct RefreshTokenScanner {
-    private static let name = Array("refresh_token".utf8)
-
+    private let name: [UInt8]
     private let text: [UInt8]
     private let isWhole: Bool
 
     /// - Parameters:
+    ///   - name: of the member.
     ///   - text: UTF-8.
     ///   - isWhole: whether the body arrived to its end.
     /// - Returns: the token as it stands there; nil if there is none, and for markup, where only an echo of ours could stand.
-    static func find(in text: [UInt8], isWhole: Bool) -> String? {
+    static func find(_ name: String = "refresh_token", in text: [UInt8], isWhole: Bool) -> String? {
         guard let first = text.first(where: { !ASCII.isSpace($0) }), first != UInt8(ascii: "<") else { return nil }
-        let scanner = RefreshTokenScanner(text: text, isWhole: isWhole)
+        let scanner = RefreshTokenScanner(name: Array(name.utf8), text: text, isWhole: isWhole)
         let isForm = ![UInt8(ascii: "{"), UInt8(ascii: "["), ASCII.quote].contains(first)
         return scanner.outermostMember() ?? scanner.strayMember() ?? (isForm ? scanner.formParameter() : nil)
     }
@@ -51,7 +51,7 @@ struct RefreshTokenScanner {
     /// A member at any place, where a quote too many has hidden it. A backslash before its name would mean that it stands
     /// in a string.
     private func strayMember() -> String? {
-        let key = [ASCII.quote] + Self.name + [ASCII.quote]
+        let key = [ASCII.quote] + name + [ASCII.quote]
         guard text.count > key.count else { return nil }
         for start in text.indices.dropLast(key.count)
         where text[start] == ASCII.quote && text[start..<start + key.count].elementsEqual(key)
@@ -68,14 +68,14 @@ struct RefreshTokenScanner {
         for pair in isWhole ? pairs[...] : pairs.dropLast() {
             let line = String(decoding: pair, as: UTF8.self).filter { !$0.isNewline }
             guard let parameter = FormEncoding.decode(line).first else { continue }
-            if parameter.name == "refresh_token", !parameter.value.isEmpty { return parameter.value }
+            if parameter.name.utf8.elementsEqual(name), !parameter.value.isEmpty { return parameter.value }
         }
         return nil
     }
 
     /// The value of the member whose name is the string from `start` to `end`, if that is ours and its value a whole string.
     private func member(from start: Int, to end: Int) -> String? {
-        guard text[(start + 1)..<end].elementsEqual(Self.name), let colon = nextIndex(after: end),
+        guard text[(start + 1)..<end].elementsEqual(name), let colon = nextIndex(after: end),
             text[colon] == UInt8(ascii: ":"), let opening = nextIndex(after: colon),
             [ASCII.quote, ASCII.apostrophe].contains(text[opening]), let closing = stringEnd(from: opening),
             endsValue(after: closing)

@@ -5,6 +5,7 @@ import HTTPTypes
 struct ServerAnswer {
     let status: Int
     let body: AnswerBody
+    let format: AnswerFormat
     /// When the server says that it answered (RFC 9110 section 6.6.1).
     let date: Date?
     /// Seconds; a date is reckoned from the answer's own, for the server's clock may be wrong.
@@ -12,8 +13,9 @@ struct ServerAnswer {
     private let asksForBasic: Bool
 
     /// - Parameter now: our time, for an answer that is not dated.
-    init(status: Int, headers: HTTPFields, body: [UInt8], now: Date) {
+    init(status: Int, headers: HTTPFields, body: [UInt8], format: AnswerFormat = AnswerFormat(), now: Date) {
         self.status = status
+        self.format = format
         self.body = AnswerBody(body)
         let date = headers[.date].flatMap(HTTPDate.parse)
         self.date = date
@@ -23,7 +25,34 @@ struct ServerAnswer {
         }
     }
 
-    var isSuccess: Bool { (200..<300).contains(status) }
+    /// Whether the status says so, and the body what it must say then.
+    var isSuccess: Bool {
+        guard (200..<300).contains(status) else { return false }
+        guard let condition = format.success else { return true }
+        return body.json.map(condition.holds) ?? false
+    }
+
+    /// What the format's own words say. They are asked before the status: a server may end a login with any.
+    var refusalByWord: TokenRefusal? {
+        guard !isSuccess, !(300..<400).contains(status) else { return nil }
+        let words = words
+        func says(_ list: [RefusalWord]?) -> Bool { list?.contains { $0.matches(status: status, words: words) } ?? false }
+        if says(format.loginEnded) { return .oauth(.invalidGrant) }
+        if says(format.clientRefused) { return .oauth(.invalidClient) }
+        return says(format.tryAgain) ? .transient(status: status, retryAfter: retryAfter) : nil
+    }
+
+    /// Everything that can say what is wrong, in lower case.
+    private var words: Set<String> {
+        let places = [
+            "/error", "/error/code", "/error/message", "/error/type", "/error_description", "/error_code", "/error_message",
+            "/code", "/status", "/message", "/msg", "/reason", "/errcode", "/errmsg", "/errors/0", "/errors/0/code",
+            "/errors/0/message",
+        ].compactMap(JSONPointer.init(rawValue:))
+        let values = (places + [format.error].compactMap { $0 }).compactMap { body[$0]?.plainText }
+        let text = body.json == nil ? [String(decoding: body.text.prefix(256), as: UTF8.self)] : []
+        return Set((values + text).map { $0.trimmed.lowercased() })
+    }
 
     /// What the status alone says: a redirect, a failure for the moment, or something that is no answer.
     /// - Returns: nil if the body decides: 2xx, and 4xx but for 408 and 429.
@@ -46,9 +75,9 @@ struct ServerAnswer {
         return errorValues.isEmpty ? nil : .unregistered(status: status)
     }
 
-    /// The member `error`: a word, or an object with the word in it. `false` says that there is no error.
+    /// The error: a word, or an object with the word in it. `false` says that there is no error.
     private var errorValues: [JSONValue?] {
-        switch body["error"] {
+        switch body[format.error ?? JSONPointer(member: "error")] {
         case nil, .bool(false): []
         case .object(let members): [members["code"], members["error"], members["type"], members["status"]]
         case let value: [value]
@@ -62,4 +91,6 @@ struct ServerAnswer {
         if status == 401, asksForBasic || body.isEmpty, case .unregistered = code { return .invalidClient }
         return code
     }
+
+    var accessToken: String? { body[format.accessToken ?? JSONPointer(member: "access_token")]?.string }
 }

@@ -50,6 +50,19 @@ public enum AuthorizationGrant: Sendable {
     public var isPolling: Bool {
         if case .deviceCode = self { true } else { false }
     }
+
+    /// Whether it spends a refresh token.
+    var isRefresh: Bool {
+        if case .refreshToken = self { true } else { false }
+    }
+
+    /// Whether the token request says which scopes are wanted, and not a request before it.
+    var sendsScopes: Bool {
+        switch self {
+        case .clientCredentials, .password, .jwtBearer, .tokenExchange, .refreshToken: true
+        case .authorizationCode, .deviceCode: false
+        }
+    }
 }
 
 /// What one request may ask for instead of what the settings say.
@@ -97,15 +110,12 @@ extension ClientSettings {
         switch grant {
         case .clientCredentials:
             parameters = [Parameter("grant_type", "client_credentials")]
-            if scopes.isEmpty { scopes = self.scopes }
         case .password:
             parameters = [
                 Parameter("grant_type", "password"), Parameter("username", client.username ?? ""),
                 Parameter("password", client.password?.revealed() ?? ""),
             ]
-            if scopes.isEmpty { scopes = self.scopes }
         case .refreshToken(let token):
-            // Scopes only where they were asked for: some servers refuse even those that were granted (section 6).
             parameters = [Parameter("grant_type", "refresh_token"), Parameter("refresh_token", token.revealed())]
         case .authorizationCode(let code, let redirectURI, let verifier, _):
             parameters = [
@@ -122,7 +132,6 @@ extension ClientSettings {
                 Parameter("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
                 Parameter("assertion", assertion.revealed()),
             ]
-            if scopes.isEmpty { scopes = self.scopes }
         case .tokenExchange(let subject, let actor):
             parameters = [
                 Parameter("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
@@ -134,17 +143,14 @@ extension ClientSettings {
                 parameters.append(
                     Parameter("actor_token_type", self.actor?.type ?? ExchangedToken.registeredType("access_token")))
             }
-            if scopes.isEmpty { scopes = self.scopes }
         }
         if omitsGrantType == true { parameters.removeFirst() }
+        let format = format(refreshing: grant.isRefresh)
+        if scopes.isEmpty, format.sendsScopes, grant.sendsScopes { scopes = self.scopes }
         if !scopes.isEmpty { parameters.append(Parameter("scope", joined(scopes))) }
         parameters += (access.audiences.isEmpty ? audiences : access.audiences).map { Parameter("audience", $0) }
         parameters += resources.map { Parameter("resource", $0) }
-        let own = self.parameters + fields.parameters.map { $0.revealed() }
-        let replaced = Set(own.map(\.name))
-        parameters.removeAll { replaced.contains($0.name) }
-        return request(
-            to: tokenURL, parameters + own, client, fields, placement: placement, clientAssertion: clientAssertion)
+        return request(format, parameters, client, fields, further: fields.parameters, clientAssertion: clientAssertion)
     }
 
     /// A request to revoke one token (RFC 7009 section 2.1), or nil where the server has no endpoint for that.
@@ -155,7 +161,7 @@ extension ClientSettings {
     ) -> EndpointRequest? {
         revocationURL.map {
             let parameters = [Parameter("token", token.revealed()), Parameter("token_type_hint", hint)]
-            return request(to: $0, parameters, client, fields, placement: .body, clientAssertion: clientAssertion)
+            return request(format(to: $0), parameters, client, fields, clientAssertion: clientAssertion)
         }
     }
 
@@ -170,7 +176,7 @@ extension ClientSettings {
                 parameters.append(Parameter("client_id", client.id))
             }
             if !scopes.isEmpty { parameters.append(Parameter("scope", joined(scopes))) }
-            return request(to: $0, parameters, client, fields, placement: .body, clientAssertion: clientAssertion)
+            return request(format(to: $0), parameters, client, fields, clientAssertion: clientAssertion)
         }
     }
 
@@ -181,47 +187,62 @@ extension ClientSettings {
     ) -> EndpointRequest? {
         introspectionURL.map {
             request(
-                to: $0, [Parameter("token", token.revealed())], client, fields, placement: .body,
-                clientAssertion: clientAssertion)
+                format(to: $0), [Parameter("token", token.revealed())], client, fields, clientAssertion: clientAssertion)
         }
     }
 
     /// The one place in which a secret is written into a request.
+    /// - Parameter further: parameters whose values are secrets, under names of their own.
     private func request(
-        to url: EndpointURL, _ parameters: [Parameter], _ client: ClientCredentials, _ fields: SecretFields,
-        placement: ParameterPlacement, clientAssertion: Secret?
+        _ format: RequestFormat, _ standard: [Parameter], _ client: ClientCredentials, _ fields: SecretFields,
+        further: [SecretField] = [], clientAssertion: Secret?
     ) -> EndpointRequest {
-        var parameters = parameters
-        var head = HTTPRequest(method: .post, scheme: url.scheme, authority: url.authority, path: url.path)
+        var head = HTTPRequest(
+            method: format.method == .get ? .get : .post, scheme: format.url.scheme, authority: format.url.authority,
+            path: format.url.path)
         head.headerFields[.accept] = "application/json"
         head.headerFields[.userAgent] = "claviger"
-        switch clientAuthentication {
-        case .basic: head.headerFields[.authorization] = basic(client, FormEncoding.encode)
-        case .basicRaw: head.headerFields[.authorization] = basic(client) { $0 }
-        case .post:
-            parameters.append(Parameter("client_id", client.id))
-            if let secret = client.secret { parameters.append(Parameter("client_secret", secret.revealed())) }
-        case .none:
-            // An assertion says itself whose it is.
-            if !client.id.isEmpty, grant != .jwtBearer { parameters.append(Parameter("client_id", client.id)) }
-        case .tls:
-            // RFC 8705 section 2: the id says which certificate to expect.
-            parameters.append(Parameter("client_id", client.id))
-        case .privateKeyJWT, .clientSecretJWT:
-            parameters.append(Parameter("client_id", client.id))
-            parameters.append(
-                Parameter("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"))
-            parameters.append(Parameter("client_assertion", clientAssertion?.revealed() ?? ""))
-        }
+        let proof = proof(of: client, format, assertion: clientAssertion, head: &head)
         for header in headers + fields.headers.map({ $0.revealed() }) {
             if let name = HTTPField.Name(header.name) { head.headerFields[name] = header.value }
         }
-        var query = url.query
-        let body = Self.place(parameters, placement, query: &query, head: &head)
-        head.path = url.path + (query.map { "?" + $0 } ?? "")
+        let own = format.parameters + further.map { $0.revealed() }
+        let replaced = Set(own.map(\.name))
+        let isFree = { (parameter: Parameter) in !replaced.contains(parameter.name) }
+        let parameters = format.named(standard).filter(isFree) + own + format.named(proof).filter(isFree)
+        var query = format.url.query
+        let body = Self.place(parameters, format, query: &query, head: &head)
+        head.path = format.url.path + (query.map { "?" + $0 } ?? "")
         return EndpointRequest(
             head: head, body: body, certificateAuthority: certificateAuthority,
             clientCertificate: clientAuthentication == .tls ? client.secret : nil)
+    }
+
+    /// How the client proves who it is (RFC 6749 section 2.3): in a header, or by the parameters that are returned.
+    private func proof(
+        of client: ClientCredentials, _ format: RequestFormat, assertion: Secret?, head: inout HTTPRequest
+    ) -> [Parameter] {
+        let id = Parameter("client_id", client.id)
+        switch format.clientAuthentication {
+        case .basic:
+            head.headerFields[.authorization] = basic(client, FormEncoding.encode)
+            return []
+        case .basicRaw:
+            head.headerFields[.authorization] = basic(client) { $0 }
+            return []
+        case .post: return [id] + (client.secret.map { [Parameter("client_secret", $0.revealed())] } ?? [])
+        case .none:
+            // An assertion says itself whose it is.
+            return client.id.isEmpty || grant == .jwtBearer ? [] : [id]
+        case .tls:
+            // RFC 8705 section 2: the id says which certificate to expect.
+            return [id]
+        case .privateKeyJWT, .clientSecretJWT:
+            return [
+                id, Parameter("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                Parameter("client_assertion", assertion?.revealed() ?? ""),
+            ]
+        }
     }
 
     private func basic(_ client: ClientCredentials, _ encode: (String) -> String) -> String {
@@ -230,9 +251,9 @@ extension ClientSettings {
     }
 
     private static func place(
-        _ parameters: [Parameter], _ placement: ParameterPlacement, query: inout String?, head: inout HTTPRequest
+        _ parameters: [Parameter], _ format: RequestFormat, query: inout String?, head: inout HTTPRequest
     ) -> [UInt8] {
-        switch placement {
+        switch format.method == .get ? .query : format.placement {
         case .body:
             head.headerFields[.contentType] = "application/x-www-form-urlencoded"
             return Array(FormEncoding.encode(parameters).utf8)
@@ -247,12 +268,12 @@ extension ClientSettings {
 }
 
 extension JSONValue {
-    /// Parameters as one JSON object; a name that comes more than once becomes an array.
+    /// Parameters as one JSON object; a name that comes more than once becomes an array, and one that is a pointer leads to
+    /// a member of an object in it.
     fileprivate static func object(_ parameters: [Parameter]) -> JSONValue {
-        .object(
-            Dictionary(grouping: parameters, by: \.name).mapValues { group in
-                let values = group.map { JSONValue.string($0.value) }
-                return values.count == 1 ? values[0] : .array(values)
-            })
+        parameters.reduce(into: .object([:])) { document, parameter in
+            let pointer = JSONPointer(rawValue: parameter.name) ?? JSONPointer(member: parameter.name)
+            document.put(.string(parameter.value), at: pointer)
+        }
     }
 }

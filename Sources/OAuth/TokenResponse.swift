@@ -31,19 +31,21 @@ public enum TokenResponse {
 
     /// Reads an answer, its refresh token before anything else.
     /// - Parameters:
+    ///   - format: where things stand in it.
     ///   - isWhole: false if the connection ended before the body did.
     ///   - now: our time, for a `Retry-After` that is a date where the answer is not dated itself.
     ///   - isPolling: whether it answers a question of the device flow, in which `slow_down` is one of the expected errors
     ///     (RFC 8628 section 3.5). Everywhere else it means: try again later.
     public static func read(
-        status: Int, headers: HTTPFields, body: [UInt8], isWhole: Bool = true, now: Date, isPolling: Bool = false
+        status: Int, headers: HTTPFields, body: [UInt8], format: AnswerFormat = AnswerFormat(), isWhole: Bool = true, now: Date,
+        isPolling: Bool = false
     ) -> TokenAnswer {
-        let answer = ServerAnswer(status: status, headers: headers, body: body, now: now)
+        let answer = ServerAnswer(status: status, headers: headers, body: body, format: format, now: now)
         var refreshToken: Secret?
         do throws(TokenRefusal) {
             refreshToken = try self.refreshToken(answer, isWhole: isWhole)
             if let refusal = refusal(answer, isWhole: isWhole, isPolling: isPolling) { throw refusal }
-            let tokens = try tokenSet(answer.body, refreshToken: refreshToken)
+            let tokens = try tokenSet(answer, refreshToken: refreshToken, now: now)
             return TokenAnswer(refreshToken: refreshToken, result: .success(tokens), date: answer.date)
         } catch {
             return TokenAnswer(refreshToken: refreshToken, result: .failure(error), date: answer.date)
@@ -52,11 +54,11 @@ public enum TokenResponse {
 
     /// Why there is no token in this answer; nil if there should be one.
     private static func refusal(_ answer: ServerAnswer, isWhole: Bool, isPolling: Bool) -> TokenRefusal? {
-        if let refusal = answer.refusalByStatus { return refusal }
+        if let refusal = answer.refusalByWord ?? answer.refusalByStatus { return refusal }
         // JSON says where it ends: of an object that can be read, nothing is missing.
-        if !isWhole, answer.body.json == nil { return .unusable(reason: "an answer that was cut off") }
+        if !isWhole, answer.body.json == nil || answer.body.isForm { return .unusable(reason: "an answer that was cut off") }
         // Some servers refuse with the status 200. Where there is a token, an error beside it is none.
-        if answer.isSuccess, answer.namedError == nil || answer.body["access_token"]?.string != nil { return nil }
+        if answer.isSuccess, answer.namedError == nil || answer.accessToken != nil { return nil }
         let code = answer.refusedCode
         guard code.isTransient, !(isPolling && code == .slowDown) else { return .oauth(code) }
         return .transient(status: answer.status, retryAfter: answer.retryAfter)
@@ -65,13 +67,17 @@ public enum TokenResponse {
     /// The refresh token of any answer that has one.
     /// - Throws: `memory`.
     private static func refreshToken(_ answer: ServerAnswer, isWhole: Bool) throws(TokenRefusal) -> Secret? {
-        let found: String? =
-            switch (answer.body.json, answer.body["refresh_token"]) {
-            case (nil, _): RefreshTokenScanner.find(in: answer.body.text, isWhole: isWhole)
-            case (_, .string(let text)): text
-            case (_, .integer(let number)): String(number)
-            default: nil
+        let pointer = answer.format.refreshToken ?? JSONPointer(member: "refresh_token")
+        let found: String?
+        if answer.body.json == nil || answer.body.isForm, !(isWhole && answer.body.isForm) {
+            found = RefreshTokenScanner.find(pointer.member ?? "", in: answer.body.text, isWhole: isWhole)
+        } else {
+            switch answer.body[pointer] {
+            case .string(let text): found = text
+            case .integer(let number): found = String(number)
+            default: found = nil
             }
+        }
         // Where a character was lost, the token is not known.
         guard let token = found.map(trimmed), !token.isEmpty, !token.unicodeScalars.contains("\u{FFFD}"),
             answer.isSuccess || !isMasked(token)
@@ -95,10 +101,13 @@ public enum TokenResponse {
             || scalars.first.map { ["[", "<", "{", "("].contains($0) } ?? false
     }
 
-    private static func tokenSet(_ body: AnswerBody, refreshToken: Secret?) throws(TokenRefusal) -> TokenSet {
+    private static func tokenSet(
+        _ answer: ServerAnswer, refreshToken: Secret?, now: Date
+    ) throws(TokenRefusal) -> TokenSet {
+        let (body, format) = (answer.body, answer.format)
         guard !body.isEmpty else { throw .unusable(reason: "an empty answer") }
-        guard let members = body.json?.object else { throw .unusable(reason: "something that is no JSON object") }
-        guard let access = body["access_token"]?.string else { throw .unusable(reason: "no access token") }
+        guard let json = body.json, json.object != nil else { throw .unusable(reason: "something that is no JSON object") }
+        guard let access = answer.accessToken else { throw .unusable(reason: "no access token") }
         guard access.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             // RFC 6749 appendix A.12, less the space: anything else could break out of a header.
             throw .unusable(reason: "an access token with characters that no token may have")
@@ -106,16 +115,23 @@ public enum TokenResponse {
         guard access.utf8.count <= longestToken else {
             throw .unusable(reason: "an access token that is too long for any request")
         }
-        let known: Set<String> = ["access_token", "token_type", "expires_in", "scope", "refresh_token"]
-        let others = members.filter { !known.contains($0.key) }
-        let extras = others.isEmpty ? "" : JSONValue.object(others).encoded()
+        let extras = extras(json, format)
         return TokenSet(
             accessToken: try secret(access),
-            tokenType: try tokenType(body["token_type"]),
-            expiresIn: try lifetime(body["expires_in"]),
-            scopes: scopes(body["scope"]),
+            tokenType: try tokenType(body[format.tokenType ?? JSONPointer(member: "token_type")]),
+            expiresIn: try TokenLifetime.seconds(answer, now: now),
+            scopes: scopes(body[format.scope ?? JSONPointer(member: "scope")]),
             refreshToken: refreshToken,
             extras: (1...longestToken).contains(extras.utf8.count) ? try secret(extras) : nil)
+    }
+
+    /// Everything but what is kept elsewhere; empty for nothing.
+    private static func extras(_ json: JSONValue, _ format: AnswerFormat) -> String {
+        let kept =
+            ["access_token", "token_type", "expires_in", "scope", "refresh_token"].map(JSONPointer.init(member:))
+            + [format.accessToken, format.refreshToken].compactMap { $0 }
+        let others = kept.reduce(json) { $0.removing($1) }
+        return others.object?.isEmpty == false ? others.encoded() : ""
     }
 
     private static func secret(_ text: String) throws(TokenRefusal) -> Secret {
@@ -137,29 +153,6 @@ public enum TokenResponse {
             throw .unusable(reason: "a token type that is no word")
         }
         return type
-    }
-
-    /// Seconds, also as a string (IoT-X, older Azure) and with a decimal point, whose fraction is dropped. "3600abc" is
-    /// refused: half a number is no number.
-    private static func lifetime(_ value: JSONValue?) throws(TokenRefusal) -> Int? {
-        let tenYears = 315_360_000
-        let seconds: Int?
-        switch value {
-        case nil: return nil
-        case .integer(let number): seconds = number
-        case .number(let number): seconds = number >= 0 ? Int(min(number, Double(tenYears))) : nil
-        case .string(let text): seconds = wholeSeconds(text)
-        default: seconds = nil
-        }
-        guard let seconds, seconds >= 0 else { throw .unusable(reason: "a lifetime (expires_in) that is no number of seconds") }
-        return min(seconds, tenYears)
-    }
-
-    /// Digits, or digits with a point and more digits.
-    private static func wholeSeconds(_ text: String) -> Int? {
-        let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-        let areDigits = parts.allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy { (48...57).contains($0) } }
-        return areDigits ? Int(parts[0]) : nil
     }
 
     private static func scopes(_ value: JSONValue?) -> [String]? {

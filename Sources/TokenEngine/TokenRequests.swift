@@ -93,7 +93,8 @@ struct TokenRequests: Sendable {
         }
         let received = clock.now()
         let read = TokenResponse.read(
-            status: answer.status, headers: answer.headerFields, body: answer.body, isWhole: answer.isWhole, now: received,
+            status: answer.status, headers: answer.headerFields, body: answer.body, format: settings.answer ?? AnswerFormat(),
+            isWhole: answer.isWhole, now: received,
             isPolling: grant.isPolling)
         if answer.extent == .tooLarge, read.refreshToken == nil { return .failed(.answerTooLarge(host: settings.tokenURL.host)) }
         // A wrong clock makes an assertion worthless.

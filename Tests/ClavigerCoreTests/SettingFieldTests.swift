@@ -37,6 +37,13 @@ import Testing
         settings.refreshTokenGrace = .seconds(30)
         settings.olderTokensLive = false
         settings.resend = .never
+        settings.method = .get
+        settings.parameterNames = ["client_id": "app"]
+        settings.refresh = RefreshFormat()
+        settings.refresh?.method = .post
+        settings.answer = AnswerFormat()
+        settings.answer?.accessToken = JSONPointer(rawValue: "/token")
+        settings.presentation = TokenPresentation(rawValue: "X-Token: {token}")
         settings.subject = ExchangedToken(source: .credential(name: "s"), type: "t")
         settings.actor = ExchangedToken(source: .file(path: "/f"), type: "t")
         return settings

@@ -34,9 +34,31 @@ import TokenEngine
         (settings.noRefreshToken, settings.refreshTokenRotates, settings.olderTokensLive) = (true, true, false)
         settings.refreshTokenGrace = .untilSuccessorIsUsed
         settings.resend = .never
+        settings.method = .get
+        settings.parameterNames = ["client_id": "app"]
+        (settings.refresh, settings.answer) = (try refresh(url), try answer())
+        settings.presentation = TokenPresentation(rawValue: "X-Token: {token}")
         settings.subject = ExchangedToken(source: .credential(name: "s"), type: "t")
         settings.actor = ExchangedToken(source: .file(path: "/f"), type: "t")
         return settings
+    }
+
+    private static func refresh(_ url: EndpointURL) throws -> RefreshFormat {
+        var refresh = RefreshFormat()
+        (refresh.url, refresh.method, refresh.placement, refresh.scopes) = (url, .post, .json, true)
+        refresh.clientAuthentication = .post
+        refresh.parameters = [Parameter("p", "2")]
+        refresh.parameterNames = ["client_id": "app"]
+        return refresh
+    }
+
+    private static func answer() throws -> AnswerFormat {
+        let pointers = ["access_token", "refresh_token", "token_type", "scope", "id_token", "expires_in", "expires_at", "error"]
+        return try AnswerFormat(
+            members: pointers.map { Parameter($0, "/x") } + [
+                Parameter("success", "/code=0"), Parameter("login_ended", "a"), Parameter("client_refused", "b"),
+                Parameter("try_again", "c"),
+            ])
     }
 
     private static func token(_ text: String) throws -> CachedToken {
@@ -76,7 +98,7 @@ import TokenEngine
     /// The properties below a value that hold nothing, by their paths.
     private static func unset(_ value: Any, _ path: String = "") -> [String] {
         switch value {
-        case is Secret, is Date, is EndpointURL, is String: return []
+        case is Secret, is Date, is EndpointURL, is String, is JSONPointer, is AnswerCondition, is RefusalWord: return []
         default: break
         }
         let mirror = Mirror(reflecting: value)
@@ -142,7 +164,8 @@ import TokenEngine
     @Test func `the manual has every word that a setting may be`() throws {
         let all =
             GrantType.allCases.map(\.rawValue) + ClientAuthentication.allCases.map(\.rawValue)
-            + ParameterPlacement.allCases.map(\.rawValue) + ResendPolicy.allCases.map(\.rawValue)
+            + ParameterPlacement.allCases.map(\.rawValue) + RequestMethod.allCases.map(\.rawValue)
+            + ResendPolicy.allCases.map(\.rawValue)
         #expect(Set(all).subtracting(try Self.tabulated()) == [])
         let grace = try JSONEncoder().encode([RefreshTokenGrace.untilSuccessorIsUsed])
         #expect(try Self.tabulated().contains(String(decoding: grace.dropFirst(2).dropLast(2), as: UTF8.self)))

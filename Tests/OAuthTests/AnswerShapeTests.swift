@@ -171,8 +171,8 @@ struct AnswerShape: Sendable, CustomTestStringConvertible {
         AnswerShape(
             "a name that only contains it", #"{"old_refresh_token":"x","refresh_token_expires_in":"x",@}"#, refreshToken: nil,
             noJSON),
-        AnswerShape("a form", "access_token=a&refresh_token=new&token_type=bearer", noJSON),
-        AnswerShape("a form that ends with it", "access_token=a&refresh_token=n%65w%2F%2B\r\n", refreshToken: "new/+", noJSON),
+        AnswerShape("a form", "access_token=a&refresh_token=new&token_type=bearer", good),
+        AnswerShape("a form that ends with it", "access_token=a&refresh_token=n%65w%2F%2B\r\n", refreshToken: "new/+", good),
         AnswerShape("a page", #"<html><script>{"refresh_token":"x"}</script></html>"#, refreshToken: nil, noJSON),
         AnswerShape("a page after a form", "<p>refresh_token=x&y</p>", refreshToken: nil, noJSON),
         AnswerShape("an array", #"[{"access_token":"a","refresh_token":"x"}]"#, refreshToken: nil, noJSON),

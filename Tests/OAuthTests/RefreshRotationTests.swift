@@ -27,7 +27,7 @@ import Testing
 
     @Test(arguments: Catalogue.builtIn.providers)
     func `a new credential gets what is known of its provider's refresh tokens`(_ provider: Provider) throws {
-        let values = Dictionary((provider.variables ?? []).map { ($0.name, "made-up.example") }) { $1 }
+        let values = Dictionary(provider.variables.map { ($0.name, "made-up.example") }) { $1 }
         let settings = try provider.settings(values)
         let found = Knowledge(
             rotates: settings.refreshTokenRotates, grace: settings.refreshTokenGrace,
@@ -46,8 +46,9 @@ import Testing
     @Test func `a user's file says it, too`() throws {
         let provider = try add(#""refresh_token_rotates":true,"refresh_token_grace":30,"older_tokens_live":true"#)
         #expect(try provider.settings().refreshTokenGrace == .seconds(30))
-        #expect(try add(#""refresh_token_grace":"until_successor_is_used""#).refreshTokenGrace == .untilSuccessorIsUsed)
-        #expect(try add(#""refresh_token_grace":0"#).refreshTokenGrace == .seconds(0))
+        #expect(
+            try add(#""refresh_token_grace":"until_successor_is_used""#).settings().refreshTokenGrace == .untilSuccessorIsUsed)
+        #expect(try add(#""refresh_token_grace":0"#).settings().refreshTokenGrace == .seconds(0))
         let again = try JSONDecoder().decode(Provider.self, from: JSONEncoder().encode(provider))
         #expect(again == provider)
     }
@@ -55,12 +56,12 @@ import Testing
     @Test(arguments: [#""soon""#, #""30""#, "-1", "1.5", "true", "31536001", "[30]", #"{"seconds":30}"#])
     func `a grace that is none is refused by its name`(_ value: String) {
         let words = #"the member "refresh_token_grace" must be a number of seconds, or "until_successor_is_used""#
-        #expect(throws: CatalogueError(reason: words)) { try add(#""refresh_token_grace":\#(value)"#) }
+        #expect(throws: CatalogueError(words, at: ["refresh_token_grace"])) { try add(#""refresh_token_grace":\#(value)"#) }
     }
 
     @Test(arguments: ["refresh_token_rotates", "older_tokens_live"], [#""sometimes""#, #""true""#, "1", "[]"])
     func `a word that is neither true nor false is refused by its member's name`(_ member: String, _ value: String) {
-        #expect(throws: CatalogueError(reason: "the member \"\(member)\" must be true or false")) {
+        #expect(throws: CatalogueError("the member \"\(member)\" must be true or false", at: [member])) {
             try add("\"\(member)\":\(value)")
         }
     }

@@ -32,7 +32,7 @@ private func read(
         arguments: [
             (#""expires_in":3600"#, 3600), (#""expires_in":"899""#, 899), (#""expires_in":3600.0"#, 3600),
             (#""expires_in":null"#, nil),
-            (#""x":1"#, nil), (#""expires_in":"""#, nil), (#""expires_in":"3600.0""#, 3600), (#""expires_in":0"#, 0),
+            (#""x":1"#, nil), (#""expires_in":"""#, nil), (#""expires_in":"3600.0""#, 3600), (#""expires_in":0"#, nil),
             (#""expires_in":99999999999999"#, 315_360_000),
         ] as [(String, Int?)])
     func lifetimesComeInManyWays(_ member: String, _ expected: Int?) throws {

@@ -104,22 +104,54 @@ def grace(value):
     return value == "until_successor_is_used" or integer(value) and 0 <= value <= 31_536_000
 
 
+def pointer(value):
+    return text(value) and re.fullmatch(r"(/([^~/]|~[01])*)*", value) is not None
+
+
+def condition(value):
+    place, equals, values = value.partition("=") if text(value) else ("", "", "")
+    return place != "" and pointer(place) and equals != "" and values.strip(",") != ""
+
+
+def word(value):
+    return text(value) and value.strip() != ""
+
+
+def presentation(value):
+    name = r"[A-Za-z0-9._-]+"
+    form = rf"\?{name}=\{{token\}}|{name}:[ -~]*\{{token\}}[ -~]*"
+    return text(value) and value.count("{token}") == 1 and re.fullmatch(form, value) is not None
+
+
+def names(value):
+    return isinstance(value, dict) and all(text(name) for name in [*value.keys(), *value.values()])
+
+
 def either(*shapes):
     return lambda value: any(shape(value) for shape in shapes)
 
 
 PARAMETERS = array(members(name=text, value=text))
 EXCHANGED = members(source=either(members(credential=members(name=text)), members(file=members(path=text))), type=text)
+CLIENT_AUTHENTICATION = one_of("basic", "basic_raw", "client_secret_jwt", "none", "post", "private_key_jwt", "tls")
+METHOD, PLACEMENT = one_of("GET", "POST"), one_of("body", "json", "query")
+ANSWER = members(
+    access_token_=pointer, client_refused_=array(word), error_=pointer, expires_at_=pointer, expires_in_=pointer,
+    id_token_=pointer, login_ended_=array(word), refresh_token_=pointer, scope_=pointer, success_=condition,
+    token_type_=pointer, try_again_=array(word))  # fmt: skip
+REFRESH = members(
+    client_authentication_=CLIENT_AUTHENTICATION, method_=METHOD, parameter_names_=names, parameters_=PARAMETERS,
+    placement_=PLACEMENT, scopes_=true_or_false, url_=address)  # fmt: skip
 SETTINGS = members(
-    actor_=EXCHANGED, api_url_=address, audiences=array(text), authorization_parameters_=PARAMETERS,
+    actor_=EXCHANGED, answer_=ANSWER, api_url_=address, audiences=array(text), authorization_parameters_=PARAMETERS,
     authorization_url_=address, certificate_authority_=text,
-    client_authentication=one_of("basic", "basic_raw", "client_secret_jwt", "none", "post", "private_key_jwt", "tls"),
+    client_authentication=CLIENT_AUTHENTICATION,
     device_authorization_url_=address,
     grant=one_of(
         "authorization_code", "client_credentials", "device_code", "jwt_bearer", "password", "refresh_token", "token_exchange"),
-    headers=PARAMETERS, introspection_url_=address, issuer_=text, key_id_=text, no_refresh_token_=true_or_false,
-    older_tokens_live_=true_or_false, omits_grant_type_=true_or_false, parameters=PARAMETERS,
-    placement=one_of("body", "json", "query"), redirect_uri_=text, refresh_token_grace_=grace,
+    headers=PARAMETERS, introspection_url_=address, issuer_=text, key_id_=text, method_=METHOD, no_refresh_token_=true_or_false,
+    older_tokens_live_=true_or_false, omits_grant_type_=true_or_false, parameter_names_=names, parameters=PARAMETERS,
+    placement=PLACEMENT, presentation_=presentation, redirect_uri_=text, refresh_=REFRESH, refresh_token_grace_=grace,
     refresh_token_rotates_=true_or_false, resend_=one_of("never", "once"), resources=array(text), revocation_url_=address,
     scope_separator_=text, scopes=array(text), secret_headers_=once_each(text), secret_parameters_=once_each(text),
     subject_=EXCHANGED, token_lifetime_=integer, token_url=address)  # fmt: skip

@@ -135,11 +135,20 @@ TOKEN = {"requested_scopes": [], "sent": SENT, "type": "Bearer"}
 LOGIN = {"owner": "00112233445566778899aabbccddeeff", "renewed": SENT, "rotates": True, "since": SENT}
 ALL_SETTINGS = SETTINGS | {
     "actor": {"source": {"file": {"path": "/made/up"}}, "type": "urn:ietf:params:oauth:token-type:jwt"},
+    "answer": {
+        "access_token": "/data/token", "client_refused": ["bad app"], "error": "/code", "expires_at": "/data/until",
+        "expires_in": "/data/life", "id_token": "/id", "login_ended": ["BAD_REFRESH_TOKEN", "403 unauthorized_client"],
+        "refresh_token": "/data/a~1b", "scope": "", "success": "/code=0,200", "token_type": "/kind", "try_again": ["busy"]},
     "api_url": "http://localhost:8080/api", "audiences": ["a"], "authorization_parameters": [{"name": "q", "value": "1"}],
     "authorization_url": ADDRESS, "certificate_authority": "made\nup", "device_authorization_url": ADDRESS,
     "headers": [{"name": "X-H", "value": "1"}], "introspection_url": ADDRESS, "issuer": "https://made-up.example",
-    "key_id": "k", "no_refresh_token": True, "older_tokens_live": False, "omits_grant_type": True,
-    "parameters": [{"name": "p", "value": "\u0001\t\"\\/\u2028"}], "redirect_uri": "http://127.0.0.1/x", "refresh_token_grace": 60,
+    "key_id": "k", "method": "GET", "no_refresh_token": True, "older_tokens_live": False, "omits_grant_type": True,
+    "parameter_names": {"client_id": "app_id", "grant_type": ""},
+    "parameters": [{"name": "p", "value": "\u0001\t\"\\/\u2028"}], "presentation": "X-Auth-Token: {token}",
+    "refresh": {
+        "client_authentication": "post", "method": "POST", "parameter_names": {"refresh_token": "rt"},
+        "parameters": [{"name": "p", "value": "2"}], "placement": "json", "scopes": True, "url": ADDRESS},
+    "redirect_uri": "http://127.0.0.1/x", "refresh_token_grace": 60,
     "refresh_token_rotates": True, "resend": "never", "resources": ["r"], "revocation_url": ADDRESS, "scope_separator": ",",
     "scopes": ["read"], "secret_headers": ["X-Api-Key", "X-T"], "secret_parameters": ["api_key"],
     "subject": {"source": {"credential": {"name": "s"}}, "type": "t"}, "token_lifetime": 60,
@@ -221,7 +230,9 @@ def good():
             "authorization_code", "client_credentials", "device_code", "jwt_bearer", "password", "refresh_token", "token_exchange"],
         "client_authentication": [
             "basic", "basic_raw", "client_secret_jwt", "none", "post", "private_key_jwt", "tls"],
+        "method": ["GET", "POST"],
         "placement": ["body", "json", "query"],
+        "presentation": ["Authorization: Bearer {token}", "?key={token}", "X-Token:{token};q=1"],
         "resend": ["never", "once"],
         "refresh_token_grace": [0, 31_536_000, "until_successor_is_used"],
         "token_url": ["https://made-up.example", "http://[::1]:1/", "http://127.1.2.3/", "http://a.localhost/?q", "https://[2001:db8::1]/",

@@ -110,7 +110,7 @@ struct Add: AsyncParsableCommand {
             guard parts.count == 2, !parts[0].isEmpty else { throw Problem("--set takes name=value", .usage) }
             given[parts[0]] = parts[1]
         }
-        for variable in provider.variables ?? [] where given[variable.name] == nil {
+        for variable in provider.variables where given[variable.name] == nil {
             if variable.fallback != nil, !Terminal.isThere { continue }
             let fallback = variable.fallback.map { " [\($0)]" } ?? ""
             let answer = try Terminal.promptLine(

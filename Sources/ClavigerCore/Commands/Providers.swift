@@ -38,7 +38,7 @@ struct Providers: ParsableCommand {
     private func show(_ provider: Provider) throws {
         if json { return try Terminal.output(Report.json(provider)) }
         let settings = try provider.settings(
-            Dictionary((provider.variables ?? []).map { ($0.name, $0.fallback ?? $0.name.uppercased()) }) { $1 })
+            Dictionary(provider.variables.map { ($0.name, $0.fallback ?? $0.name.uppercased()) }) { $1 })
         let client = ClientCredentials(
             id: "CLIENT-ID", secret: try Secret(utf8: "CLIENT-SECRET"), username: "USER", password: try Secret(utf8: "PASSWORD"))
         let grant: AuthorizationGrant =
@@ -52,7 +52,7 @@ struct Providers: ParsableCommand {
         let request = settings.tokenRequest(
             client, grant: grant, access: RequestedAccess(), clientAssertion: try Secret(utf8: "ASSERTION"))
         var lines = ["\(provider.title): \(provider.grants.map(\.option).joined(separator: ", "))"]
-        for variable in provider.variables ?? [] {
+        for variable in provider.variables {
             let fallback = variable.fallback.map { " (usually \($0))" } ?? ""
             lines.append("--set \(variable.name)=...: \(variable.title)\(fallback)")
         }
@@ -63,13 +63,14 @@ struct Providers: ParsableCommand {
         {
             lines += ["", "the browser is sent to", "  " + login.url]
         }
-        lines += ["", "POST https://\(request.head.authority ?? "")\(request.head.path ?? "")"]
+        lines += ["", "\(request.head.method) https://\(request.head.authority ?? "")\(request.head.path ?? "")"]
         for field in request.head.headerFields {
             let isSecret = field.name == .authorization
             lines.append("\(field.name): \(isSecret ? "Basic (CLIENT-ID and CLIENT-SECRET)" : field.value)")
         }
         if !request.body.isEmpty { lines += ["", String(decoding: request.body, as: UTF8.self)] }
-        if let notes = provider.notes { lines += [""] + notes }
+        if !provider.notes.isEmpty { lines += [""] + provider.notes }
+        if !provider.sources.isEmpty { lines += ["", "compared with"] + provider.sources.map { "  " + $0 } }
         try Terminal.output(lines.map(Terminal.plain).joined(separator: "\n"))
     }
 }

@@ -40,6 +40,18 @@ enum SettingInput {
         return Parameter(String(text[..<equals]), String(text[text.index(after: equals)...]))
     }
 
+    /// A format from its members, each given as member=value.
+    static func format<Format>(
+        _ option: String, _ members: [String], _ read: ([Parameter]) throws(CatalogueError) -> Format
+    ) throws -> Format {
+        let members = try members.map(parameter)
+        do throws(CatalogueError) {
+            return try read(members)
+        } catch {
+            throw Problem("\(option): \(Terminal.plain(error.reason))", hint: "see claviger-providers(5)", .usage)
+        }
+    }
+
     static func headerField(_ text: String) throws -> Parameter {
         guard let colon = text.firstIndex(of: ":") else { throw Problem("--header takes 'name: value'", .usage) }
         let name = String(text[..<colon])

@@ -29,6 +29,7 @@ extension SettingsOptions {
         if let resend { settings.resend = resend }
         if let keyID { settings.keyID = keyID }
         if let redirectURI { settings.redirectURI = try SettingInput.redirect(redirectURI) }
+        try applyFormats(to: &settings)
         if let caFile { settings.certificateAuthority = try SettingInput.certificates(caFile) }
         settings.subject = try Self.exchanged("subject", subject, subjectFile, type: subjectType, else: settings.subject)
         settings.actor = try Self.exchanged("actor", actor, actorFile, type: actorType, else: settings.actor)
@@ -36,6 +37,23 @@ extension SettingsOptions {
             throw Problem(
                 "token-exchange needs a token to exchange", hint: "name it with --subject NAME or --subject-file FILE", .usage)
         }
+    }
+
+    private func applyFormats(to settings: inout ClientSettings) throws {
+        if let method { settings.method = method }
+        if !paramName.isEmpty {
+            let names = try paramName.map(SettingInput.parameter)
+            settings.parameterNames = Dictionary(names.map { ($0.name, $0.value) }) { $1 }
+        }
+        if !refresh.isEmpty { settings.refresh = try SettingInput.format("--refresh", refresh, RefreshFormat.init(members:)) }
+        if let refreshURL {
+            var format = settings.refresh ?? RefreshFormat()
+            format.url = try SettingInput.address("--refresh-url", refreshURL)
+            settings.refresh = format
+        }
+        if !answer.isEmpty { settings.answer = try SettingInput.format("--answer", answer, AnswerFormat.init(members:)) }
+        if let presentation { settings.presentation = presentation }
+        if let tokenLifetime { settings.tokenLifetime = Int(tokenLifetime.seconds) }
     }
 
     /// A token to exchange (RFC 8693 section 2.1), from what was given over what is there.

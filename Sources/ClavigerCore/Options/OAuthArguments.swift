@@ -14,6 +14,16 @@ extension ClientAuthentication: ExpressibleByArgument {
 }
 
 extension ParameterPlacement: ExpressibleByArgument {}
+
+extension RequestMethod: ExpressibleByArgument {
+    public init?(argument: String) { self.init(rawValue: argument.uppercased()) }
+}
+
+extension TokenPresentation: ExpressibleByArgument {
+    public init?(argument: String) { self.init(rawValue: argument) }
+    public var defaultValueDescription: String { rawValue }
+}
+
 extension ResendPolicy: ExpressibleByArgument {}
 
 extension RefreshTokenGrace: ExpressibleByArgument {

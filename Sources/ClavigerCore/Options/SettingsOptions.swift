@@ -55,6 +55,38 @@ struct SettingsOptions: ParsableArguments {
     @Option(name: .customLong("params-in"), help: "Where the parameters of a token request go.")
     var placement: ParameterPlacement?
 
+    @Option(help: "How token requests are sent.")
+    var method: RequestMethod?
+
+    @Option(
+        help: ArgumentHelp(
+            "The server's own name of a parameter; without a name, it is left out. May be repeated.",
+            valueName: "parameter=name"))
+    var paramName: [String] = []
+
+    @Option(help: ArgumentHelp("Where a refresh token is sent, if not to the token endpoint.", valueName: "url"))
+    var refreshURL: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "What is different in a refresh, as in claviger-providers(5): method=GET; may be repeated.",
+            valueName: "member=value"))
+    var refresh: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Where something stands in the answer, as in claviger-providers(5): access_token=/data/token; may be repeated.",
+            valueName: "member=value"))
+    var answer: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "How the token goes to the API: 'X-Auth-Token: {token}' or '?access_token={token}'.", valueName: "text"))
+    var presentation: TokenPresentation?
+
+    @Option(help: ArgumentHelp("How long tokens live where the server doesn't say.", valueName: "duration"))
+    var tokenLifetime: DurationArgument?
+
     @Option(
         help: ArgumentHelp("Trust the certificates in this PEM file instead of the system's.", valueName: "file"),
         completion: .file())
@@ -128,6 +160,8 @@ struct SettingsOptions: ParsableArguments {
         grant == nil && clientID == nil && clientAuth == nil && tokenURL == nil && revocationURL == nil
             && introspectionURL == nil && apiURL == nil && placement == nil && caFile == nil
             && authorizationURL == nil && deviceURL == nil && keyID == nil && redirectURI == nil
+            && method == nil && paramName.isEmpty && refreshURL == nil && refresh.isEmpty && answer.isEmpty
+            && presentation == nil && tokenLifetime == nil
             && scopeSeparator == nil && !noRefreshToken
             && refreshTokenRotates == nil && refreshTokenGrace == nil && olderTokensLive == nil && resend == nil
             && [subject, subjectFile, subjectType, actor, actorFile, actorType].allSatisfy { $0 == nil }

@@ -54,8 +54,15 @@ struct SettingField: Sendable {
         SettingField(
             key: "certificate_authority", option: "ca-file", label: "own certificates", member: "own_ca", usual: .flag(false),
             read: { .flag($0.certificateAuthority != nil) }, clear: { $0.certificateAuthority = nil }),
+        optional("method", "method", "method", \.method) { .text($0.rawValue) },
+        optional("parameter_names", "param-name", "parameter names", \.parameterNames, member: "param_names") { names in
+            .pairs(names.sorted { $0.key < $1.key }.map { Parameter($0.key, $0.value) }, separator: "=")
+        },
+        optional("refresh", "refresh", "refresh request", \.refresh) { .members(JSONValue($0)) },
+        optional("answer", "answer", "answer", \.answer) { .members(JSONValue($0)) },
+        optional("presentation", "presentation", "presented as", \.presentation) { .text($0.rawValue) },
         optional("omits_grant_type", nil, "omits grant type", \.omitsGrantType) { .flag($0) },
-        optional("token_lifetime", nil, "token lifetime", \.tokenLifetime) { .number($0) },
+        optional("token_lifetime", "token-lifetime", "token lifetime", \.tokenLifetime) { .number($0) },
         optional("no_refresh_token", "no-refresh-token", "no refresh token", \.noRefreshToken) { .flag($0) },
         optional("refresh_token_rotates", "refresh-token-rotates", "refresh token rotates", \.refreshTokenRotates) { .flag($0) },
         optional("refresh_token_grace", "refresh-token-grace", "refresh token grace", \.refreshTokenGrace) { .grace($0) },
@@ -104,6 +111,8 @@ enum FieldValue: Encodable, Equatable {
     case pairs([Parameter], separator: String)
     case exchanged(ExchangedToken)
     case grace(RefreshTokenGrace)
+    /// A format, in the words of a provider file.
+    case members(JSONValue)
 
     /// For people.
     var words: String {
@@ -116,7 +125,14 @@ enum FieldValue: Encodable, Equatable {
         case .exchanged(let token): Self.words(token)
         case .grace(.seconds(let seconds)): "\(seconds) s"
         case .grace(.untilSuccessorIsUsed): "until its successor is used"
+        case .members(let format): Self.words(format)
         }
+    }
+
+    private static func words(_ format: JSONValue) -> String {
+        (format.object ?? [:]).sorted { $0.key < $1.key }.map { name, value in
+            name + "=" + (value.string ?? value.encoded())
+        }.joined(separator: ", ")
     }
 
     private static func words(_ token: ExchangedToken) -> String {
@@ -149,6 +165,7 @@ enum FieldValue: Encodable, Equatable {
             case .file(let path): try container.encode(Exchanged(file: path, type: token.type))
             }
         case .grace(let grace): try container.encode(grace)
+        case .members(let format): try container.encode(format)
         }
     }
 }

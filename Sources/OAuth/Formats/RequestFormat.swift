@@ -1,0 +1,79 @@
+/// How a token request is sent.
+public enum RequestMethod: String, Codable, Sendable, CaseIterable {
+    case post = "POST"
+    /// For servers that know nothing else: all parameters stand in the query.
+    case get = "GET"
+}
+
+/// Where the parameters of a token request go.
+public enum ParameterPlacement: String, Codable, Sendable, CaseIterable {
+    case body, query, json
+}
+
+/// What is different in the request that spends a refresh token; nil means as in all others.
+public struct RefreshFormat: Codable, Hashable, Sendable {
+    /// The refresh endpoint, where that is not the token endpoint.
+    public var url: EndpointURL?
+    public var method: RequestMethod?
+    public var placement: ParameterPlacement?
+    public var clientAuthentication: ClientAuthentication?
+    /// In the place of the settings' parameters.
+    public var parameters: [Parameter]?
+    /// In the place of the settings' names.
+    public var parameterNames: [String: String]?
+    /// Whether the credential's scopes are sent. Some servers refuse even those that were granted (RFC 6749 section 6).
+    public var scopes: Bool?
+
+    public init() {}
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case url, method, placement, parameters, scopes
+        case clientAuthentication = "client_authentication"
+        case parameterNames = "parameter_names"
+    }
+}
+
+/// Where one request goes, and how its parameters travel.
+struct RequestFormat {
+    var url: EndpointURL
+    var method = RequestMethod.post
+    var placement = ParameterPlacement.body
+    var clientAuthentication: ClientAuthentication
+    /// The server's own names of parameters, by their standard ones; an empty one leaves a parameter out.
+    var parameterNames: [String: String] = [:]
+    /// What the request says besides, as it is.
+    var parameters: [Parameter] = []
+    var sendsScopes = true
+
+    /// Parameters under the server's names.
+    func named(_ standard: [Parameter]) -> [Parameter] {
+        standard.compactMap { parameter in
+            guard let name = parameterNames[parameter.name] else { return parameter }
+            return name.isEmpty ? nil : Parameter(name, parameter.value)
+        }
+    }
+}
+
+extension ClientSettings {
+    /// The format of a token request.
+    func format(refreshing: Bool) -> RequestFormat {
+        var format = RequestFormat(
+            url: tokenURL, method: method ?? .post, placement: placement, clientAuthentication: clientAuthentication,
+            parameterNames: parameterNames ?? [:], parameters: parameters)
+        guard refreshing else { return format }
+        format.sendsScopes = refresh?.scopes == true
+        guard let refresh else { return format }
+        format.url = refresh.url ?? format.url
+        format.method = refresh.method ?? format.method
+        format.placement = refresh.placement ?? format.placement
+        format.clientAuthentication = refresh.clientAuthentication ?? format.clientAuthentication
+        format.parameterNames = refresh.parameterNames ?? format.parameterNames
+        format.parameters = refresh.parameters ?? format.parameters
+        return format
+    }
+
+    /// The format of all other requests: a form, as their RFCs say.
+    func format(to url: EndpointURL) -> RequestFormat {
+        RequestFormat(url: url, clientAuthentication: clientAuthentication, parameterNames: parameterNames ?? [:])
+    }
+}

@@ -1,0 +1,80 @@
+import FoundationEssentials
+
+/// The providers that claviger knows by name.
+public struct Catalogue: Sendable {
+    public private(set) var providers: [Provider]
+
+    /// The built-in ones, as they stand in `providers.json`.
+    public static let builtIn = Catalogue(
+        // The file is part of the program, and a test reads it.
+        providers: (try? JSONDecoder().decode([Provider].self, from: Data(PackageResources.providers_json))) ?? [])
+
+    private init(providers: [Provider]) {
+        self.providers = providers
+    }
+
+    public subscript(name: String) -> Provider? {
+        providers.first { $0.name == name }
+    }
+
+    /// Adds a provider of the user's, in place of one of the same name.
+    /// - Throws: `CatalogueError` if `json` is no provider.
+    public mutating func add(json: [UInt8]) throws(CatalogueError) {
+        let provider = try Provider(json: json)
+        providers.removeAll { $0.name == provider.name }
+        providers.append(provider)
+        providers.sort { $0.name < $1.name }
+    }
+}
+
+/// Why a provider file can't be used, in words that name the member.
+public struct CatalogueError: Error, Equatable, Sendable {
+    public var reason: String
+    /// Where it stands: names of members, and indices.
+    public var path: [String]
+
+    init(_ reason: String, at path: [String]) {
+        (self.reason, self.path) = (reason, path)
+    }
+
+    init(_ error: any Error) {
+        switch error {
+        case DecodingError.keyNotFound(let key, let context):
+            let path = context.codingPath.map(\.name)
+            self.init("the member \"\((path + [key.name]).joined(separator: "."))\" is missing", at: path)
+        case DecodingError.typeMismatch(let type, let context):
+            self.init(context, must: type == Bool.self ? "be true or false" : nil)
+        case DecodingError.valueNotFound(_, let context), DecodingError.dataCorrupted(let context):
+            self.init(context, must: nil)
+        default:
+            self.init("it can't be read", at: [])
+        }
+    }
+
+    private init(_ context: DecodingError.Context, must form: String?) {
+        let path = context.codingPath.map(\.name)
+        let member = "the member \"\(path.joined(separator: "."))\""
+        if let refusal = context.underlyingError as? EndpointURL.Refusal {
+            self.init("\(member) is refused as an address: \(refusal)", at: path)
+        } else if let form = form ?? Self.form(path, context) {
+            self.init("\(member) must \(form)", at: path)
+        } else {
+            self.init("\(member) is not what it should be", at: path)
+        }
+    }
+
+    /// What a member must be like, for those whose value is a text of its own form.
+    private static func form(_ path: [String], _ context: DecodingError.Context) -> String? {
+        switch (path.first, path.last) {
+        case ("refresh_token_grace", _): "be \(context.debugDescription)"
+        case ("presentation", _): "be a header or a parameter with {token} in it, such as \"Authorization: token {token}\""
+        case ("answer", "success"): "be a condition such as \"/code=0\""
+        case ("answer", _) where path.count == 2: "be a JSON pointer (RFC 6901) such as \"/data/token\""
+        default: nil
+        }
+    }
+}
+
+extension CodingKey {
+    fileprivate var name: String { intValue.map(String.init) ?? stringValue }
+}
