@@ -29,9 +29,11 @@ struct TokenDocument: Codable {
     var expiresAt: Date?
     var obtainedAt: Date
     var scope: String?
+    /// How the token goes to the API; missing for `Authorization: Bearer`.
+    var presentation: TokenPresentation?
 
     enum CodingKeys: String, CodingKey {
-        case scope
+        case scope, presentation
         case accessToken = "access_token"
         case tokenType = "token_type"
         case expiresIn = "expires_in"
@@ -40,19 +42,32 @@ struct TokenDocument: Codable {
     }
 
     func token(access: RequestedAccess) throws -> CachedToken {
-        CachedToken(
+        var token = CachedToken(
             access: access, token: try Secret(utf8: accessToken), type: tokenType,
             scopes: scope.map { $0.split(separator: " ").map(String.init) }, sent: obtainedAt, expires: expiresAt, extras: nil)
+        token.presentation = presentation ?? .bearer
+        return token
     }
 }
 
 extension TokenFormat {
     /// - Parameter name: the credential's.
-    public func text(_ token: CachedToken, of name: String, at now: Date) -> String {
-        text(
+    /// - Throws: `Problem` where a token of this kind can't be had in this form.
+    public func text(_ token: CachedToken, of name: String, at now: Date) throws -> String {
+        try text(
             Token(
                 text: token.token.revealed(), type: token.type, scope: token.scopes?.joined(separator: " "),
-                expires: token.expires.map(\.wholeSeconds)), of: name, at: now.wholeSeconds)
+                expires: token.expires.map(\.wholeSeconds), place: .init(token.presentation)), of: name, at: now.wholeSeconds)
+    }
+}
+
+extension TokenFormat.Place {
+    init(_ presentation: TokenPresentation) {
+        self =
+            switch presentation.place {
+            case .header(let name, let before, let after): .header(name: name, before: before, after: after)
+            case .query(let name): .query(name: name)
+            }
     }
 }
 

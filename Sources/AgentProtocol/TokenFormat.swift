@@ -20,39 +20,72 @@ public enum TokenFormat: CaseIterable, Sendable {
         self = format
     }
 
+    /// Where a token stands in a request to the API.
+    public enum Place: Sendable {
+        case header(name: String, before: String, after: String)
+        /// A parameter of the query.
+        case query(name: String)
+
+        /// RFC 6750 section 2.1.
+        public static let bearer = Place.header(name: "Authorization", before: "Bearer ", after: "")
+    }
+
     /// What is printed of a token; times are seconds since 1970.
     public struct Token {
         public var text: String
         public var type: String
         public var scope: String?
         public var expires: Int?
+        public var place: Place
 
-        public init(text: String, type: String, scope: String?, expires: Int?) {
+        public init(text: String, type: String, scope: String?, expires: Int?, place: Place = .bearer) {
             self.text = text
             self.type = type
             self.scope = scope
             self.expires = expires
+            self.place = place
         }
     }
 
     /// - Parameters:
     ///   - name: the credential's.
     ///   - now: seconds since 1970.
-    public func text(_ token: Token, of name: String, at now: Int) -> String {
+    /// - Throws: `Problem` for a header of a token that goes in the query.
+    public func text(_ token: Token, of name: String, at now: Int) throws(Problem) -> String {
         switch self {
-        case .raw: token.text
-        case .header: Self.header(token)
-        case .headersJSON: JSONText.object([("Authorization", JSONText.string("Bearer " + token.text))])
-        // curl(1) takes the same escapes between quotation marks.
-        case .curl: "header = " + JSONText.string(Self.header(token))
+        case .raw: return token.text
+        case .header:
+            let (name, value) = try Self.header(token)
+            return name + ": " + value
+        case .headersJSON:
+            let (name, value) = try Self.header(token)
+            return JSONText.object([(name, JSONText.string(value))])
+        case .curl: return Self.curl(token)
         // A token has no space and no control character, so that it is one word of a netrc file.
-        case .netrc: "default login oauth2 password " + token.text
-        case .env: "export " + TokenVariable.name(name) + "=" + ShellQuotes.quoted(token.text)
-        case .json: Self.document(token, now)
+        case .netrc: return "default login oauth2 password " + token.text
+        case .env: return "export " + TokenVariable.name(name) + "=" + ShellQuotes.quoted(token.text)
+        case .json: return Self.document(token, now)
         }
     }
 
-    private static func header(_ token: Token) -> String { "Authorization: Bearer " + token.text }
+    private static func header(_ token: Token) throws(Problem) -> (name: String, value: String) {
+        switch token.place {
+        case .header(let name, let before, let after): return (name, before + token.text + after)
+        case .query(let name):
+            throw Problem(
+                "tokens of this credential go to the API as the parameter " + name + " of the query, and in no header",
+                hint: .text("use --format raw, or claviger curl"), .usage)
+        }
+    }
+
+    /// A line for the configuration of curl(1), which takes the same escapes between quotation marks as JSON does.
+    private static func curl(_ token: Token) -> String {
+        switch token.place {
+        case .header(let name, let before, let after):
+            "header = " + JSONText.string(name + ": " + before + token.text + after)
+        case .query(let name): "url-query = " + JSONText.string(name + "=" + token.text)
+        }
+    }
 
     /// The member names of RFC 6749 section 5.1, in the order of the alphabet.
     private static func document(_ token: Token, _ now: Int) -> String {

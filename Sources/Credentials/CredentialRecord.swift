@@ -226,7 +226,7 @@ package enum CredentialRecord {
 
     private static func state(_ description: Description, in record: Record, name: String) throws -> TokenState {
         func tokens(_ all: [Token], _ prefix: String) throws -> [CachedToken] {
-            try all.enumerated().map { try token($1, secret: "\(prefix).\($0)", in: record, name: name) }
+            try all.enumerated().map { try token($1, description.settings, secret: "\(prefix).\($0)", in: record, name: name) }
         }
         var state = TokenState()
         state.tokens = try tokens(description.tokens, "token")
@@ -269,7 +269,9 @@ package enum CredentialRecord {
         return login
     }
 
-    private static func token(_ token: Token, secret: String, in record: Record, name: String) throws -> CachedToken {
+    private static func token(
+        _ token: Token, _ settings: ClientSettings, secret: String, in record: Record, name: String
+    ) throws -> CachedToken {
         let extras = try record.secret(secret + ".extras")
         guard let secret = try record.secret(secret) else { throw CredentialError.newerRecord(name: name) }
         var cached = CachedToken(
@@ -277,6 +279,7 @@ package enum CredentialRecord {
             type: token.type,
             scopes: token.scopes, sent: date(token.sent), expires: token.expires.map(date), extras: extras)
         cached.rejected = token.rejected.map(date)
+        cached.presentation = settings.presentation ?? .bearer
         return cached
     }
 

@@ -23,9 +23,11 @@ public struct OfferedCredential: Sendable, Equatable, Codable {
     public var apiURL: EndpointURL?
     /// The certificates to trust there instead of the system's, in PEM.
     public var certificateAuthority: String?
+    /// How a token goes there; nil for `Authorization: Bearer`.
+    public var presentation: TokenPresentation?
 
     enum CodingKeys: String, CodingKey {
-        case name, state, since, keeper, scopes, token
+        case name, state, since, keeper, scopes, token, presentation
         case apiURL = "api_url"
         case certificateAuthority = "certificate_authority"
     }
@@ -38,5 +40,6 @@ public struct OfferedCredential: Sendable, Equatable, Codable {
         self.scopes = scopes ?? view.settings.scopes
         token = view.ownToken.map { Token(expires: $0.expires) }
         (apiURL, certificateAuthority) = (view.settings.apiURL, view.settings.certificateAuthority)
+        presentation = view.settings.presentation
     }
 }

@@ -54,7 +54,7 @@ extension ClientSettings {
         (settings.authorizationURL, settings.authorizationParameters, settings.redirectURI) = (nil, nil, nil)
         (settings.deviceAuthorizationURL, settings.issuer) = (nil, nil)
         (settings.refreshTokenRotates, settings.refreshTokenGrace) = (nil, nil)
-        (settings.olderTokensLive, settings.resend, settings.noRefreshToken) = (nil, nil, nil)
+        (settings.olderTokensLive, settings.resend, settings.noRefreshToken, settings.presentation) = (nil, nil, nil, nil)
         return settings
     }
 }

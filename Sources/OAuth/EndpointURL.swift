@@ -94,6 +94,12 @@ public struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
     /// Path and query as they stand in an HTTP request (RFC 9112 section 3.2.1).
     public var requestTarget: String { path + (query.map { "?" + $0 } ?? "") }
 
+    /// The same address with another query, which is percent-encoded.
+    public func with(query: String) -> EndpointURL {
+        // What was an address is one with any query of these characters.
+        (try? EndpointURL("\(scheme)://\(authority)\(path)?\(query)")) ?? self
+    }
+
     public var isLoopback: Bool { Self.isLoopback(host) }
 
     /// `localhost` and the names below it (RFC 6761 section 6.3), 127.0.0.0/8, ::1.

@@ -110,12 +110,13 @@ public final class CredentialProxy: Sendable {
             try await writer.writeInformationalHead(HTTPResponse(status: .continue))
         }
         let answer: StreamedAnswer
+        let token: TokenHolder.Held
         do {
-            answer = try await exchange(request, target, url)
+            (answer, token) = try await exchange(request, target, url)
         } catch {
             return try await refuse(502, "\(target.name): \(describe(error))", writer)
         }
-        try await pass(answer, writer, url, target, base)
+        try await pass(answer, token, writer, url, target, base)
     }
 
     /// In the same time for every path.
@@ -125,25 +126,28 @@ public final class CredentialProxy: Sendable {
         }.first
     }
 
-    private func exchange(_ request: Request, _ target: Target, _ url: EndpointURL) async throws -> StreamedAnswer {
+    private func exchange(
+        _ request: Request, _ target: Target, _ url: EndpointURL
+    ) async throws -> (StreamedAnswer, TokenHolder.Held) {
         let body = try await body(of: request)
         let token = try await target.token.current()
         func send(_ token: TokenHolder.Held) async throws -> StreamedAnswer {
             var fields = ProxyRules.passedOn(request.headers, droppingLength: true)
-            fields[.authorization] = token.authorization
+            var url = url
+            token.present(in: &fields, &url)
             return try await upstream.stream(
                 StreamedRequest(
                     method: request.method, url: url, headerFields: fields, body: body,
                     certificateAuthority: target.certificateAuthority))
         }
         let answer = try await send(token)
-        guard answer.status == 401 else { return answer }
+        guard answer.status == 401 else { return (answer, token) }
         // The next request has another token in any case; this one can have it only if its body is still here.
         let replacement = try? await target.token.replacement(for: token)
-        guard let replacement, case .whole = body else { return answer }
+        guard let replacement, case .whole = body else { return (answer, token) }
         let second = try await send(replacement)
         if second.status == 401 { await target.token.refusedAgain() }
-        return second
+        return (second, replacement)
     }
 
     private func body(of request: Request) async throws -> StreamedRequest.Body {
@@ -154,17 +158,18 @@ public final class CredentialProxy: Sendable {
     }
 
     private func pass(
-        _ answer: StreamedAnswer, _ writer: consuming ResponseWriter, _ url: EndpointURL, _ target: Target, _ base: String
+        _ answer: StreamedAnswer, _ token: TokenHolder.Held, _ writer: consuming ResponseWriter, _ url: EndpointURL,
+        _ target: Target, _ base: String
     ) async throws {
         var fields = ProxyRules.passedOn(answer.headerFields, droppingLength: false)
         if let location = fields[.location] {
             guard let inside = ProxyRules.location(location, from: url, below: target.api, as: base) else {
                 return try await refuse(502, "\(target.name): the server redirects to another place, which was stopped", writer)
             }
-            fields[.location] = inside
+            fields[.location] = token.withheld(from: inside)
         }
         if let links = fields[ProxyRules.link] {
-            fields[ProxyRules.link] = ProxyRules.links(links, from: url, below: target.api, as: base)
+            fields[ProxyRules.link] = token.withheld(from: ProxyRules.links(links, from: url, below: target.api, as: base))
         }
         let body = answer.body
         let length = fields[.contentLength].flatMap { Int($0) }

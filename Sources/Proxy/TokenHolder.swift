@@ -1,15 +1,41 @@
 import Credentials
 import FoundationEssentials
+import HTTPTypes
+import OAuth
 import Sodium
 import TokenEngine
 
 /// The token that a credential's requests carry at the moment.
 actor TokenHolder {
     struct Held: Equatable {
-        /// What stands in `Authorization` (RFC 6750 section 2.1).
-        let authorization: String
+        private let token: String
+        private let presentation: TokenPresentation
         fileprivate let hash: TokenHash
         fileprivate let until: Date
+
+        fileprivate init(_ token: CachedToken, until: Date) {
+            self.token = token.token.revealed()
+            presentation = token.presentation
+            hash = TokenHash(of: token.token)
+            self.until = until
+        }
+
+        /// Writes the token into a request.
+        func present(in fields: inout HTTPFields, _ url: inout EndpointURL) {
+            switch presentation.place {
+            case .header(let name, let before, let after):
+                if let name = HTTPField.Name(name) { fields[name] = before + token + after }
+            case .query(let name):
+                let query = [url.query, name + "=" + FormEncoding.encode(token)].compactMap { $0 }.joined(separator: "&")
+                url = url.with(query: query)
+            }
+        }
+
+        /// Takes a token that went in the query out of an address that the server answers with.
+        func withheld(from address: String) -> String {
+            guard case .query(let name) = presentation.place else { return address }
+            return address.replacing(name + "=" + FormEncoding.encode(token), with: name + "=").replacing(token, with: "")
+        }
     }
 
     /// What was locked, denied or revoked since is noticed after so many seconds at the latest.
@@ -38,7 +64,7 @@ actor TokenHolder {
     /// What to send after a server has refused a token, however many requests it was refused to.
     /// - Returns: nil where another token would be refused, too.
     func replacement(for rejected: Held) async throws -> Held? {
-        if let held, held.authorization != rejected.authorization { return held }
+        if let held, held.hash != rejected.hash { return held }
         guard Date() >= hopelessUntil else { return nil }
         return try await fetch(rejected.hash)
     }
@@ -56,9 +82,7 @@ actor TokenHolder {
             let now = Date()
             // Half of what is left, so that no token is sent at the end of its life.
             let left = token.expires.map { max(0, $0.timeIntervalSince(now)) / 2 } ?? Self.longest
-            return Held(
-                authorization: "Bearer " + token.token.revealed(), hash: TokenHash(of: token.token),
-                until: now.addingTimeInterval(min(left, Self.longest)))
+            return Held(token, until: now.addingTimeInterval(min(left, Self.longest)))
         }
         self.held = held
         return held

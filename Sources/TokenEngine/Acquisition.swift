@@ -254,7 +254,7 @@ struct Acquisition: Sendable {
         switch answer.result {
         case .success(let granted):
             let token = CachedToken(
-                granted, access: ask.access, sent: sent, fallbackLifetime: credential?.configuration.settings.tokenLifetime)
+                granted, access: ask.access, sent: sent, settings: credential?.configuration.settings)
             return store(acquired(token, answer, now: now), deliver(token))
         case .failure(let refusal):
             if sending != nil, let new = answer.refreshToken, credential?.state.login?.refreshToken.equals(new) == false {

@@ -18,6 +18,8 @@ public struct CachedToken: Sendable {
     public var extras: Secret?
     /// When a caller said that an API had answered 401 to it.
     public var rejected: Date?
+    /// How it goes to the API: what the credential's settings say at the moment, and no part of what is stored.
+    public var presentation = TokenPresentation.bearer
 
     public init(
         access: RequestedAccess, token: Secret, type: String, scopes: [String]?, sent: Date, expires: Date?, extras: Secret?
@@ -31,12 +33,13 @@ public struct CachedToken: Sendable {
         self.extras = extras
     }
 
-    /// - Parameter fallbackLifetime: seconds, where the server does not say.
-    public init(_ granted: TokenSet, access: RequestedAccess, sent: Date, fallbackLifetime: Int?) {
-        let lifetime = granted.expiresIn ?? fallbackLifetime
+    /// - Parameter settings: say what the server does not.
+    public init(_ granted: TokenSet, access: RequestedAccess, sent: Date, settings: ClientSettings?) {
+        let lifetime = granted.expiresIn ?? settings?.tokenLifetime
         self.init(
             access: access, token: granted.accessToken, type: granted.tokenType, scopes: granted.scopes, sent: sent,
             expires: lifetime.map { sent.addingTimeInterval(Double($0)) }, extras: granted.extras)
+        presentation = settings?.presentation ?? .bearer
     }
 
     /// Seconds, or nil for one that never says.

@@ -143,7 +143,7 @@ public final class TokenDriver: Sendable {
         case .success(let granted):
             if let nonce = grant.nonce { try await IDToken.check(granted, nonce: nonce) }
             let token = CachedToken(
-                granted, access: RequestedAccess(), sent: sent, fallbackLifetime: configuration.settings.tokenLifetime)
+                granted, access: RequestedAccess(), sent: sent, settings: configuration.settings)
             // A token that never ends needs nothing to renew it; and some servers give nothing.
             guard refreshToken != nil || token.expires == nil || configuration.settings.noRefreshToken == true else {
                 throw TokenError.noRefreshToken

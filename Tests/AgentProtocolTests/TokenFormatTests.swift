@@ -6,7 +6,8 @@ import Testing
     private func text(_ format: TokenFormat, _ token: TokenFormat.Token, _ name: String = "a-b", now: Int = 1_800_000_000)
         -> String
     {
-        format.text(token, of: name, at: now)
+        // A form that there is not has no words.
+        (try? format.text(token, of: name, at: now)) ?? "none"
     }
 
     @Test func `each form is what its reader wants`() {
@@ -27,6 +28,20 @@ import Testing
                   "token_type" : "Bearer"
                 }
                 """)
+    }
+
+    @Test func `a token goes where its API wants it`() {
+        var token = TokenFormat.Token(text: "made\\up", type: "x", scope: nil, expires: nil)
+        token.place = .header(name: "X-Key", before: "key=", after: ";v=1")
+        #expect(text(.header, token) == #"X-Key: key=made\up;v=1"#)
+        #expect(text(.headersJSON, token) == "{\n  \"X-Key\" : \"key=made\\\\up;v=1\"\n}")
+        #expect(text(.curl, token) == #"header = "X-Key: key=made\\up;v=1""#)
+        token.place = .query(name: "key")
+        #expect(text(.curl, token) == #"url-query = "key=made\\up""#)
+        #expect(text(.raw, token) == #"made\up"#)
+        for format in [TokenFormat.header, .headersJSON] {
+            #expect(throws: Problem.self) { try format.text(token, of: "a", at: 0) }
+        }
     }
 
     @Test func `a document leaves out what is not known, and no token lives less than nothing`() {

@@ -47,6 +47,38 @@ struct ProxyTests {
         if throughAnAgent { #expect(await fixture.run("agent", "stop").status == 0) }
     }
 
+    /// `--presentation`, for an API that wants its token elsewhere.
+    @Test func `a token goes where the API wants it`() async throws {
+        let fixture = try await Fixture()
+        func call(_ presentation: String) async throws -> (document: [String: Any], link: String) {
+            let edited = await fixture.run("edit", "api", "--no-verify", "--presentation", presentation)
+            try #require(edited.status == 0, "\(edited.errors)")
+            let script =
+                #"curl -s -D "$HOME/head" -H 'X-Key: mine' "$API_BASE_URL/echo?a=b"; echo; grep -i '^link:' "$HOME/head""#
+            let job = await fixture.run("exec", "--proxy", "api", "--", "/bin/sh", "-c", script)
+            let lines = job.output.split(separator: "\n").map(String.init)
+            let document = try JSONSerialization.jsonObject(with: Data((lines.first ?? "").utf8)) as? [String: Any]
+            return (try #require(document), lines.last ?? "")
+        }
+        let header = try await call("X-Key: k={token};v=1")
+        let token = await fixture.run("token", "api").output.trimmingCharacters(in: .newlines)
+        #expect(header.document["key"] as? String == "k=\(token);v=1" && header.document["path"] as? String == "/v1/echo?a=b")
+        #expect((header.document["headers"] as? [String])?.contains("authorization") == false)
+        let query = try await call("?key={token}")
+        #expect(query.document["key"] as? String == "mine" && query.document["path"] as? String == "/v1/echo?a=b&key=\(token)")
+        // The address that the server repeats leads back to the proxy, which adds the token again.
+        #expect(query.link.contains("/echo?page=2&a=b&key=>") && !query.link.contains(token))
+        #expect(await fixture.run("token", "api", "--format", "curl").output == "url-query = \"key=\(token)\"\n")
+        #expect(await fixture.run("token", "api", "--format", "header").refuses(64, "as the parameter key of the query"))
+        // An agent says the same.
+        try #require(await fixture.run("unlock").status == 0)
+        #expect(await fixture.run("token", "api", "--format", "header").refuses(64, "as the parameter key of the query"))
+        #expect(await fixture.run("token", "api", "--format", "curl").output == "url-query = \"key=\(token)\"\n")
+        #expect(try await call("X-Key: {token}").document["key"] as? String == token)
+        #expect(await fixture.run("token", "api", "--format", "header").output == "X-Key: \(token)\n")
+        #expect(await fixture.run("agent", "stop").status == 0)
+    }
+
     @Test func itLivesAsLongAsTheCommand() async throws {
         let fixture = try await Fixture()
         let script = "echo $API_BASE_URL $$; kill -KILL $$"

@@ -63,13 +63,14 @@ class Handler(BaseHTTPRequestHandler):
             refused.add(token)
             self.answer(401, {"length": len(body)}, **{"WWW-Authenticate": 'Bearer error="invalid_token"'})
         else:
+            query = [text for text in self.path.split("?", 1)[1:] if "key=" in text]
             self.answer(
                 200,
                 {
-                    "method": self.command, "path": self.path, "length": len(body), "bearer": token.startswith("Bearer "),
+                    "key": self.headers.get("X-Key", ""), "method": self.command, "path": self.path, "length": len(body), "bearer": token.startswith("Bearer "),
                     "headers": sorted(name.lower() for name in self.headers),
                 },
-                Link=f'<https://{self.headers["Host"]}/v1/echo?page=2>; rel="next"',
+                Link=f'<https://{self.headers["Host"]}/v1/echo?{"&".join(["page=2", *query])}>; rel="next"',
             )
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do

@@ -239,6 +239,7 @@ struct CachedTokenDocument: Codable {
     var sent: Date
     var expires: Date?
     var extras: SecretDocument?
+    var presentation: TokenPresentation
 
     init(_ token: CachedToken) {
         access = token.access
@@ -248,11 +249,14 @@ struct CachedTokenDocument: Codable {
         sent = token.sent
         expires = token.expires
         extras = token.extras.map(SecretDocument.init)
+        presentation = token.presentation
     }
 
     var cached: CachedToken {
-        CachedToken(
+        var cached = CachedToken(
             access: access, token: token.secret, type: type, scopes: scopes, sent: sent, expires: expires,
             extras: extras?.secret)
+        cached.presentation = presentation
+        return cached
     }
 }

@@ -318,13 +318,15 @@ struct AgentRequests: Sendable {
     private func answer(_ handout: ServedToken, _ context: RequestContext) throws -> ServerResponse {
         guard context.request.http.header("Accept") != "text/plain" else {
             let format = context.request.query.isEmpty ? .raw : Self.format(context.request.query)
-            return ServerResponse(status: 200, type: "text/plain", body: handout.body(format, of: context.name, at: clock.now()))
+            let body = try handout.body(format, of: context.name, at: clock.now())
+            return ServerResponse(status: 200, type: "text/plain", body: body)
         }
         return try json(
             TokenDocument(
                 accessToken: String(decoding: handout.token, as: UTF8.self), tokenType: handout.type,
                 expiresIn: handout.expires.map { max(0, Int($0.timeIntervalSince(clock.now()))) }, expiresAt: handout.expires,
-                obtainedAt: handout.sent, scope: handout.scopes?.joined(separator: " ")))
+                obtainedAt: handout.sent, scope: handout.scopes?.joined(separator: " "),
+                presentation: handout.presentation == .bearer ? nil : handout.presentation))
     }
 
     /// - Throws: `Problem` for a parameter that is unknown or no number.

@@ -3,12 +3,13 @@ import FoundationEssentials
 
 extension ServedToken {
     /// As a client that reads no JSON wants it.
-    func body(_ format: TokenFormat, of name: String, at now: Date) -> [UInt8] {
+    /// - Throws: `Problem` where it can't be had in this form.
+    func body(_ format: TokenFormat, of name: String, at now: Date) throws -> [UInt8] {
         if format == .raw { return token }
-        let text = format.text(
+        let text = try format.text(
             .init(
                 text: String(decoding: token, as: UTF8.self), type: type, scope: scopes?.joined(separator: " "),
-                expires: expires.map(\.wholeSeconds)), of: name, at: now.nextWholeSecond)
+                expires: expires.map(\.wholeSeconds), place: .init(presentation)), of: name, at: now.nextWholeSecond)
         return Array(text.utf8)
     }
 }

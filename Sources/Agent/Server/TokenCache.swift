@@ -14,6 +14,7 @@ struct ServedToken: Sendable {
     var scopes: [String]?
     var sent: Date
     var expires: Date?
+    var presentation: TokenPresentation
 
     init(_ token: CachedToken) {
         self.token = token.token.withBytes { $0.array() }
@@ -21,6 +22,7 @@ struct ServedToken: Sendable {
         scopes = token.scopes
         sent = token.sent
         expires = token.expires
+        presentation = token.presentation
     }
 }
 

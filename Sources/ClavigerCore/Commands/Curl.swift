@@ -39,7 +39,7 @@ struct Curl: AsyncParsableCommand {
         var ends: [Int32] = [0, 0]
         guard unsafe pipe(&ends) == 0 else { throw Problem.system("run curl", errno) }
         // No token is longer than what a pipe takes without a reader.
-        try Terminal.write(Array((TokenFormat.curl.text(token, of: name, at: .now) + "\n").utf8), to: ends[1])
+        try Terminal.write(Array((try TokenFormat.curl.text(token, of: name, at: .now) + "\n").utf8), to: ends[1])
         close(ends[1])
         try ProcessState.replaceProcess(["curl", "--config", "/dev/fd/\(ends[0])", url] + arguments)
     }

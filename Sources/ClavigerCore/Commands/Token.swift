@@ -69,7 +69,7 @@ struct TokenCommand: AsyncParsableCommand {
         let token = try await naming(name) {
             try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, ask) }
         }
-        try Terminal.output(format.text(token, of: name, at: .now))
+        try Terminal.output(try format.text(token, of: name, at: .now))
     }
 
     /// What the rejected token is called: the one in the file, else the one that `claviger exec` has given to this process.

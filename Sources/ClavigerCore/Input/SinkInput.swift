@@ -27,7 +27,7 @@ extension SinkOption {
     fileprivate func sink() throws -> TokenSink {
         let (format, name) = (format, name)
         return TokenSink(credential: name, path: path, owner: try owner.map(Self.account)) { token in
-            Array(format.text(token, of: name, at: .now).utf8)
+            Array(try format.text(token, of: name, at: .now).utf8)
         }
     }
 

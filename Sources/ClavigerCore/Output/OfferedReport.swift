@@ -8,7 +8,7 @@ struct OfferedReport: Encodable {
     let now: Date
 
     private enum CodingKeys: String, CodingKey {
-        case name, state, since, keeper, scopes, token
+        case name, state, since, keeper, scopes, token, presentation
         case apiURL = "api_url"
         case ownCA = "own_ca"
     }
@@ -27,6 +27,7 @@ struct OfferedReport: Encodable {
         if !offered.scopes.isEmpty { rows.append(("scopes", offered.scopes.joined(separator: " "))) }
         if let api = offered.apiURL { rows.append(("api url", api.description)) }
         if offered.certificateAuthority != nil { rows.append(("own certificates", "yes")) }
+        if let presentation = offered.presentation { rows.append(("presented as", presentation.rawValue)) }
         rows.append(("token", tokenWords))
         return Report.table(rows.map { [$0.0, Terminal.plain($0.1)] })
     }
@@ -40,6 +41,7 @@ struct OfferedReport: Encodable {
         try container.encode(offered.scopes, forKey: .scopes)
         try container.encodeIfPresent(offered.apiURL, forKey: .apiURL)
         try container.encode(offered.certificateAuthority != nil, forKey: .ownCA)
+        try container.encodeIfPresent(offered.presentation, forKey: .presentation)
         let token = offered.token.map { token in
             TokenMember(expires: token.expires.map(Report.time), valid: token.expires.map { $0 > now } ?? true)
         }
