@@ -164,6 +164,7 @@ let package = Package(
             dependencies: [
                 "TokenEngine", "OAuth", "Sodium", "TestSupport", "Contracts",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "JWTKit", package: "jwt-kit"),
             ], swiftSettings: house),
         .testTarget(
             name: "AgentProtocolTests", dependencies: ["AgentProtocol", "CLinux", "Sodium", "TestSupport"], swiftSettings: house),

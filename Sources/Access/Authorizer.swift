@@ -44,6 +44,8 @@ public struct Authorizer: Sendable {
         guard let rule = rule(for: credential, scopes: query.access.scopes),
             let scopes = Self.scopes(query.access.scopes, under: rule)
         else { return .denied }
+        // An ID token says who somebody is, to whoever believes its issuer.
+        if query.field == .idToken, let limit = rule.scopes, !limit.contains("openid") { return .denied }
         return .allowed(Grant(scopes: scopes, maxTTL: rule.maxTTL, limit: rule.scopes))
     }
 

@@ -31,6 +31,7 @@ public struct AgentClient: TokenSource {
         }
         parameters.takesOver = ask.takesOver
         parameters.resends = ask.resends
+        parameters.field = ask.field?.name
         (parameters.scopes, parameters.audiences) = (ask.access.scopes, ask.access.audiences)
         return try await fetch(TokenDocument.self, .token(name, parameters)).token(access: ask.access)
     }

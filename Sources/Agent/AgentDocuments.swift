@@ -31,9 +31,11 @@ struct TokenDocument: Codable {
     var scope: String?
     /// How the token goes to the API; missing for `Authorization: Bearer`.
     var presentation: TokenPresentation?
+    /// What was asked for besides.
+    var fields: JSONValue?
 
     enum CodingKeys: String, CodingKey {
-        case scope, presentation
+        case scope, presentation, fields
         case accessToken = "access_token"
         case tokenType = "token_type"
         case expiresIn = "expires_in"
@@ -44,7 +46,8 @@ struct TokenDocument: Codable {
     func token(access: RequestedAccess) throws -> CachedToken {
         var token = CachedToken(
             access: access, token: try Secret(utf8: accessToken), type: tokenType,
-            scopes: scope.map { $0.split(separator: " ").map(String.init) }, sent: obtainedAt, expires: expiresAt, extras: nil)
+            scopes: scope.map { $0.split(separator: " ").map(String.init) }, sent: obtainedAt, expires: expiresAt,
+            extras: try fields.map { try Secret(utf8: $0.encoded()) })
         token.presentation = presentation ?? .bearer
         return token
     }

@@ -27,6 +27,8 @@ public struct AgentRequest: Sendable {
         public var takesOver = false
         /// Whether a person has decided to send a refresh token whose answer was lost.
         public var resends = false
+        /// What is wanted besides the token.
+        public var field: String?
         /// What the answer looks like, if it is in plain text.
         public var format = TokenFormat.raw
 
@@ -41,6 +43,7 @@ public struct AgentRequest: Sendable {
             if resends { parts.append("resend=1") }
             for scope in scopes { parts.append("scope=" + AgentRequest.encoded(scope)) }
             for audience in audiences { parts.append("audience=" + AgentRequest.encoded(audience)) }
+            if let field { parts.append("field=" + AgentRequest.encoded(field)) }
             if format != .raw { parts.append("format=" + format.word) }
             var query = ""
             for part in parts { query += (query.isEmpty ? "?" : "&") + part }

@@ -2,7 +2,7 @@
 /// the exit status of a command (sysexits(3)). There is no other table of this kind.
 public enum ProblemCode: CaseIterable, Sendable {
     // What was asked.
-    case usage, noSuchRequest, methodNotAllowed, lifetimeTooShort
+    case usage, noSuchRequest, methodNotAllowed, lifetimeTooShort, noSuchField
     // The vault, its keys, and files.
     case damaged, newerFormat, olderVault, noSuchVault, noSuchCredential, noSuchFile
     case wrongKey, tooManyGuesses, permissionsTooWide, alreadyExists, cannotCreate, cannotWrite, diskFull
@@ -28,6 +28,7 @@ public enum ProblemCode: CaseIterable, Sendable {
         case .noSuchRequest: ("no_such_request", 404, 64)
         case .methodNotAllowed: ("method_not_allowed", 405, 64)
         case .lifetimeTooShort: ("lifetime_too_short", 422, 64)
+        case .noSuchField: ("no_such_field", 404, 66)
 
         case .damaged: ("damaged", 500, 65)
         case .newerFormat: ("newer_format", 500, 65)

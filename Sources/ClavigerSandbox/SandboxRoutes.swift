@@ -130,7 +130,7 @@ struct SandboxRoutes {
         if fault?.loseAnswer == true { return try await cut(context) }
         let scope = form["scope"].map { #", "scope": "\#($0)""# } ?? ""
         return json(
-            #"{"access_token": "\#(token)", "token_type": "Bearer", "expires_in": \#(lifetime)\#(scope)}"#)
+            #"{"access_token": "\#(token)", "token_type": "Bearer", \#(life(lifetime))\#(scope)}"#)
     }
 
     private func loginToken(_ request: Request, _ context: SandboxContext) async throws -> Response {
@@ -161,8 +161,13 @@ struct SandboxRoutes {
         let token = await state.grant(.logins, lifetime: lifetime)
         if fault?.loseAnswer == true { return try await cut(context) }
         return json(
-            #"{"access_token": "\#(token)", "token_type": "Bearer", "expires_in": \#(lifetime), "refresh_token": "\#(refreshToken)"}"#
+            #"{"access_token": "\#(token)", "token_type": "Bearer", \#(life(lifetime)), "refresh_token": "\#(refreshToken)"}"#
         )
+    }
+
+    /// How a server says it: a lifetime of 0 would mean that it does not say.
+    private func life(_ seconds: Int) -> String {
+        seconds > 0 ? #""expires_in": \#(seconds)"# : #""expires_at": \#(Int(Date().timeIntervalSince1970) - 60)"#
     }
 
     /// Sends the browser back at once, with a code or a refusal.

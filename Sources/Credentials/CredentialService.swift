@@ -12,6 +12,7 @@ public struct CredentialService: CredentialManager {
     package let store: FileStateStore
     package let driver: TokenDriver
     let endpoints: EndpointClient
+    private let idTokens: IDTokenVerifier
     let clock: any WallClock
     let host: Host
 
@@ -33,10 +34,16 @@ public struct CredentialService: CredentialManager {
         driver = TokenDriver(
             store: store, transport: transport, clock: clock, host: host, clocks: clocks, mayBegin: mayBegin)
         endpoints = EndpointClient(transport: transport, clock: clock, clocks: clocks)
+        idTokens = IDTokenVerifier(endpoints: endpoints, clock: clock)
     }
 
     public func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken {
-        try await driver.token(name, ask)
+        let token = try await driver.token(name, ask)
+        guard let field = ask.field else { return token }
+        let configuration = try store.credential(name).configuration
+        let shown = try token.only(field, format: configuration.settings.answer)
+        if field == .idToken { try await idTokens.verify(try field.text(in: shown.extras), of: configuration) }
+        return shown
     }
 
     public func list() throws -> [ListedCredential] { try list { _ in true } }

@@ -19,6 +19,7 @@ extension Problem {
         case let error as AuditError: self.init(audit: error)
         case let error as KeySlotError: self.init(keySlot: error)
         case let error as TokenError: self.init(token: error, name)
+        case let refusal as FieldRefusal: self.init(notShown: refusal, name)
         case let failure as TransportFailure: self.init(transport: failure)
         case let refusal as AuthorizationRefusal: self.init(authorization: refusal, name)
         case let error as CredentialError: self.init(agent: error, name)
@@ -284,7 +285,34 @@ extension Problem {
             self.init("the credential names no address for this", hint: name.map(Hint.setEndpoint), .configuration)
         case .lifetimeTooShort(let lifetime, let asked):
             self.init("this server's tokens live \(lifetime) s, less than the \(asked) s asked for", .lifetimeTooShort)
+        case .notShown(let refusal): self.init(notShown: refusal, name)
         case .memory: self = .outOfMemory
+        }
+    }
+
+    private init(notShown refusal: FieldRefusal, _ name: String?) {
+        switch refusal {
+        case .secret(let field):
+            self.init("\(Self.quoted(field)) may be a secret, and is not shown", .requestRefused)
+        case .noField(let field):
+            self.init("the server has sent no \(Self.quoted(field)) with the token", .noSuchField)
+        case .noIDToken:
+            self.init(
+                "the server has sent no ID token with the token", hint: "most send one only for the scope openid", .noSuchField)
+        case .unreadable:
+            self.init("the ID token can't be checked: it is encrypted, or none", .unusableAnswer)
+        case .noIssuer:
+            self.init(
+                "the ID token can't be checked: whose keys it must be signed with is not known",
+                hint: name.map { .text("claviger edit \(Hint.shellWord($0)) --issuer URL") }, .configuration)
+        case .wrongIssuer: self.init("the ID token names another issuer than the settings do", .unusableAnswer)
+        case .wrongAudience: self.init("the ID token is for another client", .unusableAnswer)
+        case .wrongSignature: self.init("the ID token's signature is not one of its issuer's", .unusableAnswer)
+        case .ended:
+            self.init(
+                "the ID token has ended, and the server has sent no other", hint: name.map(Hint.login), .unusableAnswer)
+        case .noKeys(let reason):
+            self.init("the ID token can't be checked: the keys of its issuer can't be had, for \(reason)", .serverUnreachable)
         }
     }
 

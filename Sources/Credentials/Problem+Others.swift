@@ -16,6 +16,11 @@ extension Problem {
         // That it is another credential's is not for them, either.
         while case .noSubject(.failed(_, let inner))? = cause as? TokenError { cause = inner }
         let whole = Problem(describing: cause, of: name)
+        // What they have asked for themselves.
+        if case .notShown(.secret)? = cause as? TokenError {
+            self = whole
+            return
+        }
         guard let kind = Self.kind(whole.code) else {
             self = whole
             return
@@ -28,7 +33,7 @@ extension Problem {
     /// Nil for what passes by itself or is the caller's to change: its words name nothing.
     private static func kind(_ code: ProblemCode) -> String? {
         switch code {
-        case .serverFailing, .rateLimited, .tryAgain, .lifetimeTooShort, .tooManyRenewals, .outOfMemory: nil
+        case .serverFailing, .rateLimited, .tryAgain, .lifetimeTooShort, .noSuchField, .tooManyRenewals, .outOfMemory: nil
         case .serverUnreachable: "its server can't be reached"
         case .unusableAnswer: "its server's answer can't be used"
         case .clientRefused: "its server does not accept the key pair"

@@ -8,6 +8,8 @@ public struct ServerMetadata: Sendable, Equatable {
     public var deviceAuthorizationURL: EndpointURL?
     public var revocationURL: EndpointURL?
     public var introspectionURL: EndpointURL?
+    /// Where the keys are that it signs with (`jwks_uri`).
+    public var keysURL: EndpointURL?
     public var grants: Set<String>
     public var authenticationMethods: Set<String>
 
@@ -63,6 +65,7 @@ public struct ServerMetadata: Sendable, Equatable {
         deviceAuthorizationURL = try address("device_authorization_endpoint")
         revocationURL = try address("revocation_endpoint")
         introspectionURL = try address("introspection_endpoint")
+        keysURL = try? address("jwks_uri")
         grants = words("grant_types_supported", missing: ["authorization_code", "implicit"])
         authenticationMethods = words("token_endpoint_auth_methods_supported", missing: ["client_secret_basic"])
     }

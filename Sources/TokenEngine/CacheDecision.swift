@@ -76,13 +76,20 @@ struct CacheDecision {
     /// Whether the stored token is what this ask wants: good enough, and where a new one was demanded, newer than the one seen
     /// when the caller came. Fifty callers that reject one token buy one new one.
     private func isAnswer(_ token: CachedToken, _ state: TokenState, _ settings: ClientSettings, at now: Date) -> Bool {
-        guard Freshness.isGood(sent: token.sent, expires: token.expires, for: ask, at: now) else { return false }
+        guard Freshness.isGood(sent: token.sent, expires: token.expires, for: ask, at: now), hasField(token, settings, at: now)
+        else { return false }
         switch ask.mode {
         // What can't be acquired again is served although one API has rejected it: another may take it.
         case .cached: return token.rejected == nil || !state.canRenew(by: settings)
         case .fresh: return isNew(token)
         case .rejected: return token.rejected == nil && !means(token)
         }
+    }
+
+    /// Whether what is wanted besides came with it; a token that is new has all that there is.
+    private func hasField(_ token: CachedToken, _ settings: ClientSettings, at now: Date) -> Bool {
+        guard let field = ask.field, seen.map({ $0.isSame(as: token) }) ?? false else { return true }
+        return field.isSatisfied(by: token, format: settings.answer, minimumLifetime: ask.minimumLifetime, at: now)
     }
 
     private func isNew(_ token: CachedToken) -> Bool { seen.map { !$0.isSame(as: token) } ?? true }
@@ -103,7 +110,7 @@ struct CacheDecision {
     /// Whether a new token is wanted although the stored one is good by all that the store knows: a fresh one, another than
     /// the rejected one, or one that lives longer.
     func isForced(_ token: CachedToken?, at now: Date) -> Bool {
-        guard ask.mode != .cached || ask.minimumLifetime != nil, let token else { return false }
+        guard ask.mode != .cached || ask.minimumLifetime != nil || ask.field != nil, let token else { return false }
         return Freshness.isGood(sent: token.sent, expires: token.expires, for: TokenQuery(access: ask.access), at: now)
     }
 }

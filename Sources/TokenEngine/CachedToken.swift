@@ -49,6 +49,18 @@ public struct CachedToken: Sendable {
         expires.map { $0 <= now } ?? false
     }
 
+    /// The token with nothing of what came with it but this.
+    /// - Throws: `TokenError.notShown`, or `SodiumError`.
+    public func only(_ field: TokenField, format: AnswerFormat?) throws -> CachedToken {
+        var token = self
+        do {
+            token.extras = try field.alone(in: extras, format: format)
+        } catch let refusal as FieldRefusal {
+            throw TokenError.notShown(refusal)
+        }
+        return token
+    }
+
     /// Whether this is the very acquisition that `other` is, not merely the same text handed out again.
     public func isSame(as other: CachedToken) -> Bool {
         access == other.access && sent == other.sent && token.equals(other.token)

@@ -103,6 +103,17 @@ public struct EndpointClient: Sendable {
         throw ServerMetadata.Refusal(reason: "there is none at either of the well-known addresses (status \(status))")
     }
 
+    /// The keys that a server signs with (RFC 7517 section 5), each as it is written.
+    /// - Throws: `TokenError`.
+    func keySet(at url: EndpointURL, certificateAuthority: String?) async throws(TokenError) -> [JSONValue] {
+        let answer = try await answer(to: ServerMetadata.request(url, certificateAuthority: certificateAuthority))
+        guard answer.status == 200 else { throw .serverFailing(status: answer.status) }
+        guard case .array(let keys) = JSONValue(parsing: answer.body)?.object?["keys"] else {
+            throw .unusableAnswer(reason: "something that is no set of keys")
+        }
+        return keys
+    }
+
     // MARK: Sending
 
     private func answer(to request: EndpointRequest) async throws(TokenError) -> EndpointAnswer {

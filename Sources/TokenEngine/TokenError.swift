@@ -42,6 +42,8 @@ public enum TokenError: Error, Codable, Equatable, Sendable {
     case noSuchEndpoint
     /// The server's tokens never live as long as was asked.
     case lifetimeTooShort(lifetime: Int, asked: Int)
+    /// There is a token, and something that came with it is not shown.
+    case notShown(FieldRefusal)
     case memory
 }
 
@@ -73,8 +75,10 @@ extension TokenError {
         case .refused, .redirected, .badKey, .noSuchEndpoint: .configure
         case .noSubject(.failed(_, let failure)): failure.remedy
         case .noSubject: .configure
-        case .lifetimeTooShort: .askOtherwise
-        case .unusableAnswer, .onlyRefreshToken, .notStored, .memory: .investigate
+        case .lifetimeTooShort, .notShown(.secret), .notShown(.noField): .askOtherwise
+        case .notShown(.noKeys): .retry(after: nil)
+        case .notShown(.noIDToken), .notShown(.noIssuer): .configure
+        case .notShown, .unusableAnswer, .onlyRefreshToken, .notStored, .memory: .investigate
         }
     }
 

@@ -317,6 +317,10 @@ struct AgentRequests: Sendable {
 
     private func answer(_ handout: ServedToken, _ context: RequestContext) throws -> ServerResponse {
         guard context.request.http.header("Accept") != "text/plain" else {
+            if let fields = handout.fields, let field = try Self.ask(context.request.query).field {
+                let text = try field.text(in: Secret(utf8: String(decoding: fields, as: UTF8.self)))
+                return ServerResponse(status: 200, type: "text/plain", body: Array(text.utf8))
+            }
             let format = context.request.query.isEmpty ? .raw : Self.format(context.request.query)
             let body = try handout.body(format, of: context.name, at: clock.now())
             return ServerResponse(status: 200, type: "text/plain", body: body)
@@ -326,7 +330,8 @@ struct AgentRequests: Sendable {
                 accessToken: String(decoding: handout.token, as: UTF8.self), tokenType: handout.type,
                 expiresIn: handout.expires.map { max(0, Int($0.timeIntervalSince(clock.now()))) }, expiresAt: handout.expires,
                 obtainedAt: handout.sent, scope: handout.scopes?.joined(separator: " "),
-                presentation: handout.presentation == .bearer ? nil : handout.presentation))
+                presentation: handout.presentation == .bearer ? nil : handout.presentation,
+                fields: handout.fields.flatMap { JSONValue(parsing: $0) }))
     }
 
     /// - Throws: `Problem` for a parameter that is unknown or no number.
@@ -351,6 +356,7 @@ struct AgentRequests: Sendable {
             case ("rejected", let value) where TokenHash(hex: value) != nil:
                 (ask.mode, ask.rejectedToken) = (.rejected, TokenHash(hex: value))
             case ("resend", "1"): ask.resends = true
+            case ("field", let value) where (1...256).contains(value.utf8.count): ask.field = TokenField(value)
             case ("format", let value) where TokenFormat(word: value) != nil: break
             case ("take_over", "1"): ask.takesOver = true
             default: throw badParameter("there is no such parameter")

@@ -72,7 +72,10 @@ final class AgentVault: Sendable {
                 if ask.mode == .cached, let task = flights[flight] { return task }
                 let task = Task {
                     defer { self.flights.withLock { $0[flight] = nil } }
-                    return try self.cache.keep(try await self.agent.token(name, ask), of: name, asked: now)
+                    let token = try await self.agent.token(name, ask)
+                    var handout = try self.cache.keep(token, of: name, asked: now)
+                    if ask.field != nil { handout.fields = token.extras?.withBytes { $0.array() } }
+                    return handout
                 }
                 if ask.mode == .cached { flights[flight] = task }
                 return task

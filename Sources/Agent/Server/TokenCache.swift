@@ -15,6 +15,8 @@ struct ServedToken: Sendable {
     var sent: Date
     var expires: Date?
     var presentation: TokenPresentation
+    /// What was asked for besides, as a JSON object.
+    var fields: [UInt8]?
 
     init(_ token: CachedToken) {
         self.token = token.token.withBytes { $0.array() }
@@ -52,7 +54,7 @@ final class TokenCache: Sendable {
     /// What can be handed out at once.
     /// - Throws: what the vault throws, if it is not there any more, or is another.
     func handout(_ name: String, _ ask: TokenQuery, at now: Date) throws -> ServedToken? {
-        guard ask.mode == .cached else { return nil }
+        guard ask.mode == .cached, ask.field == nil else { return nil }
         let generation = try vault.newestGeneration()
         let key = TokenKey(name: name, access: ask.access)
         let known = state.withLock { state in

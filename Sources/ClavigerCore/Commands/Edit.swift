@@ -19,6 +19,9 @@ struct Edit: AsyncParsableCommand {
     @Option(help: "What to empty; may be repeated.")
     var clear: [ClearableField] = []
 
+    @Option(help: ArgumentHelp("The server's name for itself, whose keys its ID tokens are checked with.", valueName: "url"))
+    var issuer: String?
+
     @Flag(name: .customLong("no-verify"), help: "Change it without acquiring a token to prove it.")
     var noVerify = false
 
@@ -29,7 +32,7 @@ struct Edit: AsyncParsableCommand {
     @OptionGroup var vaultOptions: VaultOptions
 
     func validate() throws {
-        if settings.isEmpty, clear.isEmpty { throw ValidationError("nothing was given to change") }
+        if settings.isEmpty, clear.isEmpty, issuer == nil { throw ValidationError("nothing was given to change") }
     }
 
     func run() async throws {
@@ -41,6 +44,7 @@ struct Edit: AsyncParsableCommand {
                 var edited = current.settings
                 for clearable in clear { clearable.field.clear?(&edited) }
                 try settings.apply(to: &edited)
+                if let issuer { edited.issuer = try SettingInput.address("--issuer", issuer).description }
                 let edit = SettingsEdit(
                     before: .init(clientID: current.clientID, settings: current.settings),
                     after: .init(clientID: settings.clientID ?? current.clientID, settings: edited),

@@ -44,8 +44,17 @@ struct TokenCommand: AsyncParsableCommand {
     var audience: [String] = []
 
     @Option(
-        help: "raw; json with type and expiry; header and headers-json for HTTP clients; curl: for curl --config -; netrc; env.")
-    var format: TokenFormat = .raw
+        help: """
+            raw; json with type and expiry; header and headers-json for HTTP clients; curl: for curl --config -; netrc; env; \
+            id-token: what OpenID Connect sends with it.
+            """)
+    var format = TokenOutput.token(.raw)
+
+    @Option(
+        help: ArgumentHelp(
+            "Print this member of the server's answer instead, such as instance_url; refused for what is secret.",
+            valueName: "member"))
+    var field: String?
 
     @Option(help: ArgumentHelp("What it is for: for the log.", valueName: "text"))
     var reason: String?
@@ -57,6 +66,8 @@ struct TokenCommand: AsyncParsableCommand {
         if fresh, rejected || rejectedTokenFile != nil {
             throw ValidationError("--fresh and --rejected can't both be given: --rejected implies a new token")
         }
+        if let field, field.isEmpty || field.utf8.count > 256 { throw ValidationError("--field takes the name of a member") }
+        if field != nil, format != .token(.raw) { throw ValidationError("--field and --format can't both be given") }
     }
 
     func run() async throws {
@@ -66,10 +77,16 @@ struct TokenCommand: AsyncParsableCommand {
         if ask.mode == .rejected { ask.rejectedToken = try rejectedToken() }
         ask.takesOver = takeOver
         ask.resends = resend
+        ask.field = field.map(TokenField.init) ?? (format == .idToken ? .idToken : nil)
         let token = try await naming(name) {
             try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, ask) }
         }
-        try Terminal.output(try format.text(token, of: name, at: .now))
+        try Terminal.output(try text(token, ask.field))
+    }
+
+    private func text(_ token: CachedToken, _ field: TokenField?) throws -> String {
+        guard let field else { return try format.text(token, of: name) }
+        return Terminal.plain(try field.text(in: token.extras))
     }
 
     /// What the rejected token is called: the one in the file, else the one that `claviger exec` has given to this process.

@@ -57,7 +57,7 @@ extension JSONValue {
     }
 
     /// Puts a value where a pointer leads, with objects on the way there. What comes twice becomes an array.
-    mutating func put(_ value: JSONValue, at pointer: JSONPointer) { put(value, at: pointer.tokens[...]) }
+    public mutating func put(_ value: JSONValue, at pointer: JSONPointer) { put(value, at: pointer.tokens[...]) }
 
     private mutating func put(_ value: JSONValue, at tokens: ArraySlice<String>) {
         guard let name = tokens.first else { return }
