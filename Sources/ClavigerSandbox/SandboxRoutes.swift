@@ -178,7 +178,8 @@ struct SandboxRoutes {
         else { return Response(status: .badRequest) }
         let answer =
             query["deny"] == nil ? "code=\(await self.state.newCode(challenge: String(challenge)))" : "error=access_denied"
-        return Response(status: .found, headers: [.location: "\(redirect)?\(answer)&state=\(state)"])
+        return Response(
+            status: .found, headers: [.location: "\(redirect)\(redirect.contains("?") ? "&" : "?")\(answer)&state=\(state)"])
     }
 
     private func answer(_ fault: Fault) -> Response? {

@@ -395,6 +395,9 @@ extension Problem {
         case .wrongIssuer: self.init("the browser came back from another server", hint: again, .loginRefused)
         case .noCode:
             self.init("there is no code in it", hint: "paste the whole address that the browser was sent to", .usage)
+        case .noState:
+            self.init(
+                "the pasted address has a code and no state", hint: "paste all of the address, to its end", .usage)
         case .memory: self = .outOfMemory
         }
     }

@@ -36,10 +36,13 @@ final class CaughtSignals {
     /// Waits until there is something to read, or a signal came.
     /// - Returns: false if it was a signal. Where none is noted it was SIGCONT: this process was stopped in a way that can't be
     ///   caught, and goes on.
-    func isReadable(_ file: File) -> Bool {
-        var both = [file.descriptor, notes.reading.descriptor].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        while unsafe poll(&both, 2, -1) < 0 && errno == EINTR {}
-        guard both[1].revents != 0 else { return true }
+    /// - Parameter end: also ends the wait when it can be read.
+    func isReadable(_ file: File, or end: File? = nil) -> Bool {
+        var all = [file.descriptor, notes.reading.descriptor, end?.descriptor ?? -1].map {
+            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+        }
+        while unsafe poll(&all, 3, -1) < 0 && errno == EINTR {}
+        guard all[1].revents != 0 else { return true }
         _ = isNoted
         return false
     }

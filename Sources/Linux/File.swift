@@ -116,6 +116,12 @@ public final class File: Sendable {
         return (File(owning: ends[0], path: "a pipe"), File(owning: ends[1], path: "a pipe"))
     }
 
+    /// Whether there is something to read at this moment, or its other end is gone.
+    public var isReadable: Bool {
+        var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&state, 1, 0) > 0
+    }
+
     /// Stays open in the programs that this process starts or is replaced by, under the same number.
     public func keepAcrossExec() throws(FileError) {
         guard fcntl(descriptor, F_SETFD, 0) == 0 else { throw FileError("keep open", path) }

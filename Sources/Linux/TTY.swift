@@ -23,7 +23,8 @@ public struct TTY: ~Copyable {
     /// - Returns: nil if it is longer than `limit` bytes: then all that was typed is thrown away.
     public func readLine(_ question: String, limit: Int) throws(FileError) -> [UInt8]? {
         var line: [UInt8] = []
-        return try ask(question, &line, limit, TerminalModes(of: file, shows: true, discardsTyped: false)) ? line : nil
+        let modes = TerminalModes(of: file, shows: true, discardsTyped: false)
+        return try ask(question, &line, limit, modes, end: nil) == .done ? line : nil
     }
 
     /// Asks `question` and reads one line with nothing shown; `TypedLine` is how it is edited. What is behind it stays to be
@@ -32,11 +33,13 @@ public struct TTY: ~Copyable {
     ///   - line: gets what was typed, without its end. It must be empty and have room for `limit` bytes: growing would leave
     ///     copies of a secret behind. It is the caller's to wipe, also after an error.
     ///   - discardsTyped: whether what was typed before the question, and may have been shown, is thrown away.
-    /// - Returns: false if it is longer than `limit` bytes: then all that was typed is thrown away.
+    ///   - end: gives the question up when it can be read.
+    /// - Returns: false if it is longer than `limit` bytes, or given up: then all that was typed is thrown away.
     public func readHidden(
-        _ question: String, into line: inout [UInt8], limit: Int, discardsTyped: Bool
+        _ question: String, into line: inout [UInt8], limit: Int, discardsTyped: Bool, until end: File? = nil
     ) throws(FileError) -> Bool {
-        try ask(question, &line, limit, TerminalModes(of: file, shows: false, discardsTyped: discardsTyped))
+        let modes = TerminalModes(of: file, shows: false, discardsTyped: discardsTyped)
+        return try ask(question, &line, limit, modes, end: end) == .done
     }
 
     // MARK: Asking
@@ -45,22 +48,21 @@ public struct TTY: ~Copyable {
     private static let questions = Mutex(())
 
     private func ask(
-        _ question: String, _ line: inout [UInt8], _ limit: Int, _ modes: TerminalModes
-    ) throws(FileError) -> Bool {
+        _ question: String, _ line: inout [UInt8], _ limit: Int, _ modes: TerminalModes, end: File?
+    ) throws(FileError) -> TypedLine.Step {
         try Self.questions.withLock { (_) throws(FileError) in
             var modes = modes
             while true {
                 let signals = try CaughtSignals()
-                let step = Result { () throws(FileError) in try attempt(question, &line, limit, &modes, signals) }
+                let step = Result { () throws(FileError) in try attempt(question, &line, limit, &modes, signals, end) }
                 // Half a line is not kept while somebody else has the terminal, nor when the process ends.
                 if (try? step.get()) != .done { TypedLine.wipe(&line) }
                 if (try? step.get()) == .tooLong { tcflush(file.descriptor, TCIFLUSH) }
                 modes.restore()
                 signals.release()
                 switch try step.get() {
-                case .done: return true
-                case .tooLong: return false
                 case .more: continue
+                case let step: return step
                 }
             }
         }
@@ -69,7 +71,8 @@ public struct TTY: ~Copyable {
     /// Asks once.
     /// - Returns: `more` if a signal came.
     private func attempt(
-        _ question: String, _ line: inout [UInt8], _ limit: Int, _ modes: inout TerminalModes, _ signals: CaughtSignals
+        _ question: String, _ line: inout [UInt8], _ limit: Int, _ modes: inout TerminalModes, _ signals: CaughtSignals,
+        _ end: File?
     ) throws(FileError) -> TypedLine.Step {
         while true {
             TypedLine.wipe(&line)
@@ -77,7 +80,7 @@ public struct TTY: ~Copyable {
             guard try modes.take(signals), try write(question, signals) else { return .more }
             var typed = TypedLine(limit: limit, keys: modes.keys)
             var step: TypedLine.Step? = .more
-            while step == .more { step = try next(&typed, &line, signals) }
+            while step == .more { step = try next(&typed, &line, signals, end) }
             if let step { return step }
             if signals.isNoted { return .more }
             // Stopped by SIGSTOP, which nobody sees coming: a shell may have made the terminal show what is typed.
@@ -87,9 +90,10 @@ public struct TTY: ~Copyable {
     /// Takes one byte from the keyboard.
     /// - Returns: nil if a signal came in its place.
     private func next(
-        _ typed: inout TypedLine, _ line: inout [UInt8], _ signals: CaughtSignals
+        _ typed: inout TypedLine, _ line: inout [UInt8], _ signals: CaughtSignals, _ end: File?
     ) throws(FileError) -> TypedLine.Step? {
-        guard signals.isReadable(file) else { return nil }
+        guard signals.isReadable(file, or: end) else { return nil }
+        if end?.isReadable ?? false { return .givenUp }
         var byte: UInt8 = 0
         let count = unsafe read(file.descriptor, &byte, 1)
         if count == 1 { return typed.take(byte, &line) }

@@ -5,6 +5,8 @@ import Glibc
 struct TypedLine {
     enum Step {
         case more, done, tooLong
+        /// Nobody wants the answer any more.
+        case givenUp
     }
 
     /// What terminals put around a text that is pasted, where the program before has asked for it (xterm, "Bracketed Paste

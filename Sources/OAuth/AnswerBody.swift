@@ -14,9 +14,40 @@ struct AnswerBody {
 
     init(_ bytes: [UInt8]) {
         text = Self.text(bytes)
-        let document = JSONValue(parsing: text) ?? JSONValue(parsing: Self.mended(text))
+        let document = Self.document(text) ?? Self.withoutRemark(text).flatMap(Self.document)
         let form = document == nil ? Self.form(text) : nil
         (json, isForm) = (document ?? form, form != nil)
+    }
+
+    private static func document(_ text: [UInt8]) -> JSONValue? {
+        JSONValue(parsing: text) ?? JSONValue(parsing: mended(text))
+    }
+
+    /// An object that a NUL or a comment follows, without that.
+    private static func withoutRemark(_ text: [UInt8]) -> [UInt8]? {
+        guard text.first == UInt8(ascii: "{"), let end = objectEnd(text) else { return nil }
+        let rest = text[(end + 1)...].drop { ASCII.isSpace($0) }
+        let marks = ["\0", "//", "/*", "#", "<!--"].map { Array($0.utf8) }
+        return marks.contains { rest.starts(with: $0) } ? Array(text[...end]) : nil
+    }
+
+    /// Where the object ends that begins the text.
+    private static func objectEnd(_ text: [UInt8]) -> Int? {
+        var (depth, isInString) = (0, false)
+        var index = 0
+        while index < text.count {
+            switch text[index] {
+            case ASCII.quote: isInString.toggle()
+            case ASCII.backslash where isInString: index += 1
+            case UInt8(ascii: "{") where !isInString: depth += 1
+            case UInt8(ascii: "}") where !isInString:
+                depth -= 1
+                if depth == 0 { return index }
+            default: break
+            }
+            index += 1
+        }
+        return nil
     }
 
     /// The value of a member; nil where the body is no object, and for `null` and `""`, which servers write for "none".
@@ -103,6 +134,22 @@ struct AnswerBody {
             escape.dropFirst(2).allSatisfy(ASCII.isHexDigit)
         else { return nil }
         return UInt16(String(decoding: escape.dropFirst(2), as: UTF8.self), radix: 16)
+    }
+}
+
+extension JSONValue {
+    /// What a server's answer says, read as leniently as a token endpoint's is; nil if that is nothing.
+    public init?(answer bytes: [UInt8]) {
+        guard let json = AnswerBody(bytes).json else { return nil }
+        self = json
+    }
+
+    /// A member of an object; `null` and `""` are none.
+    func member(_ name: String) -> JSONValue? {
+        switch object?[name] {
+        case nil, .null, .string(""): nil
+        case let value: value
+        }
     }
 }
 

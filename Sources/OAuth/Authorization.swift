@@ -26,17 +26,22 @@ extension ClientSettings {
         let verifier = Base64URL.encode(Random.bytes(32))
         var parameters = [
             Parameter("response_type", "code"), Parameter("client_id", clientID), Parameter("redirect_uri", redirectURI),
-            Parameter("state", state), Parameter("code_challenge", PKCE.challenge(verifier: verifier)),
-            Parameter("code_challenge_method", "S256"),
+            Parameter("state", state),
         ]
+        if pkce != false {
+            parameters.append(Parameter("code_challenge", PKCE.challenge(verifier: verifier)))
+            parameters.append(Parameter("code_challenge_method", "S256"))
+        }
         if !scopes.isEmpty { parameters.append(Parameter("scope", joined(scopes))) }
-        let nonce = scopes.contains("openid") ? Base64URL.encode(Random.bytes(24)) : nil
+        let nonce = scopes.contains("openid") && self.nonce != false ? Base64URL.encode(Random.bytes(24)) : nil
         if let nonce { parameters.append(Parameter("nonce", nonce)) }
-        parameters += resources.map { Parameter("resource", $0) }
-        let fixed = Set((authorizationParameters ?? []).map(\.name))
-        parameters.removeAll { fixed.contains($0.name) }
-        parameters += authorizationParameters ?? []
-        let query = [authorizationURL.query, FormEncoding.encode(parameters)].compactMap { $0 }.joined(separator: "&")
+        parameters += audiences.map { Parameter("audience", $0) } + resources.map { Parameter("resource", $0) }
+        // What the address says itself is not said twice.
+        let there = Set(FormEncoding.decode(authorizationURL.query ?? "").map(\.name))
+        let further = (authorizationParameters ?? []).filter { !there.contains($0.name) }
+        let fixed = Set(further.map(\.name))
+        parameters = format(to: authorizationURL).named(parameters).filter { !fixed.contains($0.name) } + further
+        let query = [authorizationURL.query, FormEncoding.query(parameters)].compactMap { $0 }.joined(separator: "&")
         return AuthorizationRequest(
             url: "\(authorizationURL.scheme)://\(authorizationURL.authority)\(authorizationURL.path)?\(query)",
             redirectURI: redirectURI, state: state, verifier: try Secret(utf8: verifier), issuer: issuer,
@@ -67,6 +72,8 @@ public enum AuthorizationRefusal: Error, Equatable, Sendable {
     /// The answer of another server (RFC 9207 section 2.4).
     case wrongIssuer
     case noCode
+    /// An address that was pasted without the part that says which login it is of.
+    case noState
     case memory
 }
 
@@ -80,25 +87,68 @@ extension AuthorizationRequest {
             let values = parameters.filter { $0.name == name }
             return values.count == 1 ? values[0].value : nil
         }
-        guard value("state") == state else { throw .wrongState }
+        guard value("state") == state else {
+            // Some servers say no without it. Whoever else on this machine says so ends a login, and gains nothing.
+            guard !parameters.contains(where: { $0.name == "state" || $0.name == "code" }), let error = value("error"),
+                !error.isEmpty
+            else { throw .wrongState }
+            throw .denied(OAuthErrorCode(error, status: 302))
+        }
         // Two of them are none that could be believed.
         if let issuer, parameters.contains(where: { $0.name == "iss" }), value("iss") != issuer { throw .wrongIssuer }
         if parameters.contains(where: { $0.name == "error" }) { throw .denied(OAuthErrorCode(value("error"), status: 302)) }
-        guard let code = value("code"), !code.isEmpty, code.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
-            throw .noCode
-        }
-        return try Self.secret(code)
+        return try Self.code(value("code"))
     }
 
-    /// Reads what a person pasted: the whole redirected address, or the code alone.
+    /// Reads what a person pasted: the whole redirected address, its query or the end of that, what some pages show as
+    /// `code#state`, or the code alone, also as it stands in the address. Marks around it are dropped.
     public func code(fromPasted text: String) throws(AuthorizationRefusal) -> Secret {
-        let text = String(text.filter { !$0.isWhitespace })
+        let text = Self.unwrapped(text)
         if let mark = text.firstIndex(of: "?") {
-            let query = text[text.index(after: mark)...]
-            return try code(fromQuery: String(query.prefix { $0 != "#" }))
+            let parts = text[text.index(after: mark)...].split(separator: "#", maxSplits: 1).map(String.init)
+            // Some servers answer in the fragment.
+            return try code(inPastedQuery: parts.first { $0.contains("code=") || $0.contains("error=") } ?? parts.first ?? "")
         }
-        guard !text.isEmpty, !text.contains("://"), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { throw .noCode }
-        return try Self.secret(text)
+        guard !text.contains("://") else { throw .noCode }
+        if text.hasPrefix("code=") || text.contains("&code=") || text.hasPrefix("error=") || text.hasPrefix("state=") {
+            return try code(inPastedQuery: text)
+        }
+        if text.contains("&state=") { return try code(inPastedQuery: "code=" + text) }
+        if let mark = text.firstIndex(of: "#") {
+            guard text[text.index(after: mark)...] == state else { throw .wrongState }
+            return try Self.code(FormEncoding.decode("code=" + text[..<mark].replacing("+", with: "%2B")).first?.value)
+        }
+        return try Self.code(FormEncoding.decode("code=" + text.replacing("+", with: "%2B")).first?.value)
+    }
+
+    /// The query of an address, with the state that it must have; of a code alone, nobody demands one.
+    private func code(inPastedQuery query: String) throws(AuthorizationRefusal) -> Secret {
+        let parameters = FormEncoding.decode(query)
+        guard !parameters.contains(where: { $0.name == "state" }) else { return try code(fromQuery: query) }
+        if let error = parameters.first(where: { $0.name == "error" })?.value, !error.isEmpty {
+            throw .denied(OAuthErrorCode(error, status: 302))
+        }
+        let codes = parameters.filter { $0.name == "code" }
+        guard codes.count == 1 else { throw .noCode }
+        guard parameters.count == 1 else { throw .noState }
+        return try Self.code(codes[0].value)
+    }
+
+    /// Without white space, the marks of a bracketed paste, and quotes or brackets around it.
+    private static func unwrapped(_ text: String) -> String {
+        var text = text.replacing("\u{1B}[200~", with: "").replacing("\u{1B}[201~", with: "").filter { !$0.isWhitespace }[...]
+        let marks: [(Character, Character)] = [
+            ("\"", "\""), ("'", "'"), ("`", "`"), ("<", ">"), ("(", ")"), ("\u{201C}", "\u{201D}"),
+        ]
+        while let (_, closing) = marks.first(where: { $0.0 == text.first }), text.count >= 2, text.last == closing {
+            text = text.dropFirst().dropLast()
+        }
+        return String(text)
+    }
+
+    private static func code(_ text: String?) throws(AuthorizationRefusal) -> Secret {
+        guard let text, !text.isEmpty, text.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else { throw .noCode }
+        return try secret(text)
     }
 
     private static func secret(_ text: String) throws(AuthorizationRefusal) -> Secret {

@@ -117,6 +117,10 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var deviceAuthorizationURL: EndpointURL?
     /// Whether `grant_type` is left out, for servers that know one grant and not its name.
     public var omitsGrantType: Bool?
+    /// False where the server refuses a code verifier (RFC 7636), which is sent otherwise.
+    public var pkce: Bool?
+    /// False where the server never puts the nonce into an ID token, which must be there otherwise.
+    public var nonce: Bool?
     /// The server's name for itself (RFC 8414).
     public var issuer: String?
     /// The `kid` of the private key that assertions are signed with.
@@ -163,7 +167,8 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case grant, scopes, audiences, resources, parameters, headers, placement, method, refresh, answer, presentation
+        case grant, scopes, audiences, resources, parameters, headers, placement, method, refresh, answer, presentation, pkce,
+            nonce
         case parameterNames = "parameter_names"
         case secretParameters = "secret_parameters"
         case secretHeaders = "secret_headers"

@@ -16,25 +16,32 @@ public struct DeviceCodes: Sendable {
 
     /// - Throws: `TokenRefusal`.
     public init(parsing answer: JSONValue) throws(TokenRefusal) {
-        let members = answer.object ?? [:]
-        func text(_ name: String) throws(TokenRefusal) -> String {
-            guard let text = members[name]?.string, !text.isEmpty, text.utf8.count <= 2048,
+        func optional(_ name: String) -> String? {
+            guard let text = answer.member(name)?.string, text.utf8.count <= 2048,
                 text.utf8.allSatisfy({ (0x20...0x7E).contains($0) })
-            else { throw .unusable(reason: "no \(name)") }
+            else { return nil }
+            return text
+        }
+        func text(_ name: String) throws(TokenRefusal) -> String {
+            guard let text = optional(name) else { throw .unusable(reason: "no \(name)") }
             return text
         }
         do throws(SodiumError) {
-            deviceCode = try Secret(utf8: members["device_code"]?.string ?? "")
+            deviceCode = try Secret(utf8: answer.member("device_code")?.string ?? "")
         } catch {
             throw .memory
         }
         guard deviceCode.count > 0 else { throw .unusable(reason: "no device_code") }
         userCode = try text("user_code")
         // Google's word is from before the RFC.
-        verificationURI = try members["verification_uri"] == nil ? text("verification_url") : text("verification_uri")
-        completeURI = members["verification_uri_complete"] == nil ? nil : try text("verification_uri_complete")
-        expiresIn = min(max(members["expires_in"]?.wholeNumber ?? 600, 1), 86_400)
-        interval = min(max(members["interval"]?.wholeNumber ?? 5, 1), 3600)
+        if let uri = optional("verification_uri") {
+            verificationURI = uri
+        } else {
+            verificationURI = try text("verification_url")
+        }
+        completeURI = optional("verification_uri_complete")
+        expiresIn = min(max(answer.member("expires_in")?.wholeNumber ?? 600, 1), 86_400)
+        interval = min(max(answer.member("interval")?.wholeNumber ?? 5, 1), 3600)
     }
 }
 
@@ -42,7 +49,8 @@ extension JSONValue {
     var wholeNumber: Int? {
         switch self {
         case .integer(let number): number
-        case .string(let text): Int(text)
+        case .number(let number): Int(exactly: number.rounded())
+        case .string(let text): Int(text) ?? Double(text).flatMap { Int(exactly: $0.rounded()) }
         default: nil
         }
     }

@@ -23,6 +23,11 @@ public enum FormEncoding {
     public static func encode(_ parameters: [Parameter]) -> String {
         parameters.map { encode($0.name) + "=" + encode($0.value) }.joined(separator: "&")
     }
+
+    /// Pairs for the query of an address: a space is `%20`, which every server takes for one there.
+    public static func query(_ parameters: [Parameter]) -> String {
+        encode(parameters).replacing("+", with: "%20")
+    }
 }
 
 /// A request parameter or header: a name and a value. The same name may come more than once.

@@ -12,13 +12,17 @@ public struct ServerMetadata: Sendable, Equatable {
     public var keysURL: EndpointURL?
     public var grants: Set<String>
     public var authenticationMethods: Set<String>
+    /// The names of optional addresses that may see no secret, and were left out.
+    public var leftOut: [String] = []
 
     /// Why metadata is refused, in words.
     public struct Refusal: Error, Equatable, Sendable {
         public var reason: String
+        /// Whether what was found is metadata at all.
+        public var isMetadata: Bool
 
-        public init(reason: String) {
-            self.reason = reason
+        public init(reason: String, isMetadata: Bool = true) {
+            (self.reason, self.isMetadata) = (reason, isMetadata)
         }
     }
 
@@ -43,31 +47,52 @@ public struct ServerMetadata: Sendable, Equatable {
 
     /// - Parameter issuer: as it was asked for; the answer must name the same (RFC 8414 section 3.3).
     public init(parsing body: [UInt8], issuer: EndpointURL) throws(Refusal) {
-        guard let members = JSONValue(parsing: body)?.object else { throw Refusal(reason: "it is no JSON object") }
-        guard let named = members["issuer"]?.string else { throw Refusal(reason: "it names no issuer") }
-        guard named == issuer.description else { throw Refusal(reason: "it is that of another issuer") }
+        guard let json = JSONValue(answer: body), json.object != nil else {
+            throw Refusal(reason: "it is no JSON object", isMetadata: false)
+        }
+        guard let named = json.member("issuer")?.string else { throw Refusal(reason: "it names no issuer", isMetadata: false) }
+        guard named == issuer.description else { throw Self.otherIssuer(named, than: issuer.description) }
         func address(_ name: String) throws(Refusal) -> EndpointURL? {
-            guard let text = members[name]?.string else { return nil }
+            guard let text = json.member(name)?.string else { return nil }
             // Plain http to this machine is for servers that are on it, and say so themselves.
             guard let url = try? EndpointURL(text), url.scheme == "https" || issuer.scheme == "http" else {
                 throw Refusal(reason: "its \(name) is no address that may see a secret")
             }
             return url
         }
+        var leftOut: [String] = []
+        func optional(_ name: String) -> EndpointURL? {
+            do throws(Refusal) {
+                return try address(name)
+            } catch {
+                leftOut.append(name)
+                return nil
+            }
+        }
         func words(_ name: String, missing: Set<String>) -> Set<String> {
-            guard case .array(let values) = members[name] else { return missing }
+            guard case .array(let values) = json.member(name) else { return missing }
             return Set(values.compactMap(\.string))
         }
         guard let tokenURL = try address("token_endpoint") else { throw Refusal(reason: "it names no token endpoint") }
         self.issuer = named
         self.tokenURL = tokenURL
-        authorizationURL = try address("authorization_endpoint")
-        deviceAuthorizationURL = try address("device_authorization_endpoint")
-        revocationURL = try address("revocation_endpoint")
-        introspectionURL = try address("introspection_endpoint")
-        keysURL = try? address("jwks_uri")
+        authorizationURL = optional("authorization_endpoint")
+        deviceAuthorizationURL = optional("device_authorization_endpoint")
+        revocationURL = optional("revocation_endpoint")
+        introspectionURL = optional("introspection_endpoint")
+        keysURL = optional("jwks_uri")
         grants = words("grant_types_supported", missing: ["authorization_code", "implicit"])
         authenticationMethods = words("token_endpoint_auth_methods_supported", missing: ["client_secret_basic"])
+        self.leftOut = leftOut
+    }
+
+    /// Names both: often they differ by a slash at the end (RFC 8414 section 3.3 compares them byte by byte).
+    private static func otherIssuer(_ named: String, than asked: String) -> Refusal {
+        let isPrintable = named.utf8.count <= 512 && named.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+        guard isPrintable else { return Refusal(reason: "it is that of another issuer") }
+        func bare(_ text: String) -> Substring { text.hasSuffix("/") ? text.dropLast() : text[...] }
+        guard bare(named) == bare(asked) else { return Refusal(reason: "it is that of another issuer, \(named)") }
+        return Refusal(reason: "it names the issuer \(named), and not \(asked): use --issuer \(named)")
     }
 
     /// Settings for a new credential.

@@ -120,8 +120,9 @@ extension ClientSettings {
         case .authorizationCode(let code, let redirectURI, let verifier, _):
             parameters = [
                 Parameter("grant_type", "authorization_code"), Parameter("code", code.revealed()),
-                Parameter("redirect_uri", redirectURI), Parameter("code_verifier", verifier.revealed()),
+                Parameter("redirect_uri", redirectURI),
             ]
+            if pkce != false { parameters.append(Parameter("code_verifier", verifier.revealed())) }
         case .deviceCode(let code):
             parameters = [
                 Parameter("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
@@ -176,6 +177,7 @@ extension ClientSettings {
                 parameters.append(Parameter("client_id", client.id))
             }
             if !scopes.isEmpty { parameters.append(Parameter("scope", joined(scopes))) }
+            parameters += audiences.map { Parameter("audience", $0) } + resources.map { Parameter("resource", $0) }
             return request(format(to: $0), parameters, client, fields, clientAssertion: clientAssertion)
         }
     }
@@ -258,7 +260,7 @@ extension ClientSettings {
             head.headerFields[.contentType] = "application/x-www-form-urlencoded"
             return Array(FormEncoding.encode(parameters).utf8)
         case .query:
-            query = [query, FormEncoding.encode(parameters)].compactMap { $0 }.joined(separator: "&")
+            query = [query, FormEncoding.query(parameters)].compactMap { $0 }.joined(separator: "&")
             return []
         case .json:
             head.headerFields[.contentType] = "application/json"

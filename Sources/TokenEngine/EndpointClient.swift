@@ -27,7 +27,7 @@ public struct EndpointClient: Sendable {
         guard let request else { throw .noSuchEndpoint }
         let answer = try await answer(to: request)
         do throws(TokenRefusal) {
-            guard (200..<300).contains(answer.status), let json = JSONValue(parsing: answer.body) else {
+            guard (200..<300).contains(answer.status), let json = JSONValue(answer: answer.body) else {
                 throw refusal(answer)
             }
             return try DeviceCodes(parsing: json)
@@ -47,7 +47,7 @@ public struct EndpointClient: Sendable {
         guard let request else { throw .noSuchEndpoint }
         let answer = try await answer(to: request)
         guard (200..<300).contains(answer.status) else { throw Acquisition.failure(refusal(answer)) }
-        guard case .bool(let active) = JSONValue(parsing: answer.body)?.object?["active"] else {
+        guard case .bool(let active) = JSONValue(answer: answer.body)?.object?["active"] else {
             throw .unusableAnswer(reason: "no word on whether the token is active")
         }
         return active
@@ -93,12 +93,21 @@ public struct EndpointClient: Sendable {
     /// - Throws: `TokenError` where nothing can be reached, `ServerMetadata.Refusal` where the answer can't be used.
     public func metadata(of issuer: EndpointURL, certificateAuthority: String?) async throws -> ServerMetadata {
         var status = 404
+        var refusal: ServerMetadata.Refusal?
         for address in ServerMetadata.addresses(of: issuer) {
             guard let url = try? EndpointURL(address) else { continue }
             let answer = try await answer(to: ServerMetadata.request(url, certificateAuthority: certificateAuthority))
-            if answer.status == 200 { return try ServerMetadata(parsing: answer.body, issuer: issuer) }
             status = answer.status
+            guard status == 200 else { continue }
+            do throws(ServerMetadata.Refusal) {
+                return try ServerMetadata(parsing: answer.body, issuer: issuer)
+            } catch {
+                refusal = error
+            }
+            // A page that is shown for every address says nothing about the next one.
+            if refusal?.isMetadata == true { break }
         }
+        if let refusal { throw refusal }
         if status >= 500 { throw TokenError.serverFailing(status: status) }
         throw ServerMetadata.Refusal(reason: "there is none at either of the well-known addresses (status \(status))")
     }
@@ -108,7 +117,7 @@ public struct EndpointClient: Sendable {
     func keySet(at url: EndpointURL, certificateAuthority: String?) async throws(TokenError) -> [JSONValue] {
         let answer = try await answer(to: ServerMetadata.request(url, certificateAuthority: certificateAuthority))
         guard answer.status == 200 else { throw .serverFailing(status: answer.status) }
-        guard case .array(let keys) = JSONValue(parsing: answer.body)?.object?["keys"] else {
+        guard case .array(let keys) = JSONValue(answer: answer.body)?.object?["keys"] else {
             throw .unusableAnswer(reason: "something that is no set of keys")
         }
         return keys

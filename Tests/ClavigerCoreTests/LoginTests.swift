@@ -52,9 +52,64 @@ extension CommandFixture {
         return String(line.drop { $0 != "h" })
     }
 
-    private func login(_ fixture: CommandFixture, _ arguments: String...) -> PseudoTerminal {
+    private func login(
+        _ fixture: CommandFixture, _ arguments: String..., environment: [String: String] = [:]
+    ) -> PseudoTerminal {
         PseudoTerminal(
-            Program.claviger, ["login", "a"] + arguments, environment: fixture.environment, output: fixture.folder.file("out"))
+            Program.claviger, ["login", "a"] + arguments, environment: fixture.environment.merging(environment) { $1 },
+            output: fixture.folder.file("out"))
+    }
+
+    /// Where the server would send the browser, without going there.
+    private func landing(_ address: String) async -> String {
+        await Program.run("/usr/bin/curl", ["-s", "-o", "/dev/null", "-w", "%{redirect_url}", address]).output
+    }
+
+    @Test func `over ssh, the browser and what is pasted wait side by side`() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        _ = try await fixture.addLogin(server, "authorization-code")
+        let ssh = ["SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"]
+        let pasting = login(fixture, "--no-browser", environment: ssh)
+        let landed = await landing(try address(try await pasting.expect("not shown: ")))
+        pasting.type("https://127.0.0.1/?code=x&state=wrong\r")
+        #expect(try await pasting.expect("not shown: ").contains("the answer to another login"))
+        pasting.type("<\(landed)>\r")
+        #expect(try await pasting.expect("logged in to").contains("logged in to “a”"))
+        #expect(await pasting.wait() == 0)
+        let browsing = login(fixture, "--no-browser", environment: ssh)
+        let address = try address(try await browsing.expect("not shown: "))
+        #expect(try await browse(address).page.contains("Logged in"))
+        #expect(try await browsing.expect("logged in to").contains("logged in to “a”"))
+        #expect(await browsing.wait() == 0 && browsing.echoes)
+    }
+
+    @Test func `a browser comes back with everybody's cookies and a long code`() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        _ = try await fixture.addLogin(server, "authorization-code", ["--redirect-uri", "http://127.0.0.1/back?app=%2F1"])
+        let terminal = login(fixture, "--no-browser")
+        let address = try address(try await terminal.expect("code_challenge_method=S256\r\n"))
+        let landed = await landing(address)
+        #expect(landed.contains("/back?app=%2F1&"))
+        let cookies = fixture.folder.write("cookies", "-H \"Cookie: \(String(repeating: "made=up; ", count: 2000))\"\n")
+        let long = landed.replacing("code=", with: "code=" + String(repeating: "x", count: 20_000))
+        let page = await Program.run("/usr/bin/curl", ["-s", "-K", cookies, long])
+        #expect(page.output.contains("Not logged in"), "\(page.output.prefix(300))")
+        #expect(try await terminal.expect("hint").contains("invalid_grant"))
+        #expect(await terminal.wait() != 0)
+    }
+
+    @Test func `a denial without a state ends the login at once`() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        _ = try await fixture.addLogin(server, "authorization-code")
+        let terminal = login(fixture, "--no-browser")
+        let landed = await landing(try address(try await terminal.expect("code_challenge_method=S256\r\n")))
+        let base = try #require(landed.split(separator: "?").first.map(String.init))
+        #expect(try await browse(base + "?error=access_denied").page.contains("Not logged in"))
+        #expect(try await terminal.expect("hint").contains("error: the login was refused (access_denied)"))
+        #expect(await terminal.wait() == 77)
     }
 
     @Test func theBrowserComesBackWithALogin() async throws {

@@ -38,6 +38,8 @@ import Testing
         settings.olderTokensLive = false
         settings.resend = .never
         settings.method = .get
+        settings.pkce = false
+        settings.nonce = false
         settings.parameterNames = ["client_id": "app"]
         settings.refresh = RefreshFormat()
         settings.refresh?.method = .post

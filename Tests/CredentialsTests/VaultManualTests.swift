@@ -35,6 +35,7 @@ import TokenEngine
         settings.refreshTokenGrace = .untilSuccessorIsUsed
         settings.resend = .never
         settings.method = .get
+        (settings.pkce, settings.nonce) = (false, false)
         settings.parameterNames = ["client_id": "app"]
         (settings.refresh, settings.answer) = (try refresh(url), try answer())
         settings.presentation = TokenPresentation(rawValue: "X-Token: {token}")

@@ -143,7 +143,11 @@ struct AnswerShape: Sendable, CustomTestStringConvertible {
     ]
 
     static let broken = [
-        AnswerShape("a comment after the JSON", #"{"access_token":"a","refresh_token":"new"} // ok"#, noJSON),
+        AnswerShape("a comment after the JSON", #"{"access_token":"a","refresh_token":"new"} // ok"#, good),
+        AnswerShape("a comment of HTML after it", #"{"access_token":"a","refresh_token":"new"}<!-- 0.1 s -->"#, good),
+        AnswerShape("a NUL and more after it", "{\"access_token\":\"a\",\"refresh_token\":\"new\"}\0\0junk", good),
+        AnswerShape("braces in a string, and a comment", #"{"access_token":"a","x":"}{\"","refresh_token":"new"} /* } */"#, good),
+        AnswerShape("another object after it", #"{"access_token":"a","refresh_token":"new"} {"b":1}"#, noJSON),
         AnswerShape("markup after the JSON", #"{"access_token":"a","refresh_token":"new"}<br />"#, noJSON),
         AnswerShape(
             "two documents", #"{"access_token":"a","refresh_token":"old"}{"access_token":"a","refresh_token":"new"}"#, noJSON),

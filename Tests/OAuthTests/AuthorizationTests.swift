@@ -21,7 +21,7 @@ import Testing
 
     @Test func saysEverythingThatTheServerNeeds() throws {
         let request = try request(scopes: ["a", "openid"])
-        #expect(request.url.hasPrefix("https://example.com/authorize?tenant=x&response_type=code&client_id=id+%26&"))
+        #expect(request.url.hasPrefix("https://example.com/authorize?tenant=x&response_type=code&client_id=id%20%26&"))
         let parameters = Dictionary(FormEncoding.decode(String(request.url.split(separator: "?")[1])).map { ($0.name, $0.value) })
         { $1 }
         #expect(parameters["redirect_uri"] == "http://127.0.0.1:7/callback")
@@ -45,6 +45,64 @@ import Testing
         #expect(try request.code(fromQuery: "iss=https%3A%2F%2Fexample.com&code=x&state=\(request.state)").revealed() == "x")
         #expect(try request.code(fromPasted: " https://127.0.0.1/?code=x&state=\(request.state)#frag \n").revealed() == "x")
         #expect(try request.code(fromPasted: " x-y_z \n").revealed() == "x-y_z")
+    }
+
+    /// What people copy, from an address bar, a terminal or a page.
+    @Test(
+        arguments: [
+            ("4%2F0Abc", "4/0Abc"), ("code=X&state=STATE", "X"), ("X&state=STATE", "X"), ("X#STATE", "X"), ("code=X", "X"),
+            ("\"https://127.0.0.1/?code=X&state=STATE\"", "X"), ("<https://127.0.0.1/?code=X&state=STATE>", "X"),
+            ("\u{1B}[200~https://127.0.0.1/?code=X&state=STATE\u{1B}[201~", "X"), ("'X'", "X"), ("\u{201C}X\u{201D}", "X"),
+            ("https://127.0.0.1/?code=4%2F0A+b&state=STA TE", nil), ("https://127.0.0.1/?a=1&state=STATE&code=4%2F0A", "4/0A"),
+            ("https://127.0.0.1/#code=X&state=STATE", nil), ("https://127.0.0.1/?#code=X&state=STATE", "X"), ("a+b", "a+b"),
+            ("?code=X&state=STATE", "X"), ("https://127.0.0.1/?code=\n4%2F0A\n&state=STATE", "4/0A"), ("<\"X\">", "X"),
+        ] as [(String, String?)])
+    func `takes a code in the ways in which it is pasted`(_ text: String, _ code: String?) throws {
+        let request = try request()
+        let pasted = text.replacing("STATE", with: request.state)
+        #expect((try? request.code(fromPasted: pasted).revealed()) == code)
+    }
+
+    @Test(arguments: [
+        ("code=X&state=wrong", AuthorizationRefusal.wrongState), ("X&state=wrong", .wrongState), ("X#wrong", .wrongState),
+        ("https://127.0.0.1/?code=X&scope=a", .noState), ("https://127.0.0.1/?state=STATE", .noCode),
+        ("https://127.0.0.1/?error=access_denied", .denied(.registered("access_denied"))),
+        ("error=made-up", .denied(.unregistered(status: 302))),
+        ("state=STATE", .noCode), ("code=&state=STATE", .noCode), ("%0A", .noCode),
+    ])
+    func `says what is wrong with what was pasted`(_ text: String, _ refusal: AuthorizationRefusal) throws {
+        let request = try request()
+        #expect(throws: refusal) { try request.code(fromPasted: text.replacing("STATE", with: request.state)) }
+    }
+
+    @Test func `a denial without a state is one`() throws {
+        let request = try request()
+        #expect(throws: AuthorizationRefusal.denied(.registered("access_denied"))) {
+            try request.code(fromQuery: "error=access_denied")
+        }
+        for query in ["error=x&code=y", "error=x&state=wrong", "error=", "error=a&error=b", "x=1"] {
+            #expect(throws: AuthorizationRefusal.wrongState) { try request.code(fromQuery: query) }
+        }
+    }
+
+    @Test func `says nothing twice, and a space as %20`() throws {
+        var settings = ClientSettings(
+            grant: .authorizationCode, tokenURL: try EndpointURL("https://example.com/token"))
+        settings.authorizationURL = try EndpointURL("https://example.com/login?access_type=offline")
+        settings.authorizationParameters = [Parameter("access_type", "offline"), Parameter("prompt", "a b")]
+        settings.parameterNames = ["client_id": "app_id"]
+        (settings.scopes, settings.audiences) = (["openid", "b"], ["https://api.example"])
+        (settings.pkce, settings.nonce) = (false, false)
+        let request = try #require(try settings.authorizationRequest(clientID: "id", redirectURI: "http://127.0.0.1/x"))
+        #expect(
+            request.url
+                == "https://example.com/login?access_type=offline&response_type=code&app_id=id&redirect_uri=http%3A%2F%2F127.0.0.1%2Fx&state=\(request.state)&scope=openid%20b&audience=https%3A%2F%2Fapi.example&prompt=a%20b"
+        )
+        #expect(request.nonce == nil)
+        let client = ClientCredentials(id: "id", secret: try Secret(utf8: "made-up"))
+        let body = settings.tokenRequest(client, grant: request.grant(code: try Secret(utf8: "c")), access: RequestedAccess())
+            .body
+        #expect(!String(decoding: body, as: UTF8.self).contains("code_verifier"))
     }
 
     @Test(arguments: [
@@ -87,6 +145,18 @@ import Testing
 
     @Test func theIntervalIsFiveSecondsWhereNoneIsSaid() throws {
         #expect(try parse(#"{"device_code":"a","user_code":"b","verification_url":"c"}"#).interval == 5)
+    }
+
+    @Test func `what says nothing is left out`() throws {
+        for complete in ["null", #""""#, #""https://a.example/ü""#, "1"] {
+            let codes = try parse(
+                #"{"device_code":"a","user_code":"b","verification_uri":"c","verification_uri_complete":\#(complete),"interval":2.0}"#
+            )
+            #expect(codes.completeURI == nil && codes.interval == 2)
+        }
+        #expect(
+            try parse(#"{"device_code":"a","user_code":"b","verification_uri":null,"verification_url":"c"}"#).verificationURI
+                == "c")
     }
 
     @Test(arguments: [

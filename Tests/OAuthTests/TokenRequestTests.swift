@@ -205,7 +205,7 @@ private func text(_ request: EndpointRequest) -> String { String(decoding: reque
         let provider = try #require(Catalogue.builtIn["iot-x"])
         let user = ClientCredentials(id: "", secret: nil, username: "a b", password: try Secret(utf8: "made&up"))
         let request = try provider.settings().tokenRequest(user, grant: .password, access: RequestedAccess())
-        #expect(request.head.path == "/authorization?username=a+b&password=made%26up")
+        #expect(request.head.path == "/authorization?username=a%20b&password=made%26up")
         #expect(request.head.authority == "api.iot-x.com")
         #expect(request.body.isEmpty)
     }

@@ -457,11 +457,30 @@ extension MemoryStore {
 
     @Test func anIDTokenMustCarryOurNonce() async throws {
         #expect(try await logIn(answer(nonce: "ours")) == "new")
-        for other in ["another", nil] {
-            await #expect(throws: TokenError.unusableAnswer(reason: "an ID token that belongs to another login")) {
-                try await logIn(answer(nonce: other))
-            }
+        await #expect(throws: TokenError.unusableAnswer(reason: "an ID token that belongs to another login")) {
+            try await logIn(answer(nonce: "another"))
         }
+        let lacking = "an ID token that lacks the nonce that was sent (claviger edit --nonce false takes one unseen)"
+        for none in [nil, ""] {
+            await #expect(throws: TokenError.unusableAnswer(reason: lacking)) { try await logIn(answer(nonce: none)) }
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("a.b.c.d.e", "is encrypted, so that its nonce can't be read"),
+            ("made-up", "is no JWT, so that its nonce can't be read"),
+            ("", nil),
+        ] as [(String, String?)])
+    func `one that can't be read is said to be that`(_ idToken: String, _ words: String?) async throws {
+        let transport = ScriptedTransport(
+            .status(200, #"{"access_token":"new","refresh_token":"first","expires_in":60,"id_token":"\#(idToken)"}"#))
+        guard let words else {
+            #expect(try await logIn(transport) == "new")
+            return
+        }
+        let reason = "an ID token that \(words) (claviger edit --nonce false takes one unseen)"
+        await #expect(throws: TokenError.unusableAnswer(reason: reason)) { try await logIn(transport) }
     }
 
     @Test func aServerThatSendsNoneIsLeftInPeace() async throws {

@@ -142,7 +142,7 @@ ALL_SETTINGS = SETTINGS | {
     "api_url": "http://localhost:8080/api", "audiences": ["a"], "authorization_parameters": [{"name": "q", "value": "1"}],
     "authorization_url": ADDRESS, "certificate_authority": "made\nup", "device_authorization_url": ADDRESS,
     "headers": [{"name": "X-H", "value": "1"}], "introspection_url": ADDRESS, "issuer": "https://made-up.example",
-    "key_id": "k", "method": "GET", "no_refresh_token": True, "older_tokens_live": False, "omits_grant_type": True,
+    "key_id": "k", "method": "GET", "no_refresh_token": True, "nonce": False, "pkce": False, "older_tokens_live": False, "omits_grant_type": True,
     "parameter_names": {"client_id": "app_id", "grant_type": ""},
     "parameters": [{"name": "p", "value": "\u0001\t\"\\/\u2028"}], "presentation": "X-Auth-Token: {token}",
     "refresh": {

@@ -142,10 +142,13 @@ struct Add: AsyncParsableCommand {
             Terminal.note(
                 "found at \(Terminal.plain(issuer)): \(found.grant.option) with \(found.clientAuthentication.option) at \(found.tokenURL)"
             )
+            for name in metadata.leftOut {
+                Terminal.note("its \(name) is left out: it is no address that may see a secret (https, without a fragment)")
+            }
             return found
         } catch let refusal as ServerMetadata.Refusal {
             throw Problem(
-                "the metadata of \(Terminal.plain(issuer)) cannot be used: \(refusal.reason)",
+                "the metadata of \(Terminal.plain(issuer)) cannot be used: \(Terminal.plain(refusal.reason))",
                 hint: "the issuer must be written as the server writes it; or use --token-url", .unavailable)
         }
     }

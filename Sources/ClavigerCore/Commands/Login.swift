@@ -12,7 +12,8 @@ struct Login: AsyncParsableCommand {
         abstract: "Log in with the browser, on another device, or with a refresh token.",
         discussion: """
             Where the credential's grant is authorization-code, the browser ($BROWSER, else xdg-open) is sent to the \
-            server, and comes back to a page of ours on this machine. With --paste, or where the registered redirect \
+            server, and comes back to a page of ours on this machine. Over ssh, the address that it ends at can be pasted, \
+            too; whichever comes first counts. With --paste, or where the registered redirect \
             address is not on this machine, the address that the browser ends at is pasted instead. Where the grant is \
             device-code, a code is shown to be typed on another device.
             """)
@@ -91,7 +92,8 @@ struct Login: AsyncParsableCommand {
         let redirect = try LoopbackRedirect(registered: settings.redirectURI, port: port)
         guard !paste, let redirect else { return try await pasted(agent, credential) }
         return try await BrowserLogin(
-            agent: agent, credential: credential, redirect: redirect, opensBrowser: !noBrowser, timeout: timeout
+            agent: agent, credential: credential, redirect: redirect, opensBrowser: !noBrowser,
+            takesPasted: Session.environment["SSH_CONNECTION"] != nil && Terminal.isThere, timeout: timeout
         ).run()
     }
 

@@ -40,6 +40,18 @@ enum SettingInput {
         return Parameter(String(text[..<equals]), String(text[text.index(after: equals)...]))
     }
 
+    /// Those that a login is recognised by are new each time, and nobody else's to give.
+    static func authorizationParameter(_ text: String) throws -> Parameter {
+        let parameter = try parameter(text)
+        let own = ["response_type", "client_id", "redirect_uri", "state", "nonce", "code_challenge", "code_challenge_method"]
+        guard !own.contains(parameter.name) else {
+            throw Problem(
+                "--authorization-param \(parameter.name) is written by claviger itself, for each login",
+                hint: parameter.name == "redirect_uri" ? "use --redirect-uri" : nil, .usage)
+        }
+        return parameter
+    }
+
     /// A format from its members, each given as member=value.
     static func format<Format>(
         _ option: String, _ members: [String], _ read: ([Parameter]) throws(CatalogueError) -> Format

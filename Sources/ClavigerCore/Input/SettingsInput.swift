@@ -20,7 +20,11 @@ extension SettingsOptions {
             settings.authorizationURL = try SettingInput.address("--authorization-url", authorizationURL)
         }
         if let deviceURL { settings.deviceAuthorizationURL = try SettingInput.address("--device-url", deviceURL) }
-        if !authorizationParam.isEmpty { settings.authorizationParameters = try authorizationParam.map(SettingInput.parameter) }
+        if !authorizationParam.isEmpty {
+            settings.authorizationParameters = try authorizationParam.map(SettingInput.authorizationParameter)
+        }
+        if let pkce { settings.pkce = pkce }
+        if let nonce { settings.nonce = nonce }
         if let scopeSeparator { settings.scopeSeparator = scopeSeparator == " " ? nil : scopeSeparator }
         if noRefreshToken { settings.noRefreshToken = true }
         if let refreshTokenRotates { settings.refreshTokenRotates = refreshTokenRotates }

@@ -1,5 +1,6 @@
 import AgentProtocol
 import Credentials
+import Dispatch
 import FoundationEssentials
 import HTTP
 import Linux
@@ -15,6 +16,8 @@ struct BrowserLogin {
     let credential: CredentialView
     let redirect: LoopbackRedirect
     let opensBrowser: Bool
+    /// Whether what the browser ends at may be pasted, too: where it runs on another machine, it can't come back here.
+    let takesPasted: Bool
     /// Seconds.
     let timeout: Int
 
@@ -27,6 +30,7 @@ struct BrowserLogin {
             visit.expect(request)
             show(request)
             group.addTask { try await visit.result() }
+            if takesPasted { group.addTask { try await pasted(visit) } }
             group.addTask {
                 try await Task.sleep(for: .seconds(timeout))
                 throw Problem(
@@ -38,6 +42,23 @@ struct BrowserLogin {
                 if let result { return result }
             }
             throw Problem.interrupted
+        }
+    }
+
+    /// Asks for the address that the browser ends at, until it is a right one or somebody has logged in otherwise.
+    private func pasted(_ visit: RedirectReceiver) async throws -> CredentialView? {
+        while true {
+            let answer = try await PastedAnswer.ask("or paste the address that the browser ends at, not shown: ")
+            let taken: (request: AuthorizationRequest, code: Secret)?
+            do throws(AuthorizationRefusal) {
+                taken = try visit.take(pasted: answer.revealed())
+            } catch {
+                let problem = Problem(describing: error, of: credential.name)
+                Terminal.note("\(problem.title)" + (problem.hint.map { "; \($0.text)" } ?? ""))
+                continue
+            }
+            guard let taken else { return nil }
+            return try await agent.logIn(credential.name, with: taken.request.grant(code: taken.code))
         }
     }
 
@@ -56,7 +77,10 @@ struct BrowserLogin {
         var port = redirect.port
         for address in redirect.addresses {
             let (ports, continuation) = AsyncStream<Int>.makeStream()
-            let server = HTTPServer(bodyLimit: 0) { requests in
+            var limits = HTTPServer.Limits()
+            // A browser sends the cookies of every program on this machine along, and some codes are long.
+            limits.header = 128 << 10
+            let server = HTTPServer(limits: limits, bodyLimit: 0) { requests in
                 requests.map { request in .later { await respond(to: request, visit) } }
             }
             let isFirst = address == redirect.addresses.first
@@ -162,6 +186,19 @@ private final class RedirectReceiver: Sendable {
         }
     }
 
+    /// What a person has pasted in the place of a visit, once.
+    /// - Returns: nil if the browser was here already.
+    func take(pasted text: String) throws(AuthorizationRefusal) -> (request: AuthorizationRequest, code: Secret)? {
+        let request = state.withLock { $0.request }
+        guard let request else { return nil }
+        let code = try request.code(fromPasted: text)
+        return state.withLock { state in
+            guard state.request != nil else { return nil }
+            state.request = nil
+            return (request, code)
+        }
+    }
+
     /// Ends the wait shortly after, so that the page can still go out.
     func finish(_ result: Result<CredentialView, any Error>) {
         Task {
@@ -193,6 +230,24 @@ private final class RedirectReceiver: Sendable {
                 return state.waiter
             }
             waiter?.resume(throwing: CancellationError())
+        }
+    }
+}
+
+/// A question on the terminal that is given up when the task is cancelled.
+private enum PastedAnswer {
+    static func ask(_ question: String) async throws -> Secret {
+        let (reading, writing) = try File.pipe()
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                // It waits for a person, on a thread of its own.
+                DispatchQueue(label: "claviger.paste").async {
+                    continuation.resume(
+                        with: Result { try Terminal.promptSecret(question, otherwise: .noTerminalForCode, until: reading) })
+                }
+            }
+        } onCancel: {
+            try? writing.write([0])
         }
     }
 }

@@ -98,6 +98,13 @@ struct SettingsOptions: ParsableArguments {
     @Option(help: ArgumentHelp("A further parameter of the login's address; may be repeated.", valueName: "key=value"))
     var authorizationParam: [String] = []
 
+    @Option(help: ArgumentHelp("Whether a login is bound to a code verifier (RFC 7636), as usual.", valueName: "true|false"))
+    var pkce: Bool?
+
+    @Option(
+        help: ArgumentHelp("Whether an ID token must have the nonce of its login, as usual.", valueName: "true|false"))
+    var nonce: Bool?
+
     @Option(help: ArgumentHelp("Where a device asks for a code (RFC 8628).", valueName: "url"))
     var deviceURL: String?
 
@@ -161,7 +168,7 @@ struct SettingsOptions: ParsableArguments {
             && introspectionURL == nil && apiURL == nil && placement == nil && caFile == nil
             && authorizationURL == nil && deviceURL == nil && keyID == nil && redirectURI == nil
             && method == nil && paramName.isEmpty && refreshURL == nil && refresh.isEmpty && answer.isEmpty
-            && presentation == nil && tokenLifetime == nil
+            && presentation == nil && tokenLifetime == nil && pkce == nil && nonce == nil
             && scopeSeparator == nil && !noRefreshToken
             && refreshTokenRotates == nil && refreshTokenGrace == nil && olderTokensLive == nil && resend == nil
             && [subject, subjectFile, subjectType, actor, actorFile, actorType].allSatisfy { $0 == nil }

@@ -33,6 +33,8 @@ struct SettingField: Sendable {
             .text($0.description)
         },
         optional("redirect_uri", "redirect-uri", "redirect uri", \.redirectURI) { .text($0) },
+        optional("pkce", "pkce", "PKCE", \.pkce) { .flag($0) },
+        optional("nonce", "nonce", "nonce", \.nonce) { .flag($0) },
         optional("revocation_url", "revocation-url", "revocation url", \.revocationURL) { .text($0.description) },
         optional("introspection_url", "introspection-url", "introspection url", \.introspectionURL) { .text($0.description) },
         optional("api_url", "api-url", "api url", \.apiURL) { .text($0.description) },

@@ -56,13 +56,20 @@ enum Terminal {
     private static let hasAsked = Mutex(false)
 
     /// Asks for a secret without showing it.
-    /// - Parameter otherwise: what to say where there is no terminal to ask on.
-    static func promptSecret(_ question: String, otherwise: Problem) throws -> Secret {
+    /// - Parameters:
+    ///   - otherwise: what to say where there is no terminal to ask on.
+    ///   - end: gives the question up when it can be read.
+    /// - Throws: `CancellationError` if the question was given up.
+    static func promptSecret(_ question: String, otherwise: Problem, until end: File? = nil) throws -> Secret {
         try withTerminal(otherwise) { terminal, isFirst in
             var bytes: [UInt8] = []
             bytes.reserveCapacity(SecretLine.limit)
             defer { bytes.wipe() }
-            guard try terminal.readHidden(question, into: &bytes, limit: SecretLine.limit, discardsTyped: isFirst) else {
+            guard
+                try terminal.readHidden(
+                    question, into: &bytes, limit: SecretLine.limit, discardsTyped: isFirst, until: end)
+            else {
+                if Task.isCancelled || end?.isReadable ?? false { throw CancellationError() }
                 throw Problem.tooLarge(what: "answer", place: "the terminal", limit: SecretLine.limit)
             }
             return try SecretLine.secret(&bytes, what: "answer", from: "the terminal")
