@@ -135,6 +135,9 @@ static inline int claviger_reserve(int descriptor, int64_t count) {
 }
 
 /// pipe2(2): both ends are closed at exec(2). Returns 0, or -1 with errno.
+// Has a pipe take so many bytes without a reader (fcntl(2), F_SETPIPE_SZ). Returns how many it takes, or -1.
+static inline int claviger_widen_pipe(int end, int bytes) { return fcntl(end, 1031, bytes); }
+
 static inline int claviger_pipe(int ends[2]) {
     return (int)syscall(SYS_pipe2, ends, O_CLOEXEC);
 }

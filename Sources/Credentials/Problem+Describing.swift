@@ -413,7 +413,8 @@ extension Problem {
         case .certificate(let host, let reason):
             self.init(
                 "the certificate of \(host) is refused: \(Self.plain(reason))",
-                hint: "for a private authority, give its certificates with --ca-file", .serverUnreachable)
+                hint: reason.contains("authority") ? "for a private authority, give its certificates with --ca-file" : nil,
+                .serverUnreachable)
         case .answerTooLarge(let host):
             self.init(
                 "the answer of \(host) is larger than any token's", hint: "is this the token endpoint?", .unusableAnswer)

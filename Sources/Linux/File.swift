@@ -116,6 +116,13 @@ public final class File: Sendable {
         return (File(owning: ends[0], path: "a pipe"), File(owning: ends[1], path: "a pipe"))
     }
 
+    /// Has a pipe take so many bytes although nobody reads.
+    public func holdInPipe(atLeast count: Int) throws(FileError) {
+        guard count < 1 << 16 || claviger_widen_pipe(descriptor, Int32(count)) >= count else {
+            throw FileError("make room in", path)
+        }
+    }
+
     /// Whether there is something to read at this moment, or its other end is gone.
     public var isReadable: Bool {
         var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)

@@ -255,15 +255,18 @@ extension ClientSettings {
     private static func place(
         _ parameters: [Parameter], _ format: RequestFormat, query: inout String?, head: inout HTTPRequest
     ) -> [UInt8] {
+        func write(_ type: String) {
+            if !format.takesContentType || head.headerFields[.contentType] == nil { head.headerFields[.contentType] = type }
+        }
         switch format.method == .get ? .query : format.placement {
         case .body:
-            head.headerFields[.contentType] = "application/x-www-form-urlencoded"
+            write("application/x-www-form-urlencoded")
             return Array(FormEncoding.encode(parameters).utf8)
         case .query:
             query = [query, FormEncoding.query(parameters)].compactMap { $0 }.joined(separator: "&")
             return []
         case .json:
-            head.headerFields[.contentType] = "application/json"
+            write("application/json")
             return Array(JSONValue.object(parameters).encoded().utf8)
         }
     }

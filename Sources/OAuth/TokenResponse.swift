@@ -60,6 +60,10 @@ public enum TokenResponse {
         // Some servers refuse with the status 200. Where there is a token, an error beside it is none.
         if answer.isSuccess, answer.namedError == nil || answer.accessToken != nil { return nil }
         let code = answer.refusedCode
+        // A server that says when to come back, and not what is wrong, limits the rate.
+        if answer.retryAfter != nil, case .unregistered = code {
+            return .transient(status: answer.status, retryAfter: answer.retryAfter)
+        }
         guard code.isTransient, !(isPolling && code == .slowDown) else { return .oauth(code) }
         return .transient(status: answer.status, retryAfter: answer.retryAfter)
     }

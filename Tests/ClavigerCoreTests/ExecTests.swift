@@ -114,6 +114,19 @@ import Testing
         #expect(await fixture.run("curl", "torq-eu", "--silent").status == 64)
     }
 
+    /// More than a pipe takes without a reader, and with characters that are escaped.
+    @Test func `curl gets a token of a hundred thousand bytes`() async throws {
+        let (fixture, server, _) = try await fixture()
+        let token = String(repeating: "\\", count: 100_000)
+        try await server.fail(#"{"body":"{\"access_token\":\"\#(token.replacing("\\", with: #"\\\\"#))\"}"}"#)
+        #expect(await fixture.run("token", "torq-eu", "--rejected").output == token + "\n")
+        let folder = TemporaryFolder()
+        chmod(folder.write("curl", "#!/bin/sh\nwc -c < \"$2\"\n"), 0o700)
+        let environment = fixture.environment.merging(["PATH": folder.path + ":/usr/bin:/bin"]) { $1 }
+        let seen = await fixture.run("curl", "torq-eu", "https://api.example/x", environment: environment)
+        #expect(seen.output == "\(2 * token.utf8.count + "header = \"Authorization: Bearer \"\n".utf8.count)\n", "\(seen.errors)")
+    }
+
     @Test func everyFormat() async throws {
         let (fixture, server, token) = try await fixture()
         defer { withExtendedLifetime(server) {} }

@@ -44,6 +44,22 @@ import Testing
         #expect((try proxy(["HTTPS_PROXY": "http://proxy:1", "NO_PROXY": value]) == nil) == straight)
     }
 
+    @Test(arguments: [
+        ("10.0.0.0/8", "https://10.200.3.4/", true), ("10.0.0.0/8", "https://11.0.0.1/", false),
+        ("192.168.1.64/26", "https://192.168.1.100/", true), ("192.168.1.64/26", "https://192.168.1.129/", false),
+        ("0.0.0.0/0", "https://8.8.8.8/", true), ("10.1.2.3", "https://10.1.2.3/", true),
+        ("10.1.2.3:444", "https://10.1.2.3/", false),
+        ("10.1.2.3:443", "https://10.1.2.3/", true), ("fd00::/8", "https://[fd12::1]/", true),
+        ("[fd00::]/8", "https://[fe80::1]/", false),
+        ("[2001:db8::1]", "https://[2001:DB8:0::1]/", true), ("2001:db8::1", "https://[2001:db8::1]/", true),
+        ("[2001:db8::1]:8443", "https://[2001:db8::1]/", false), ("[2001:db8::1]:443", "https://[2001:db8::1]/", true),
+        ("10.0.0.0/33", "https://10.0.0.1/", false), ("10.0.0.0/8", "https://example.com/", false),
+        ("0.0.0.0/0", "https://[2001:db8::1]/", false), ("10.0.0.0/x", "https://10.0.0.1/", false),
+    ])
+    func noProxyNamesAddressesAndRanges(_ value: String, _ url: String, _ straight: Bool) throws {
+        #expect((try proxy(["HTTPS_PROXY": "http://proxy:1", "NO_PROXY": "other, " + value], url) == nil) == straight)
+    }
+
     @Test(arguments: ["socks5://proxy:1", "https://proxy:1", "http://", "http://proxy/path", "http://proxy/%ff", "http://pro xy"])
     func whatIsNoProxyIsRefused(_ value: String) {
         #expect(throws: TransportFailure.configuration(reason: "HTTPS_PROXY is not the address of an http proxy")) {

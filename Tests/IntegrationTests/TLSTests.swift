@@ -30,7 +30,8 @@ struct TLSTests {
     }
 
     @Test(arguments: [
-        ("expired", "it has expired"), ("other-host", "it belongs to another host"), ("self-signed", "not trusted"),
+        ("expired", "it has expired, on 20"), ("other-host", "it belongs to another host"),
+        ("self-signed", "its authority is not trusted here"),
     ])
     func badCertificatesAreRefused(_ name: String, _ words: String) async throws {
         let certificates = try await Certificates()
@@ -78,11 +79,17 @@ struct TLSTests {
         #expect(await Program.run(Program.claviger, ["token", "a"], environment: home).output == "client.example.test\n")
         let without = await Program.run(
             Program.claviger, ["add", "b", "--client-auth", "none"] + settings, environment: home)
-        #expect(without.status == 69)
-        let keyAlone = await Program.run(
-            Program.claviger, ["add", "b", "--client-auth", "tls", "--secret-file", files.file("good.key")] + settings,
-            environment: home)
-        #expect(keyAlone.status == 78 && keyAlone.errors.contains("the client's certificate and its key can't be read"))
+        #expect(without.refuses(78, "127.0.0.1 wants a certificate of the client's"))
+        func add(_ file: String) async -> ProgramResult {
+            await Program.run(
+                Program.claviger, ["add", "b", "--client-auth", "tls", "--secret-file", file] + settings, environment: home)
+        }
+        #expect(await add(files.file("good.key")).refuses(64, "the client's certificate and its key can't be read"))
+        #expect(await add(files.file("stranger.pem")).refuses(78, "127.0.0.1 does not accept the client's certificate"))
+        let certificate = String(decoding: bytes(ofFile: files.file("good.pem")), as: UTF8.self)
+        let key = String(decoding: bytes(ofFile: files.file("stranger.pem")), as: UTF8.self).components(
+            separatedBy: "-----BEGIN CERT")[0]
+        #expect(await add(folder.write("mixed", key + certificate)).refuses(64, "don't belong together"))
         Proven.record(grant: "client-credentials", clientAuth: "tls", server: "OpenSSL")
     }
 }

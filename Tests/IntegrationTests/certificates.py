@@ -3,7 +3,7 @@
 ca.pem       the authority
 NAME.pem     a certificate chain; NAME.key its key: good (127.0.0.1, localhost, auth.example.test), expired,
              other-host, self-signed
-client.pem   a client's certificate and its key
+client.pem   a client's certificate and its key; stranger.pem one that another authority has made
 """
 
 import datetime
@@ -26,6 +26,8 @@ def write(name, certificate):
 
 client = authority.issue_cert("client.example.test")
 (folder / "client.pem").write_bytes(client.private_key_and_cert_chain_pem.bytes())
+stranger = trustme.CA().issue_cert("client.example.test")
+(folder / "stranger.pem").write_bytes(stranger.private_key_and_cert_chain_pem.bytes())
 write("good", authority.issue_cert("127.0.0.1", "localhost", "auth.example.test"))
 write("expired", authority.issue_cert("127.0.0.1", not_after=yesterday))
 write("other-host", authority.issue_cert("other.example.test"))

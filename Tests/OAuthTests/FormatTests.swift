@@ -85,6 +85,17 @@ import Testing
         #expect(Self.words(try Self.request(#""refresh":{"scopes":true}"#, refresh, scopes: ["a"])).contains("&scope=a"))
     }
 
+    @Test func `a Content-Type of one's own is the token request's alone`() throws {
+        var settings = try Self.provider(
+            #""headers":[{"name":"content-type","value":"application/vnd.api+json"}],"placement":"json""#)
+        settings.revocationURL = settings.tokenURL
+        let client = ClientCredentials(id: "id", secret: try Secret(utf8: "made-up"))
+        let token = settings.tokenRequest(client, access: RequestedAccess())
+        #expect(token.head.headerFields[.contentType] == "application/vnd.api+json")
+        let revocation = settings.revocationRequest(client, token: try Secret(utf8: "t"), hint: "access_token")
+        #expect(revocation?.head.headerFields[.contentType] == "application/x-www-form-urlencoded")
+    }
+
     // MARK: Answers
 
     private static func read(

@@ -192,4 +192,19 @@ private func read(
         }
         #expect(longer.refreshToken?.revealed() == "second")
     }
+
+    /// A limit of the rate with a status of its own.
+    @Test(arguments: [400, 403, 409, 429])
+    func `a server that says when to come back is asked then`(_ status: Int) {
+        let forms = ["9", "Thu, 01 Jan 1970 00:00:09 GMT", "Thursday, 01-Jan-70 00:00:09 GMT", "Thu Jan  1 00:00:09 1970"]
+        for (value, seconds) in forms.map({ ($0, 9) }) {
+            let answer = TokenResponse.read(
+                status: status, headers: [.retryAfter: value], body: Array(#"{"message":"slow"}"#.utf8),
+                now: Date(timeIntervalSince1970: 0))
+            #expect(throws: TokenRefusal.transient(status: status, retryAfter: seconds)) { try answer.result.get() }
+        }
+        let ended = TokenResponse.read(
+            status: status, headers: [.retryAfter: "7"], body: Array(#"{"error":"invalid_grant"}"#.utf8), now: Date())
+        if status != 429 { #expect(throws: TokenRefusal.oauth(.invalidGrant)) { try ended.result.get() } }
+    }
 }

@@ -3,7 +3,7 @@ import AgentProtocol
 import ArgumentParser
 import Credentials
 import FoundationEssentials
-import Glibc
+import Linux
 import OAuth
 import TokenEngine
 
@@ -36,11 +36,12 @@ struct Curl: AsyncParsableCommand {
         let token = try await naming(name) {
             try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, TokenQuery()) }
         }
-        var ends: [Int32] = [0, 0]
-        guard unsafe pipe(&ends) == 0 else { throw Problem.system("run curl", errno) }
-        // No token is longer than what a pipe takes without a reader.
-        try Terminal.write(Array((try TokenFormat.curl.text(token, of: name, at: .now) + "\n").utf8), to: ends[1])
-        close(ends[1])
-        try ProcessState.replaceProcess(["curl", "--config", "/dev/fd/\(ends[0])", url] + arguments)
+        let (reading, writing) = try File.pipe()
+        let line = Array((try TokenFormat.curl.text(token, of: name, at: .now) + "\n").utf8)
+        // There is no reader yet: the pipe has to take all of it.
+        try writing.holdInPipe(atLeast: line.count)
+        try writing.write(line)
+        try reading.keepAcrossExec()
+        try ProcessState.replaceProcess(["curl", "--config", "/dev/fd/\(reading.descriptor)", url] + arguments)
     }
 }

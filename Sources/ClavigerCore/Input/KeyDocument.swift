@@ -18,7 +18,7 @@ struct KeyDocument {
     init(path: String) throws {
         var bytes = try SecretInput.contents(path, limit: 1 << 20, what: "JSON", isSecret: true)
         defer { bytes.wipe() }
-        guard let outer = JSONValue(parsing: bytes)?.object else {
+        guard let outer = JSONValue(answer: bytes)?.object else {
             throw Problem("\(path == "-" ? "standard input" : path) is not a JSON object", .usage)
         }
         let members = outer["installed"]?.object ?? outer["web"]?.object ?? outer
@@ -26,7 +26,7 @@ struct KeyDocument {
             guard let text = members[name]?.string else { return nil }
             var copy = Array(text.utf8)
             defer { copy.wipe() }
-            return try SecretLine.secret(&copy, what: name, from: "the JSON")
+            return try SecretLine.pasted(&copy, what: name, from: "the JSON")
         }
         isServiceAccount = members["type"]?.string == "service_account"
         // The account's address is the client; the number beside it is of no use here.

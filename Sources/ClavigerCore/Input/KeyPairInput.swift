@@ -1,4 +1,5 @@
 import AgentProtocol
+import HTTP
 import OAuth
 import Sodium
 
@@ -34,6 +35,11 @@ extension SecretOptions {
             client.username = try user(known)
             client.password = try secret(
                 "password", of: known, file: passwordFile, inDocument: document?.password, member: "password")
+        }
+        // Whom the token of a service account is for (RFC 7523 section 3, `sub`).
+        if known.settings.grant == .jwtBearer { client.username = username ?? document?.username ?? known.username }
+        if known.settings.clientAuthentication == .tls, let secret = client.secret {
+            if let problem = ClientCertificate.problem(with: secret) { throw Problem(problem, .usage) }
         }
         return client
     }

@@ -72,6 +72,12 @@ extension Problem {
         Problem("there is no private key in PEM in \(place)", hint: "it begins with -----BEGIN PRIVATE KEY-----", .usage)
     }
 
+    static func encryptedKey(_ place: String) -> Problem {
+        Problem(
+            "the private key in \(Terminal.plain(place)) is encrypted with a passphrase of its own",
+            hint: "the vault encrypts it, too: openssl pkey -in KEY | claviger ... --secret-file -", .usage)
+    }
+
     static func emptySecret(what: String, place: String) -> Problem {
         Problem("the \(what) from \(place) is empty", .usage)
     }

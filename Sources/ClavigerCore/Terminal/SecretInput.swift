@@ -10,7 +10,7 @@ enum SecretInput {
     static func file(_ path: String, what: String) throws -> Secret {
         var bytes = try contents(path, limit: SecretLine.limit, what: what, isSecret: true)
         defer { bytes.wipe() }
-        return try SecretLine.secret(&bytes, what: what, from: path == "-" ? "standard input" : path)
+        return try SecretLine.pasted(&bytes, what: what, from: path == "-" ? "standard input" : path)
     }
 
     /// The passphrase in a file, or on standard input for `-`. Others may not be able to read the file.
@@ -43,12 +43,9 @@ enum SecretInput {
 
     static func privateKey(_ bytes: inout [UInt8], from place: String) throws -> Secret {
         // A certificate may stand before it, or behind it (RFC 7468).
-        let kinds = ["", "RSA ", "EC "].map { Array("-----BEGIN \($0)PRIVATE KEY-----".utf8) }
-        let lines = bytes.split(separator: UInt8(ascii: "\n"))
-        guard lines.contains(where: { line in kinds.contains { line.starts(with: $0) } }) else {
-            throw Problem.noPrivateKey(place)
-        }
-        return unsafe try Secret(copying: bytes.span.bytes)
+        let blocks = try PEMText.blocks(in: String(decoding: bytes, as: UTF8.self), from: place)
+        guard blocks.contains(where: \.isKey) else { throw Problem.noPrivateKey(place) }
+        return try Secret(utf8: blocks.map(\.text).joined())
     }
 
     /// The whole of a file, or of standard input for `-`.

@@ -4,7 +4,7 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 import OAuth
-import Sodium
+public import Sodium
 import Synchronization
 import TokenEngine
 
@@ -36,6 +36,9 @@ final class ClientPool: Sendable {
         }
         for client in clients { try? await client.shutdown() }
     }
+
+    /// - Throws: `configuration` if the proxy variable can't be used.
+    func proxy(for url: EndpointURL) throws(TransportFailure) -> ProxySettings.Proxy? { try proxies.proxy(for: url) }
 
     /// The client that reaches an address.
     /// - Throws: `configuration` if the proxy variable can't be used, or too few files may be open.
@@ -111,6 +114,24 @@ enum ClientTLS {
         else { throw .configuration(reason: "the client's certificate and its key can't be read") }
         configuration.certificateChain = chain.map { .certificate($0) }
         configuration.privateKey = .privateKey(key)
+        guard (try? NIOSSLContext(configuration: configuration)) != nil else {
+            throw .configuration(reason: "the client's certificate and its key don't belong together")
+        }
+    }
+}
+
+/// A client's own certificate and its key (RFC 8705).
+public enum ClientCertificate {
+    /// What is wrong with them, in words; nil for nothing.
+    /// - Parameter pem: both, in PEM.
+    public static func problem(with pem: Secret) -> String? {
+        do throws(TransportFailure) {
+            _ = try ClientTLS.configuration(authority: nil, clientCertificate: pem)
+            return nil
+        } catch {
+            guard case .configuration(let reason) = error else { return nil }
+            return reason
+        }
     }
 }
 

@@ -56,7 +56,11 @@ public final class HTTPClientTransport: HTTPTransport {
         } catch {
             failure = error
         }
-        return try answer(collector.progress, failure, host: url.host)
+        do throws(TransportFailure) {
+            return try answer(collector.progress, failure, host: url.host)
+        } catch {
+            throw await CertificateDiagnosis.explain(error, of: url, through: try? clients.proxy(for: url))
+        }
     }
 
     private func answer(

@@ -41,10 +41,12 @@ public struct ProxySettings: Sendable, Equatable {
             user: parts.user, password: parts.password)
     }
 
-    /// `*`, a name (which covers the names below it), or a name with a port.
+    /// `*`, a name (which covers the names below it), an address or a range of them (`10.0.0.0/8`, `[fd00::]/8`); a port may
+    /// follow.
     private func isExcepted(_ url: EndpointURL) -> Bool {
         exceptions.contains { exception in
             if exception == "*" || exception == url.host { return true }
+            if let range = AddressRange(exception) { return range.contains(url.host, port: url.port ?? 443) }
             var name = exception
             if let colon = exception.lastIndex(of: ":"), let port = Int(exception[exception.index(after: colon)...]) {
                 guard port == url.port ?? 443 else { return false }

@@ -51,14 +51,19 @@ final class RequestTargetHandler: ChannelOutboundHandler {
     typealias OutboundIn = HTTPClientRequestPart
     typealias OutboundOut = HTTPClientRequestPart
 
+    private let answers: LenientHead
+
+    private init(_ answers: LenientHead) { self.answers = answers }
+
     /// Puts a handler right before the encoder, where only finished requests pass.
     /// - Throws: `UnencryptedConnection`.
     static func add(to channel: any Channel) -> EventLoopFuture<Void> {
         channel.eventLoop.submit {
             let pipeline = channel.pipeline.syncOperations
             try UnencryptedConnection.refuse(channel)
+            let answers = try LenientHead.add(to: pipeline)
             try pipeline.addHandler(
-                RequestTargetHandler(), position: .after(pipeline.handler(type: HTTPRequestEncoder.self)))
+                RequestTargetHandler(answers), position: .after(pipeline.handler(type: HTTPRequestEncoder.self)))
         }
     }
 
@@ -69,6 +74,7 @@ final class RequestTargetHandler: ChannelOutboundHandler {
             return context.close(promise: nil)
         }
         head.uri = target
+        answers.begin()
         context.write(wrapOutboundOut(.head(head)), promise: promise)
     }
 }

@@ -76,7 +76,8 @@ public final class StreamingClient: Sendable {
             return StreamedAnswer(
                 status: Int(response.status.code), headerFields: HTTPFields(response.headers), body: response.body)
         } catch {
-            throw TransportFailure(error, host: request.url.host, hasBegun: !Self.isOfConnecting(error))
+            let failure = TransportFailure(error, host: request.url.host, hasBegun: !Self.isOfConnecting(error))
+            throw await CertificateDiagnosis.explain(failure, of: request.url, through: try? clients.proxy(for: request.url))
         }
     }
 

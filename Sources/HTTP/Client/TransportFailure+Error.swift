@@ -13,7 +13,24 @@ extension TransportFailure {
     ///   - hasBegun: whether the request's first byte may be on its way. Whatever goes wrong then, the server may have
     ///     acted on the request: a refresh token may be spent.
     init(_ error: any Error, host: String, hasBegun: Bool) {
-        self = hasBegun ? .answerLost(host: host, reason: Self.loss(error)) : Self.beforeSending(error, host: host)
+        if let refusal = Self.refusalOfCertificate(error) {
+            // With TLS 1.3 that comes after our side has begun to send; the server has read nothing of it.
+            self = .configuration(reason: "\(host) \(refusal)")
+        } else {
+            self = hasBegun ? .answerLost(host: host, reason: Self.loss(error)) : Self.beforeSending(error, host: host)
+        }
+    }
+
+    /// That the server has ended the handshake because of the certificate that we showed, or did not show (RFC 8446 section 6.2).
+    private static func refusalOfCertificate(_ error: any Error) -> String? {
+        guard error is NIOSSLError || error is BoringSSLError else { return nil }
+        let words = String(describing: error)
+        if words.contains("ALERT_CERTIFICATE_REQUIRED") { return "wants a certificate of the client's (--client-auth tls)" }
+        let alerts = [
+            "BAD_CERTIFICATE", "UNSUPPORTED_CERTIFICATE", "CERTIFICATE_REVOKED", "CERTIFICATE_EXPIRED", "CERTIFICATE_UNKNOWN",
+            "UNKNOWN_CA", "ACCESS_DENIED",
+        ]
+        return alerts.contains { words.contains("ALERT_" + $0) } ? "does not accept the client's certificate" : nil
     }
 
     private static func loss(_ error: any Error) -> String {
@@ -21,7 +38,7 @@ extension TransportFailure {
         case let error as HTTPClientError where [.readTimeout, .writeTimeout, .deadlineExceeded].contains(error):
             "no answer within the time limit"
         case NIOSSLError.uncleanShutdown: "the connection was cut before the answer's end"
-        case is HTTPParserError: "the answer is no HTTP"
+        case is HTTPParserError: "the answer is no HTTP that can be read"
         default: "the connection broke"
         }
     }
@@ -36,7 +53,7 @@ extension TransportFailure {
         case is IOError:
             return .noConnection(host: host, reason: "the connection was refused")
         case NIOSSLError.handshakeFailed(.sslError(let stack)) where stack.description.contains("CERTIFICATE_VERIFY_FAILED"):
-            return .certificate(host: host, reason: "it has expired, or its authority is not trusted here")
+            return .certificate(host: host, reason: CertificateDiagnosis.unknown)
         case is NIOSSLExtraError:
             return .certificate(host: host, reason: "it belongs to another host")
         case is UnencryptedConnection:

@@ -44,6 +44,8 @@ struct RequestFormat {
     /// What the request says besides, as it is.
     var parameters: [Parameter] = []
     var sendsScopes = true
+    /// Whether the credential's own `Content-Type` takes the place of ours.
+    var takesContentType = true
 
     /// Parameters under the server's names.
     func named(_ standard: [Parameter]) -> [Parameter] {
@@ -74,6 +76,8 @@ extension ClientSettings {
 
     /// The format of all other requests: a form, as their RFCs say.
     func format(to url: EndpointURL) -> RequestFormat {
-        RequestFormat(url: url, clientAuthentication: clientAuthentication, parameterNames: parameterNames ?? [:])
+        var format = RequestFormat(url: url, clientAuthentication: clientAuthentication, parameterNames: parameterNames ?? [:])
+        format.takesContentType = false
+        return format
     }
 }
