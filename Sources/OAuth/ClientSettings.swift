@@ -33,17 +33,19 @@ public enum ClientAuthentication: String, Codable, Sendable, CaseIterable {
     case post
     /// A public client: `client_id` alone.
     case none
-    /// An assertion signed with a private key (RFC 7523 section 2.2): RS256, ES256 or EdDSA, as the key is.
+    /// An assertion signed with a private key (RFC 7523 section 2.2): RS256, ES256, ES384, ES512 or EdDSA, as the key is.
     case privateKeyJWT = "private_key_jwt"
     /// An assertion signed with the client secret: HS256.
     case clientSecretJWT = "client_secret_jwt"
+    /// An assertion signed with a private key, as the bearer token of the request: GitHub knows its Apps so.
+    case bearerJWT = "bearer_jwt"
     /// A certificate in the TLS handshake (RFC 8705 section 2); the secret is the certificate and its key in PEM.
     case tls
 
     public var needsSecret: Bool { self != .none }
 
     /// Whether each request needs an assertion of its own.
-    public var signs: Bool { self == .privateKeyJWT || self == .clientSecretJWT }
+    public var signs: Bool { self == .privateKeyJWT || self == .clientSecretJWT || self == .bearerJWT }
 }
 
 /// A token that is exchanged for another (RFC 8693 section 2.1): where it comes from each time, and what it is.
@@ -125,6 +127,8 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var issuer: String?
     /// The `kid` of the private key that assertions are signed with.
     public var keyID: String?
+    /// What assertions say, where that is not the usual.
+    public var assertion: AssertionSettings?
 
     /// What stands between two scopes in a request; nil for a space (RFC 6749 section 3.3).
     public var scopeSeparator: String?
@@ -145,10 +149,10 @@ public struct ClientSettings: Codable, Equatable, Sendable {
 
     /// Whether the client's secret is a private key in PEM.
     public var hasPrivateKey: Bool {
-        clientAuthentication == .privateKeyJWT || clientAuthentication == .tls || grant == .jwtBearer
+        [.privateKeyJWT, .bearerJWT, .tls].contains(clientAuthentication) || grant == .jwtBearer
     }
     /// Scopes as one parameter.
-    func joined(_ scopes: [String]) -> String { scopes.joined(separator: scopeSeparator ?? " ") }
+    public func joined(_ scopes: [String]) -> String { scopes.joined(separator: scopeSeparator ?? " ") }
     /// Whether there is a secret that belongs to the client id.
     public var needsSecret: Bool { clientAuthentication.needsSecret || grant == .jwtBearer }
 
@@ -184,7 +188,7 @@ public struct ClientSettings: Codable, Equatable, Sendable {
         case redirectURI = "redirect_uri"
         case deviceAuthorizationURL = "device_authorization_url"
         case omitsGrantType = "omits_grant_type"
-        case issuer, subject, actor
+        case issuer, subject, actor, assertion
         case keyID = "key_id"
         case scopeSeparator = "scope_separator"
         case noRefreshToken = "no_refresh_token"

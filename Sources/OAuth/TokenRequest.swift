@@ -239,6 +239,10 @@ extension ClientSettings {
         case .tls:
             // RFC 8705 section 2: the id says which certificate to expect.
             return [id]
+        case .bearerJWT:
+            // The assertion says whose it is.
+            head.headerFields[.authorization] = "Bearer " + (assertion?.revealed() ?? "")
+            return []
         case .privateKeyJWT, .clientSecretJWT:
             return [
                 id, Parameter("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),

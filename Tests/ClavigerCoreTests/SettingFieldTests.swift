@@ -31,6 +31,8 @@ import Testing
         settings.omitsGrantType = true
         settings.issuer = "https://made-up.example"
         settings.keyID = "k"
+        settings.assertion = AssertionSettings()
+        settings.assertion?.audience = "a"
         settings.scopeSeparator = ","
         settings.noRefreshToken = true
         settings.refreshTokenRotates = true
@@ -77,7 +79,7 @@ import Testing
         for field in SettingField.all {
             #expect(words.contains(field.member), "\(field.member)")
             guard let option = field.option else { continue }
-            #expect(words.contains("-" + option), "--\(option)")
+            #expect(words.contains { $0 == "-" + option || $0.hasPrefix("-\(option)-") }, "--\(option)")
             #expect(field.clear == nil || words.contains(option), "--clear \(option)")
         }
     }

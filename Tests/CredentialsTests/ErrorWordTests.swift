@@ -43,7 +43,7 @@ import Vault
     /// Errors that never leave their callers, and where those are: their words name an option or a file besides.
     private static let caught = [
         "CatalogueError": "Commands/Add.swift", "ServerMetadata.Refusal": "Commands/Add.swift",
-        "EndpointURL.Refusal": "Input/SettingInput.swift",
+        "EndpointURL.Refusal": "Input/SettingInput.swift", "EncryptedPrivateKey.Refusal": "Output/CommandProblems.swift",
         // Members of a TokenError.
         "TokenRefusal": "", "LoginNeed": "", "SubjectFailure": "",
     ]

@@ -30,6 +30,7 @@ import TokenEngine
         settings.redirectURI = "http://127.0.0.1/x"
         settings.omitsGrantType = true
         (settings.issuer, settings.keyID) = ("https://made-up.example", "k")
+        settings.assertion = assertion()
         settings.scopeSeparator = ","
         (settings.noRefreshToken, settings.refreshTokenRotates, settings.olderTokensLive) = (true, true, false)
         settings.refreshTokenGrace = .untilSuccessorIsUsed
@@ -42,6 +43,13 @@ import TokenEngine
         settings.subject = ExchangedToken(source: .credential(name: "s"), type: "t")
         settings.actor = ExchangedToken(source: .file(path: "/f"), type: "t")
         return settings
+    }
+
+    private static func assertion() -> AssertionSettings {
+        var assertion = AssertionSettings()
+        (assertion.audience, assertion.subject, assertion.issuer, assertion.type) = ("a", "s", "i", "t")
+        (assertion.lifetime, assertion.algorithm, assertion.claims) = (60, .ps256, ["scope": .bool(true)])
+        return assertion
     }
 
     private static func refresh(_ url: EndpointURL) throws -> RefreshFormat {

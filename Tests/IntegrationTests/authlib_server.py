@@ -288,7 +288,8 @@ class Exchange(BaseGrant, TokenEndpointMixin):
 
 class ClientAssertion(JWTBearerClientAssertion):
     def get_audiences(self):
-        return [address() + "/token"]
+        # Its issuer alone (draft-ietf-oauth-rfc7523bis section 4).
+        return [address()]
 
     def validate_jti(self, claims, jti):
         is_new = jti not in used

@@ -187,6 +187,7 @@ import Testing
         (#""presentation":"X-A: {token}{token}""#, #"the member "presentation" must be"#),
         (#""presentation":"X-A: {token}\r\nX-B: 1""#, #"the member "presentation" must be"#),
         (#""refresh":{"url":"http://x.example/"}"#, #"the member "refresh.url" is refused as an address"#),
+        (#""assertion":{"aud":"x"}"#, #"the member "assertion.aud" is unknown"#),
         (#""refresh":{"uri":"x"}"#, #"the member "refresh.uri" is unknown"#),
         (#""grant":"password""#, #"the member "grant" is unknown"#),
         (#""method":"PUT""#, #"the member "method" is not what it should be"#),

@@ -54,6 +54,16 @@ private func text(_ request: EndpointRequest) -> String { String(decoding: reque
         #expect(text(request) == "grant_type=client_credentials&client_id=id")
     }
 
+    @Test func `an assertion as a bearer token leaves nothing in the body to say whose it is`() throws {
+        let request = try settings {
+            $0.clientAuthentication = .bearerJWT
+            $0.placement = .json
+            $0.parameterNames = ["grant_type": ""]
+        }.tokenRequest(client(), access: RequestedAccess(), clientAssertion: Secret(utf8: "made-up-assertion"))
+        #expect(request.head.headerFields[.authorization] == "Bearer made-up-assertion")
+        #expect(text(request) == "{}")
+    }
+
     @Test func scopesAudiencesResourcesAndFurtherParameters() throws {
         let made = try settings {
             $0.scopes = ["a", "b"]

@@ -133,17 +133,21 @@ def either(*shapes):
 
 PARAMETERS = array(members(name=text, value=text))
 EXCHANGED = members(source=either(members(credential=members(name=text)), members(file=members(path=text))), type=text)
-CLIENT_AUTHENTICATION = one_of("basic", "basic_raw", "client_secret_jwt", "none", "post", "private_key_jwt", "tls")
+CLIENT_AUTHENTICATION = one_of(
+    "basic", "basic_raw", "bearer_jwt", "client_secret_jwt", "none", "post", "private_key_jwt", "tls")  # fmt: skip
 METHOD, PLACEMENT = one_of("GET", "POST"), one_of("body", "json", "query")
 ANSWER = members(
     access_token_=pointer, client_refused_=array(word), error_=pointer, expires_at_=pointer, expires_in_=pointer,
     id_token_=pointer, login_ended_=array(word), refresh_token_=pointer, scope_=pointer, success_=condition,
     token_type_=pointer, try_again_=array(word))  # fmt: skip
+ASSERTION = members(
+    algorithm_=one_of("ES256", "ES384", "ES512", "EdDSA", "PS256", "RS256"), audience_=text,
+    claims_=lambda value: isinstance(value, dict), issuer_=text, lifetime_=integer, subject_=text, type_=text)  # fmt: skip
 REFRESH = members(
     client_authentication_=CLIENT_AUTHENTICATION, method_=METHOD, parameter_names_=names, parameters_=PARAMETERS,
     placement_=PLACEMENT, scopes_=true_or_false, url_=address)  # fmt: skip
 SETTINGS = members(
-    actor_=EXCHANGED, answer_=ANSWER, api_url_=address, audiences=array(text), authorization_parameters_=PARAMETERS,
+    actor_=EXCHANGED, answer_=ANSWER, api_url_=address, assertion_=ASSERTION, audiences=array(text), authorization_parameters_=PARAMETERS,
     authorization_url_=address, certificate_authority_=text,
     client_authentication=CLIENT_AUTHENTICATION,
     device_authorization_url_=address,

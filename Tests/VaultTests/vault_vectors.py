@@ -139,7 +139,11 @@ ALL_SETTINGS = SETTINGS | {
         "access_token": "/data/token", "client_refused": ["bad app"], "error": "/code", "expires_at": "/data/until",
         "expires_in": "/data/life", "id_token": "/id", "login_ended": ["BAD_REFRESH_TOKEN", "403 unauthorized_client"],
         "refresh_token": "/data/a~1b", "scope": "", "success": "/code=0,200", "token_type": "/kind", "try_again": ["busy"]},
-    "api_url": "http://localhost:8080/api", "audiences": ["a"], "authorization_parameters": [{"name": "q", "value": "1"}],
+    "api_url": "http://localhost:8080/api",
+    "assertion": {
+        "algorithm": "PS256", "audience": "https://made-up.example", "claims": {"a": {"b": [True, 1, "x"]}}, "issuer": "i",
+        "lifetime": 60, "subject": "", "type": "client-authentication+jwt"},
+    "audiences": ["a"], "authorization_parameters": [{"name": "q", "value": "1"}],
     "authorization_url": ADDRESS, "certificate_authority": "made\nup", "device_authorization_url": ADDRESS,
     "headers": [{"name": "X-H", "value": "1"}], "introspection_url": ADDRESS, "issuer": "https://made-up.example",
     "key_id": "k", "method": "GET", "no_refresh_token": True, "nonce": False, "pkce": False, "older_tokens_live": False, "omits_grant_type": True,
@@ -229,7 +233,7 @@ def good():
         "grant": [
             "authorization_code", "client_credentials", "device_code", "jwt_bearer", "password", "refresh_token", "token_exchange"],
         "client_authentication": [
-            "basic", "basic_raw", "client_secret_jwt", "none", "post", "private_key_jwt", "tls"],
+            "basic", "basic_raw", "bearer_jwt", "client_secret_jwt", "none", "post", "private_key_jwt", "tls"],
         "method": ["GET", "POST"],
         "placement": ["body", "json", "query"],
         "presentation": ["Authorization: Bearer {token}", "?key={token}", "X-Token:{token};q=1"],

@@ -99,7 +99,22 @@ struct Add: AsyncParsableCommand {
                 hint: "use --provider (claviger providers lists them), --issuer or --token-url", .usage)
         }
         try self.settings.apply(to: &settings)
+        chooseAudience(of: &settings)
         return settings
+    }
+
+    /// A client assertion is for the issuer alone where its name is known (draft-ietf-oauth-rfc7523bis section 4): one for a
+    /// token endpoint could be brought to the true server by another that named this endpoint as its own (CVE-2025-27370).
+    private func chooseAudience(of settings: inout ClientSettings) {
+        let authentication = settings.clientAuthentication
+        guard authentication.signs, authentication != .bearerJWT, settings.assertion?.audience == nil else { return }
+        if let issuer = settings.issuer {
+            settings.assertion = settings.assertion ?? AssertionSettings()
+            settings.assertion?.audience = issuer
+        }
+        let audience = settings.assertion?.audience ?? settings.tokenURL.description
+        let kind = settings.issuer == nil ? "the token endpoint" : "the issuer"
+        Terminal.note("the client's assertions are for \(kind), \(Terminal.plain(audience)); --assertion-audience names another")
     }
 
     /// The provider's settings, with what they leave open from the options, or asked for.

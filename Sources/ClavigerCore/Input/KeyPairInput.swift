@@ -31,13 +31,15 @@ extension SecretOptions {
             client.secret = try secret(
                 "client secret", of: known, file: secretFile, inDocument: document?.clientSecret, member: "client_secret")
         }
+        if known.settings.grant == .jwtBearer {
+            // The subject of the assertion: without it, the token is the client's own.
+            client.username = username ?? document?.username ?? known.username
+        }
         if known.settings.grant == .password {
             client.username = try user(known)
             client.password = try secret(
                 "password", of: known, file: passwordFile, inDocument: document?.password, member: "password")
         }
-        // Whom the token of a service account is for (RFC 7523 section 3, `sub`).
-        if known.settings.grant == .jwtBearer { client.username = username ?? document?.username ?? known.username }
         if known.settings.clientAuthentication == .tls, let secret = client.secret {
             if let problem = ClientCertificate.problem(with: secret) { throw Problem(problem, .usage) }
         }
@@ -46,11 +48,26 @@ extension SecretOptions {
 
     /// A private key is never typed: it is read from a file, or from the JSON that the provider handed out.
     private func privateKey(_ known: KnownOfPair) throws -> Secret {
-        if let secretFile { return try SecretInput.privateKey(secretFile) }
+        if let secretFile { return try decrypted(try SecretInput.privateKey(secretFile), of: secretFile) }
         guard let key = known.document?.privateKey else {
             throw Problem("no private key was given", hint: "use --secret-file FILE with the key in PEM, or --from FILE", .usage)
         }
-        return key
+        return try decrypted(key, of: "the JSON")
+    }
+
+    /// A key that has a passphrase is kept without: the vault protects it.
+    private func decrypted(_ key: Secret, of place: String) throws -> Secret {
+        let place = Terminal.plain(place == "-" ? "standard input" : place)
+        guard EncryptedPrivateKey.isEncrypted(key) else { return key }
+        let passphrase =
+            try keyPassphraseFile.map { try SecretInput.file($0, what: "passphrase") }
+            ?? Terminal.promptSecret(
+                "passphrase of the private key in \(place), not shown: ", otherwise: .noTerminalForKeyPassphrase)
+        do throws(EncryptedPrivateKey.Refusal) {
+            return try EncryptedPrivateKey.decrypt(key, passphrase: passphrase)
+        } catch {
+            throw Problem.encryptedKey(place, error)
+        }
     }
 
     private func clientID(_ known: KnownOfPair) throws -> String {

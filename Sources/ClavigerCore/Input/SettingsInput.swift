@@ -32,6 +32,7 @@ extension SettingsOptions {
         if let olderTokensLive { settings.olderTokensLive = olderTokensLive }
         if let resend { settings.resend = resend }
         if let keyID { settings.keyID = keyID }
+        try assertion.apply(to: &settings)
         if let redirectURI { settings.redirectURI = try SettingInput.redirect(redirectURI) }
         try applyFormats(to: &settings)
         if let caFile { settings.certificateAuthority = try SettingInput.certificates(caFile) }

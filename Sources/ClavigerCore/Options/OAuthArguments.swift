@@ -13,6 +13,13 @@ extension ClientAuthentication: ExpressibleByArgument {
     public static var allValueStrings: [String] { allCases.map(\.option) }
 }
 
+extension AssertionAlgorithm: ExpressibleByArgument {
+    public init?(argument: String) {
+        guard let known = Self.allCases.first(where: { $0.rawValue.lowercased() == argument.lowercased() }) else { return nil }
+        self = known
+    }
+}
+
 extension ParameterPlacement: ExpressibleByArgument {}
 
 extension RequestMethod: ExpressibleByArgument {

@@ -13,7 +13,14 @@ struct SecretOptions: ParsableArguments {
         completion: .file())
     var secretFile: String?
 
-    @Option(help: ArgumentHelp("The user of the password grant.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "A file that holds the passphrase of the private key; - for standard input. Else it is asked for.",
+            valueName: "file|-"),
+        completion: .file())
+    var keyPassphraseFile: String?
+
+    @Option(help: ArgumentHelp("The user of the password grant, or for whom jwt-bearer wants a token.", valueName: "name"))
     var username: String?
 
     @Option(
@@ -26,12 +33,12 @@ struct SecretOptions: ParsableArguments {
 
     func validate() throws {
         if files.count(where: { $0 == "-" }) > 1 {
-            throw ValidationError("--from, --secret-file and --password-file can't share standard input")
+            throw ValidationError("--from, --secret-file, --key-passphrase-file and --password-file can't share standard input")
         }
     }
 
     /// The files that secrets are read from.
-    var files: [String?] { [from, secretFile, passwordFile] }
+    var files: [String?] { [from, secretFile, keyPassphraseFile, passwordFile] }
 
-    var isEmpty: Bool { from == nil && secretFile == nil && username == nil && passwordFile == nil }
+    var isEmpty: Bool { [from, secretFile, keyPassphraseFile, username, passwordFile].allSatisfy { $0 == nil } }
 }

@@ -111,6 +111,8 @@ struct SettingsOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The id (kid) of the private key that assertions are signed with.", valueName: "id"))
     var keyID: String?
 
+    @OptionGroup(title: "What a signed assertion says") var assertion: AssertionOptions
+
     @Option(help: ArgumentHelp("What stands between two scopes, where it is no space.", valueName: "text"))
     var scopeSeparator: String?
 
@@ -169,7 +171,7 @@ struct SettingsOptions: ParsableArguments {
             && authorizationURL == nil && deviceURL == nil && keyID == nil && redirectURI == nil
             && method == nil && paramName.isEmpty && refreshURL == nil && refresh.isEmpty && answer.isEmpty
             && presentation == nil && tokenLifetime == nil && pkce == nil && nonce == nil
-            && scopeSeparator == nil && !noRefreshToken
+            && assertion.isEmpty && scopeSeparator == nil && !noRefreshToken
             && refreshTokenRotates == nil && refreshTokenGrace == nil && olderTokensLive == nil && resend == nil
             && [subject, subjectFile, subjectType, actor, actorFile, actorType].allSatisfy { $0 == nil }
             && [scope, audience, resource, param, header, paramFile, headerFile, authorizationParam].allSatisfy(\.isEmpty)

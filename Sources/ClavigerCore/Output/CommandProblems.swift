@@ -1,7 +1,9 @@
 import Credentials
 import AgentProtocol
 import Glibc
+import HTTP
 import OAuth
+import TokenEngine
 
 /// The words for what only commands refuse; those for errors of the vault, the engine and the agent are in
 /// `Problem(describing:)`.
@@ -72,10 +74,20 @@ extension Problem {
         Problem("there is no private key in PEM in \(place)", hint: "it begins with -----BEGIN PRIVATE KEY-----", .usage)
     }
 
-    static func encryptedKey(_ place: String) -> Problem {
-        Problem(
-            "the private key in \(Terminal.plain(place)) is encrypted with a passphrase of its own",
-            hint: "the vault encrypts it, too: openssl pkey -in KEY | claviger ... --secret-file -", .usage)
+    static let noTerminalForKeyPassphrase = Problem(
+        "the private key is encrypted, and there is no terminal to ask for its passphrase",
+        hint: "use --key-passphrase-file FILE", .usage)
+
+    /// - Parameter place: of the key.
+    static func encryptedKey(_ place: String, _ refusal: EncryptedPrivateKey.Refusal) -> Problem {
+        let convert = "openssl pkey -in FILE writes it without one; give that to --secret-file -"
+        return switch refusal {
+        case .notDecrypted:
+            Problem("the passphrase does not open the private key in \(place)", hint: .text("if it is right: \(convert)"), .usage)
+        case .unknownKind:
+            Problem("the private key in \(place) is of a kind that can't be decrypted here", hint: .text(convert), .usage)
+        case .memory: Problem(describing: TokenError.memory)
+        }
     }
 
     static func emptySecret(what: String, place: String) -> Problem {

@@ -5,7 +5,7 @@ import OAuth
 struct SettingField: Sendable {
     /// As the vault and the agent's JSON have it.
     let key: String
-    /// The option that sets it, without its hyphens; nil where only a provider does.
+    /// The option that sets it, without its hyphens, or what the options that do begin with; nil where only a provider does.
     let option: String?
     /// In the text of `show`.
     let label: String
@@ -40,6 +40,7 @@ struct SettingField: Sendable {
         optional("api_url", "api-url", "api url", \.apiURL) { .text($0.description) },
         optional("issuer", "issuer", "issuer", \.issuer, clears: false) { .text($0) },
         optional("key_id", "key-id", "key id", \.keyID) { .text($0) },
+        optional("assertion", "assertion", "assertions", \.assertion) { .members(JSONValue($0)) },
         optional("subject", "subject", "exchanges", \.subject, clears: false) { .exchanged($0) },
         optional("actor", "actor", "acting for it", \.actor) { .exchanged($0) },
         list("scopes", "scope", "scopes", \.scopes) { .list($0, separator: " ") },

@@ -131,6 +131,8 @@ extension Provider: Codable {
         try Self.refuseUnknown(object, Set(Facts.CodingKeys.allCases.map(\.rawValue)).union(Self.settings), at: [])
         try Self.refuseUnknown(object["refresh"]?.object, Set(RefreshFormat.CodingKeys.allCases.map(\.rawValue)), at: ["refresh"])
         try Self.refuseUnknown(object["answer"]?.object, Set(AnswerFormat.CodingKeys.allCases.map(\.rawValue)), at: ["answer"])
+        try Self.refuseUnknown(
+            object["assertion"]?.object, Set(AssertionSettings.CodingKeys.allCases.map(\.rawValue)), at: ["assertion"])
         do {
             self = try JSONDecoder().decode(Provider.self, from: Data(json))
         } catch {
