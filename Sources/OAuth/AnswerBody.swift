@@ -61,6 +61,10 @@ struct AnswerBody {
         }
     }
 
+    /// The value at a place that the format names, else at the standard one: some servers answer a refresh in another form than
+    /// the first request.
+    func value(_ pointer: JSONPointer?, else name: String) -> JSONValue? { pointer.flatMap { self[$0] } ?? self[name] }
+
     /// `application/x-www-form-urlencoded`, where it holds a token or an error: all else could be any text.
     private static func form(_ text: [UInt8]) -> JSONValue? {
         let isWord = { (byte: UInt8) in (0x21...0x7E).contains(byte) && !"<>{}\"".utf8.contains(byte) }

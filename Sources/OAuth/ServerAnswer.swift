@@ -77,7 +77,7 @@ struct ServerAnswer {
 
     /// The error: a word, or an object with the word in it. `false` says that there is no error.
     private var errorValues: [JSONValue?] {
-        switch body[format.error ?? JSONPointer(member: "error")] {
+        switch body.value(format.error, else: "error") {
         case nil, .bool(false): []
         case .object(let members): [members["code"], members["error"], members["type"], members["status"]]
         case let value: [value]
@@ -92,5 +92,5 @@ struct ServerAnswer {
         return code
     }
 
-    var accessToken: String? { body[format.accessToken ?? JSONPointer(member: "access_token")]?.string }
+    var accessToken: String? { body.value(format.accessToken, else: "access_token")?.string }
 }

@@ -9,7 +9,7 @@ enum TokenLifetime {
     /// - Throws: `unusable` for a value that is no lifetime.
     static func seconds(_ answer: ServerAnswer, now: Date) throws(TokenRefusal) -> Int? {
         let (body, format) = (answer.body, answer.format)
-        if let value = body[format.expiresIn ?? JSONPointer(member: "expires_in")] {
+        if let value = body.value(format.expiresIn, else: "expires_in") {
             guard let seconds = lifetime(value) else {
                 throw .unusable(reason: "a lifetime (expires_in) that is no number of seconds")
             }

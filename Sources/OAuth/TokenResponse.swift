@@ -76,7 +76,7 @@ public enum TokenResponse {
         if answer.body.json == nil || answer.body.isForm, !(isWhole && answer.body.isForm) {
             found = RefreshTokenScanner.find(pointer.member ?? "", in: answer.body.text, isWhole: isWhole)
         } else {
-            switch answer.body[pointer] {
+            switch answer.body.value(pointer, else: "refresh_token") {
             case .string(let text): found = text
             case .integer(let number): found = String(number)
             default: found = nil
@@ -122,9 +122,9 @@ public enum TokenResponse {
         let extras = extras(json, format)
         return TokenSet(
             accessToken: try secret(access),
-            tokenType: try tokenType(body[format.tokenType ?? JSONPointer(member: "token_type")]),
+            tokenType: try tokenType(body.value(format.tokenType, else: "token_type")),
             expiresIn: try TokenLifetime.seconds(answer, now: now),
-            scopes: scopes(body[format.scope ?? JSONPointer(member: "scope")]),
+            scopes: scopes(body.value(format.scope, else: "scope")),
             refreshToken: refreshToken,
             extras: (1...longestToken).contains(extras.utf8.count) ? try secret(extras) : nil)
     }

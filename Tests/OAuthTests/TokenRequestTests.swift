@@ -124,11 +124,25 @@ private func text(_ request: EndpointRequest) -> String { String(decoding: reque
     @Test func theBuiltInProvidersAreThose() {
         #expect(
             Catalogue.builtIn.providers.map(\.name) == [
-                "torq", "torq-eu", "qa", "cloudacademy", "iot-x", "google", "dropbox", "github", "github-app", "gitlab", "entra",
-                "okta", "auth0", "slack", "salesforce", "zoom", "zoom-server", "atlassian", "hubspot", "spotify", "paypal",
-                "xero", "box", "box-server", "reddit", "twitch", "linkedin", "notion", "digitalocean", "linear",
+                "torq", "torq-eu", "qa", "cloudacademy", "iot-x", "google", "dropbox", "github", "github-app",
+                "github-installation", "gitlab", "entra", "entra-login", "okta", "auth0", "auth0-device", "slack",
+                "slack-user", "salesforce", "salesforce-jwt", "zoom", "zoom-server", "atlassian", "atlassian-service",
+                "hubspot", "spotify", "paypal", "xero", "box", "box-server", "reddit", "twitch", "linkedin", "notion",
+                "digitalocean", "linear", "shopify", "shopify-login", "snowflake", "servicenow", "workday", "quickbooks",
+                "zoho", "amazon", "amazon-selling-partner", "stripe", "docusign", "docusign-jwt", "asana", "webex", "adobe",
+                "sap", "uipath", "mailchimp", "bitbucket", "discord", "figma", "lark", "feishu", "harvest", "docker-hub",
+                "google-workload",
             ])
         #expect(Catalogue.builtIn.providers.allSatisfy { $0.keysPage != nil && !$0.grants.isEmpty })
+    }
+
+    /// The file is read strictly only where it is a user's: what the built-in one says must pass there, too.
+    @Test(arguments: Catalogue.builtIn.providers)
+    func everyMemberIsOne(_ provider: Provider) throws {
+        var catalogue = Catalogue.builtIn
+        try catalogue.add(json: Array(JSONEncoder().encode(provider)))
+        #expect(catalogue[provider.name] == provider)
+        #expect(!provider.sources.isEmpty && (provider.sources.count > 2 || provider.sources.contains { $0.hasPrefix("lacks ") }))
     }
 
     /// Every address is whole once its variables are filled in, and each that a grant needs is there.

@@ -66,7 +66,10 @@ struct Providers: ParsableCommand {
         lines += ["", "\(request.head.method) https://\(request.head.authority ?? "")\(request.head.path ?? "")"]
         for field in request.head.headerFields {
             let isSecret = field.name == .authorization
-            lines.append("\(field.name): \(isSecret ? "Basic (CLIENT-ID and CLIENT-SECRET)" : field.value)")
+            let proof =
+                settings.clientAuthentication == .bearerJWT
+                ? "Bearer (a JWT signed with the key)" : "Basic (CLIENT-ID and CLIENT-SECRET)"
+            lines.append("\(field.name): \(isSecret ? proof : field.value)")
         }
         if !request.body.isEmpty { lines += ["", String(decoding: request.body, as: UTF8.self)] }
         if !provider.notes.isEmpty { lines += [""] + provider.notes }
