@@ -23,10 +23,16 @@ extension CredentialService {
             var consequences: [TokenState.Consequence] = [.forgetRenewable, .newClient]
             let revives = revives(rotation, old)
             if revives { consequences.append(.reviveLogin) }
-            if verify { consequences += try await proveStaged(pair, name, claim, revives: revives) }
-            let result = consequences
+            var authentication = old.configuration.settings.clientAuthentication
+            if verify {
+                let proof = try await proveStaged(pair, name, claim, revives: revives)
+                consequences += proof.consequences
+                authentication = proof.authentication ?? authentication
+            }
+            let (result, proven) = (consequences, authentication)
             try store.configure(name, now: clock.now()) { configuration in
                 configuration.promoteStaged()
+                configuration.settings.clientAuthentication = proven
                 return result
             }
             return try changed(name)
@@ -67,21 +73,24 @@ extension CredentialService {
 
     /// A pair that the server refuses is dropped. One that could not be tried stays staged: its secret may have been
     /// shown to the person only once. Where nobody is logged in there is nothing to prove it with.
-    /// - Returns: what the proof means for the state.
+    /// - Returns: what the proof means for the state, and how the client has proven itself.
     private func proveStaged(
         _ pair: KeyPair, _ name: String, _ claim: any TokenClaim, revives: Bool
-    ) async throws -> [TokenState.Consequence] {
+    ) async throws -> (consequences: [TokenState.Consequence], authentication: ClientAuthentication?) {
         let stored = try await claim.reread()
         var candidate = stored.configuration
         candidate.keyPair = pair
-        guard revives || stored.state.canRenew(by: candidate.settings) else { return [] }
+        guard revives || stored.state.canRenew(by: candidate.settings) else { return ([], nil) }
         do {
-            return [.keep(try await driver.prove(candidate, under: claim, retriesEnded: revives))]
+            let (token, proven) = try await BasicForm.proving(candidate) {
+                try await driver.prove($0, under: claim, retriesEnded: revives)
+            }
+            return ([.keep(token)], proven.settings.clientAuthentication)
         } catch let failure as TokenError {
             switch failure {
             case .loginNeeded(.ended), .loginNeeded(.answerLost), .loginNeeded(.interrupted):
                 // The client was let in, and its login was not: the pair is good, and a person has to log in again.
-                return [.endLogin]
+                return ([.endLogin], nil)
             case .keyPairRefused, .refused(.registered):
                 // What the server says of it is more than that it could not be dropped.
                 try? stage(nil, name)

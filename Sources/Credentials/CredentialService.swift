@@ -73,13 +73,15 @@ public struct CredentialService: CredentialManager {
         try CredentialName.validate(name)
         if vault.names().contains(name) { throw VaultError.nameTaken(name) }
         let now = clock.now()
-        let configuration = CredentialConfiguration(
+        var configuration = CredentialConfiguration(
             provider: new.provider, settings: new.settings, secretFields: try new.secretFields.values(for: new.settings),
             keyPair: KeyPair(client: new.client, since: now))
         var state = TokenState()
         state.login = new.refreshToken.map { Login(refreshToken: $0, since: now, renewed: now, owner: host.id) }
         if verify, !new.settings.grant.needsLogin {
-            state.keep(try await driver.prove(configuration), now: clock.now())
+            let token: CachedToken
+            (token, configuration) = try await BasicForm.proving(configuration) { try await driver.prove($0) }
+            state.keep(token, now: clock.now())
         }
         try store(name, Credential(configuration, state))
         if verify, let login = state.login { try await proveStored(name, login) }

@@ -65,6 +65,7 @@ struct Add: AsyncParsableCommand {
                     provider: provider?.name, settings: settings, secretFields: secretFields, client: client,
                     refreshToken: try refreshToken(settings, document))
                 let stored = try await agent.add(name, new, verify: !keyPair.noVerify)
+                Terminal.noteBasicForm(settings.clientAuthentication, stored.settings.clientAuthentication)
                 try report(stored)
             }
         }

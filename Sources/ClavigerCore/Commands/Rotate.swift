@@ -43,7 +43,10 @@ struct Rotate: AsyncParsableCommand {
         let result = try await naming(name) {
             try await Session(vaultOptions).withAgent { agent in
                 let rotation = try await rotation(agent)
-                return try await agent.rotate(name, rotation, verify: !keyPair.noVerify)
+                let before = try? await agent.show(name).settings.clientAuthentication
+                let result = try await agent.rotate(name, rotation, verify: !keyPair.noVerify)
+                Terminal.noteBasicForm(before, result.settings.clientAuthentication)
+                return result
             }
         }
         let now = Date()
