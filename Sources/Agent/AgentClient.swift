@@ -32,6 +32,7 @@ public struct AgentClient: TokenSource {
         parameters.takesOver = ask.takesOver
         parameters.resends = ask.resends
         parameters.field = ask.field?.name
+        parameters.proof = ask.proof?.text
         (parameters.scopes, parameters.audiences) = (ask.access.scopes, ask.access.audiences)
         return try await fetch(TokenDocument.self, .token(name, parameters)).token(access: ask.access)
     }

@@ -33,9 +33,12 @@ struct TokenDocument: Codable {
     var presentation: TokenPresentation?
     /// What was asked for besides.
     var fields: JSONValue?
+    /// The proof of possession for the request that was named.
+    var proof: String?
 
     enum CodingKeys: String, CodingKey {
         case scope, presentation, fields
+        case proof = "dpop_proof"
         case accessToken = "access_token"
         case tokenType = "token_type"
         case expiresIn = "expires_in"
@@ -49,6 +52,7 @@ struct TokenDocument: Codable {
             scopes: scope.map { $0.split(separator: " ").map(String.init) }, sent: obtainedAt, expires: expiresAt,
             extras: try fields.map { try Secret(utf8: $0.encoded()) })
         token.presentation = presentation ?? .bearer
+        token.proof = try proof.map { try Secret(utf8: $0) }
         return token
     }
 }
@@ -60,7 +64,8 @@ extension TokenFormat {
         try text(
             Token(
                 text: token.token.revealed(), type: token.type, scope: token.scopes?.joined(separator: " "),
-                expires: token.expires.map(\.wholeSeconds), place: .init(token.presentation)), of: name, at: now.wholeSeconds)
+                expires: token.expires.map(\.wholeSeconds), place: .init(token.presentation), proof: token.proof?.revealed()),
+            of: name, at: now.wholeSeconds)
     }
 }
 

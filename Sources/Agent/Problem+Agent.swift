@@ -24,6 +24,8 @@ extension Problem {
     }
     static let tooManyRequests = Problem(
         "your processes ask too often", hint: "keep a token for as long as it is valid", .tooManyRequests)
+    static let boundToken = Problem(
+        "the token is bound to a key, and is of no use without a proof", hint: "ask for it as JSON", .usage)
     static let otherVault = Problem(
         "the agent serves another vault", hint: "leave --vault out, or name a key of that vault", .otherVault)
     static func tooManyGuesses(seconds: Int) -> Problem {

@@ -29,6 +29,9 @@ public struct AgentRequest: Sendable {
         public var resends = false
         /// What is wanted besides the token.
         public var field: String?
+        /// The request to an API that a proof of possession is wanted for: method and address, and the nonce that the API's server
+        /// has given, with a space between them.
+        public var proof: String?
         /// What the answer looks like, if it is in plain text.
         public var format = TokenFormat.raw
 
@@ -44,6 +47,7 @@ public struct AgentRequest: Sendable {
             for scope in scopes { parts.append("scope=" + AgentRequest.encoded(scope)) }
             for audience in audiences { parts.append("audience=" + AgentRequest.encoded(audience)) }
             if let field { parts.append("field=" + AgentRequest.encoded(field)) }
+            if let proof { parts.append("proof=" + AgentRequest.encoded(proof)) }
             if format != .raw { parts.append("format=" + format.word) }
             var query = ""
             for part in parts { query += (query.isEmpty ? "?" : "&") + part }

@@ -1,6 +1,6 @@
 /// The forms in which a token is printed: by the agent for the thin front, and by the core for itself.
 public enum TokenFormat: CaseIterable, Sendable {
-    case raw, json, header, headersJSON, curl, netrc, env
+    case raw, json, header, headersJSON, curl, netrc, env, dpop
 
     /// As it is written on the command line and in a request to the agent.
     public var word: String {
@@ -12,6 +12,7 @@ public enum TokenFormat: CaseIterable, Sendable {
         case .curl: "curl"
         case .netrc: "netrc"
         case .env: "env"
+        case .dpop: "dpop"
         }
     }
 
@@ -37,20 +38,23 @@ public enum TokenFormat: CaseIterable, Sendable {
         public var scope: String?
         public var expires: Int?
         public var place: Place
+        /// The proof of possession for one request (RFC 9449).
+        public var proof: String?
 
-        public init(text: String, type: String, scope: String?, expires: Int?, place: Place = .bearer) {
+        public init(text: String, type: String, scope: String?, expires: Int?, place: Place = .bearer, proof: String? = nil) {
             self.text = text
             self.type = type
             self.scope = scope
             self.expires = expires
             self.place = place
+            self.proof = proof
         }
     }
 
     /// - Parameters:
     ///   - name: the credential's.
     ///   - now: seconds since 1970.
-    /// - Throws: `Problem` for a header of a token that goes in the query.
+    /// - Throws: `Problem` for a header of a token that goes in the query, and for a proof that was not asked for.
     public func text(_ token: Token, of name: String, at now: Int) throws(Problem) -> String {
         switch self {
         case .raw: return token.text
@@ -65,6 +69,12 @@ public enum TokenFormat: CaseIterable, Sendable {
         case .netrc: return "default login oauth2 password " + token.text
         case .env: return "export " + TokenVariable.name(name) + "=" + ShellQuotes.quoted(token.text)
         case .json: return Self.document(token, now)
+        case .dpop:
+            guard let proof = token.proof else {
+                throw Problem("a proof is for one request", hint: .text("use --method METHOD and --url URL"), .usage)
+            }
+            let (name, value) = try Self.header(token)
+            return name + ": " + value + "\nDPoP: " + proof
         }
     }
 

@@ -114,6 +114,7 @@ package enum CredentialRecord {
         ] {
             for (index, field) in fields.enumerated() { secrets["\(prefix).\(index)"] = field.value }
         }
+        secrets["dpop_key"] = configuration.dpopKey
         secrets["refresh_token"] = state.login?.refreshToken
         for (prefix, tokens) in [("token", state.tokens), ("replaced", state.replaced)] {
             for (index, token) in tokens.enumerated() {
@@ -201,6 +202,10 @@ package enum CredentialRecord {
             provider: description.provider, settings: description.settings,
             secretFields: try secretFields(description.settings, in: record, name: name),
             keyPair: try pair(description.keyPair, suffix: "", in: record))
+        configuration.dpopKey = try record.secret("dpop_key")
+        guard (configuration.dpopKey != nil) == (description.settings.dpop == true) else {
+            throw CredentialError.newerRecord(name: name)
+        }
         configuration.previousKeyPair = try description.previousKeyPair.map { try pair($0, suffix: ".previous", in: record) }
         configuration.stagedKeyPair = try description.stagedKeyPair.map { try pair($0, suffix: ".staged", in: record) }
         let credential = Credential(configuration, try state(description, in: record, name: name))
@@ -279,7 +284,7 @@ package enum CredentialRecord {
             type: token.type,
             scopes: token.scopes, sent: date(token.sent), expires: token.expires.map(date), extras: extras)
         cached.rejected = token.rejected.map(date)
-        cached.presentation = settings.presentation ?? .bearer
+        cached.presentation = settings.presentation(ofType: token.type)
         return cached
     }
 

@@ -38,7 +38,13 @@ public struct CredentialService: CredentialManager {
     }
 
     public func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken {
-        let token = try await driver.token(name, ask)
+        var plain = ask
+        // Whoever wants a proof has the same token as all others.
+        plain.proof = nil
+        let token = try await driver.token(name, plain)
+        if let proof = ask.proof {
+            return try await driver.prove(proof, with: token, of: try store.credential(name).configuration)
+        }
         guard let field = ask.field else { return token }
         let configuration = try store.credential(name).configuration
         let shown = try token.only(field, format: configuration.settings.answer)
@@ -76,6 +82,7 @@ public struct CredentialService: CredentialManager {
         var configuration = CredentialConfiguration(
             provider: new.provider, settings: new.settings, secretFields: try new.secretFields.values(for: new.settings),
             keyPair: KeyPair(client: new.client, since: now))
+        if new.settings.dpop == true { configuration.dpopKey = try DPoPKey.make() }
         var state = TokenState()
         state.login = new.refreshToken.map { Login(refreshToken: $0, since: now, renewed: now, owner: host.id) }
         if verify, !new.settings.grant.needsLogin {
@@ -138,6 +145,7 @@ public struct CredentialService: CredentialManager {
             guard edit.isBased(on: stored.configuration) else { throw CredentialError.changedMeanwhile }
             var edited = stored.configuration
             try edit.apply(to: &edited)
+            edited.dpopKey = try edited.settings.dpop == true ? edited.dpopKey ?? DPoPKey.make() : nil
             var consequences: [TokenState.Consequence] = []
             if edit.changesTokenRequests {
                 consequences = [.forgetRenewable]
@@ -145,10 +153,11 @@ public struct CredentialService: CredentialManager {
                     consequences.append(.keep(try await driver.prove(edited, under: claim)))
                 }
             }
-            let result = consequences
+            let (result, dpopKey) = (consequences, edited.dpopKey)
             try store.configure(name, now: clock.now()) { configuration in
                 guard edit.isBased(on: configuration) else { throw CredentialError.changedMeanwhile }
                 try edit.apply(to: &configuration)
+                configuration.dpopKey = dpopKey
                 return result
             }
             return try changed(name)

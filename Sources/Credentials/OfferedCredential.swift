@@ -40,6 +40,6 @@ public struct OfferedCredential: Sendable, Equatable, Codable {
         self.scopes = scopes ?? view.settings.scopes
         token = view.ownToken.map { Token(expires: $0.expires) }
         (apiURL, certificateAuthority) = (view.settings.apiURL, view.settings.certificateAuthority)
-        presentation = view.settings.presentation
+        presentation = view.settings.presentation ?? (view.settings.dpop == true ? .dpop : nil)
     }
 }

@@ -233,6 +233,10 @@ extension Problem {
         case .keyPairRefused:
             self.init(
                 "the server does not accept this key pair (invalid_client)", hint: name.map(Hint.rotate), .clientRefused)
+        case .refused(.useDPoPNonce), .refused(.registered("invalid_dpop_proof")):
+            self.init(
+                "the server wants another proof of possession with the request",
+                hint: "claviger edit --dpop makes proofs; if that is set, is this machine's clock right?", .requestRefused)
         case .refused(.registered(let code)):
             self.init("the server refuses the request (\(code))", hint: name.map(Hint.compareSettings), .requestRefused)
         case .refused(.unregistered(let status)):
@@ -247,7 +251,10 @@ extension Problem {
                 "the server sends us elsewhere (status \(status)), and a secret is never sent after it",
                 hint: "set the right address with --token-url", .unusableAnswer)
         case .unusableAnswer(let reason):
-            self.init("the server answers with \(reason)", hint: "is this the token endpoint?", .unusableAnswer)
+            self.init(
+                "the server answers with \(reason)",
+                hint: reason.contains("--dpop") ? "see --dpop in claviger-credentials(1)" : "is this the token endpoint?",
+                .unusableAnswer)
         case .onlyRefreshToken(let reason):
             self.init(
                 "the refresh token of the server's answer is stored, but there is no access token in it: \(reason)",
@@ -276,9 +283,14 @@ extension Problem {
                 hint:
                     "end what was granted before at the provider, ask for offline access (--authorization-param), and log in again",
                 .unusableAnswer)
+        case .notBound:
+            self.init(
+                "the token is bound to no key, so that there is nothing to prove",
+                hint: name.map { .text("claviger edit \(Self.quoted($0)) --dpop has tokens bound") }, .configuration)
         case .badKey:
             self.init(
-                "the private key can't sign", hint: "an RSA, P-256 or Ed25519 key in PEM, not encrypted, is needed",
+                "the private key can't sign",
+                hint: "a key of RSA, P-256, P-384, P-521 or Ed25519 in PEM is needed, that suits --assertion-algorithm",
                 .damaged)
         case .noSubject(let failure): self.init(subject: failure, name)
         case .noSuchEndpoint:

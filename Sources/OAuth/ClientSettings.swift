@@ -127,6 +127,8 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var issuer: String?
     /// The `kid` of the private key that assertions are signed with.
     public var keyID: String?
+    /// Whether tokens are bound to a key of the credential's (RFC 9449).
+    public var dpop: Bool?
     /// What assertions say, where that is not the usual.
     public var assertion: AssertionSettings?
 
@@ -151,6 +153,12 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var hasPrivateKey: Bool {
         [.privateKeyJWT, .bearerJWT, .tls].contains(clientAuthentication) || grant == .jwtBearer
     }
+    /// How a token goes into a request to the service's API.
+    /// - Parameter type: the token's.
+    public func presentation(ofType type: String) -> TokenPresentation {
+        presentation ?? (type == TokenPresentation.dpopType ? .dpop : .bearer)
+    }
+
     /// Scopes as one parameter.
     public func joined(_ scopes: [String]) -> String { scopes.joined(separator: scopeSeparator ?? " ") }
     /// Whether there is a secret that belongs to the client id.
@@ -188,7 +196,7 @@ public struct ClientSettings: Codable, Equatable, Sendable {
         case redirectURI = "redirect_uri"
         case deviceAuthorizationURL = "device_authorization_url"
         case omitsGrantType = "omits_grant_type"
-        case issuer, subject, actor, assertion
+        case issuer, subject, actor, assertion, dpop
         case keyID = "key_id"
         case scopeSeparator = "scope_separator"
         case noRefreshToken = "no_refresh_token"

@@ -27,7 +27,7 @@ public enum OAuthErrorCode: Codable, Hashable, Sendable {
         "unsupported_token_type", "invalid_token", "insufficient_scope", "invalid_target", "authorization_pending",
         "slow_down", "expired_token", "interaction_required", "login_required", "consent_required",
         "account_selection_required", "invalid_request_uri", "invalid_request_object", "request_not_supported",
-        "request_uri_not_supported", "registration_not_supported",
+        "request_uri_not_supported", "registration_not_supported", "use_dpop_nonce", "invalid_dpop_proof",
     ]
 
     /// What servers say instead of the registered words: GitHub, Slack, HubSpot, Salesforce, Google.
@@ -62,5 +62,7 @@ public enum OAuthErrorCode: Codable, Hashable, Sendable {
         [.registered("temporarily_unavailable"), .registered("server_error"), .slowDown].contains(self)
     }
 
+    /// The server wants a proof with its nonce in it, and has done nothing (RFC 9449 section 8).
+    public static let useDPoPNonce = OAuthErrorCode.registered("use_dpop_nonce")
     static let slowDown = OAuthErrorCode.registered("slow_down")
 }

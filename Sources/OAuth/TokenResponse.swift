@@ -36,16 +36,17 @@ public enum TokenResponse {
     ///   - now: our time, for a `Retry-After` that is a date where the answer is not dated itself.
     ///   - isPolling: whether it answers a question of the device flow, in which `slow_down` is one of the expected errors
     ///     (RFC 8628 section 3.5). Everywhere else it means: try again later.
+    ///   - isBound: whether the token must be bound to a key of ours (RFC 9449 section 5). If not, it must not be.
     public static func read(
         status: Int, headers: HTTPFields, body: [UInt8], format: AnswerFormat = AnswerFormat(), isWhole: Bool = true, now: Date,
-        isPolling: Bool = false
+        isPolling: Bool = false, isBound: Bool = false
     ) -> TokenAnswer {
         let answer = ServerAnswer(status: status, headers: headers, body: body, format: format, now: now)
         var refreshToken: Secret?
         do throws(TokenRefusal) {
             refreshToken = try self.refreshToken(answer, isWhole: isWhole)
             if let refusal = refusal(answer, isWhole: isWhole, isPolling: isPolling) { throw refusal }
-            let tokens = try tokenSet(answer, refreshToken: refreshToken, now: now)
+            let tokens = try tokenSet(answer, refreshToken: refreshToken, now: now, isBound: isBound)
             return TokenAnswer(refreshToken: refreshToken, result: .success(tokens), date: answer.date)
         } catch {
             return TokenAnswer(refreshToken: refreshToken, result: .failure(error), date: answer.date)
@@ -106,7 +107,7 @@ public enum TokenResponse {
     }
 
     private static func tokenSet(
-        _ answer: ServerAnswer, refreshToken: Secret?, now: Date
+        _ answer: ServerAnswer, refreshToken: Secret?, now: Date, isBound: Bool
     ) throws(TokenRefusal) -> TokenSet {
         let (body, format) = (answer.body, answer.format)
         guard !body.isEmpty else { throw .unusable(reason: "an empty answer") }
@@ -122,7 +123,7 @@ public enum TokenResponse {
         let extras = extras(json, format)
         return TokenSet(
             accessToken: try secret(access),
-            tokenType: try tokenType(body.value(format.tokenType, else: "token_type")),
+            tokenType: try tokenType(body.value(format.tokenType, else: "token_type"), isBound: isBound),
             expiresIn: try TokenLifetime.seconds(answer, now: now),
             scopes: scopes(body.value(format.scope, else: "scope")),
             refreshToken: refreshToken,
@@ -147,11 +148,19 @@ public enum TokenResponse {
     }
 
     /// Servers write the type in any case, or a word of their own; all of these are sent as `Bearer`. Those that need a
-    /// proof with each request would be refused by the API, so they are refused here.
-    private static func tokenType(_ value: JSONValue?) throws(TokenRefusal) -> String {
+    /// proof with each request would be refused by the API, so they are refused here, unless they are bound to a key of ours.
+    /// Who wants tokens to be bound is not given one that anybody can use.
+    private static func tokenType(_ value: JSONValue?, isBound: Bool) throws(TokenRefusal) -> String {
+        if isBound {
+            guard value?.string.map(trimmed)?.lowercased() == TokenPresentation.dpopType.lowercased() else {
+                throw .unusable(reason: "a token that is not bound to the credential's key, which --dpop wants")
+            }
+            return TokenPresentation.dpopType
+        }
         guard let type = value?.string.map(trimmed), !type.isEmpty else { return "Bearer" }
         if ["dpop", "mac", "pop"].contains(type.lowercased()) {
-            throw .unusable(reason: "a token that needs a proof with every request (\(type.lowercased()))")
+            let hint = type.lowercased() == "dpop" ? "; --dpop makes them" : ""
+            throw .unusable(reason: "a token that needs a proof with every request (\(type.lowercased()))\(hint)")
         }
         guard type.utf8.count <= 64, type.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw .unusable(reason: "a token type that is no word")

@@ -130,7 +130,7 @@ public final class CredentialProxy: Sendable {
         _ request: Request, _ target: Target, _ url: EndpointURL
     ) async throws -> (StreamedAnswer, TokenHolder.Held) {
         let body = try await body(of: request)
-        let token = try await target.token.current()
+        let method = request.method.rawValue
         func send(_ token: TokenHolder.Held) async throws -> StreamedAnswer {
             var fields = ProxyRules.passedOn(request.headers, droppingLength: true)
             var url = url
@@ -140,14 +140,21 @@ public final class CredentialProxy: Sendable {
                     method: request.method, url: url, headerFields: fields, body: body,
                     certificateAuthority: target.certificateAuthority))
         }
-        let answer = try await send(token)
+        var token = try await target.token.current(for: method, url)
+        var answer = try await send(token)
+        if await target.token.learnNonce(from: answer), case .whole = body {
+            token = try await target.token.current(for: method, url)
+            answer = try await send(token)
+            _ = await target.token.learnNonce(from: answer)
+        }
         guard answer.status == 401 else { return (answer, token) }
         // The next request has another token in any case; this one can have it only if its body is still here.
         let replacement = try? await target.token.replacement(for: token)
         guard let replacement, case .whole = body else { return (answer, token) }
-        let second = try await send(replacement)
+        let proven = try await target.token.proven(replacement, method, url)
+        let second = try await send(proven)
         if second.status == 401 { await target.token.refusedAgain() }
-        return (second, replacement)
+        return (second, proven)
     }
 
     private func body(of request: Request) async throws -> StreamedRequest.Body {

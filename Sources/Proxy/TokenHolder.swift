@@ -1,5 +1,6 @@
 import Credentials
 import FoundationEssentials
+import HTTP
 import HTTPTypes
 import OAuth
 import Sodium
@@ -10,18 +11,23 @@ actor TokenHolder {
     struct Held: Equatable {
         private let token: String
         private let presentation: TokenPresentation
+        private let proof: String?
+        /// Whether each request needs a proof of its own (RFC 9449).
+        fileprivate let isBound: Bool
         fileprivate let hash: TokenHash
         fileprivate let until: Date
 
         fileprivate init(_ token: CachedToken, until: Date) {
             self.token = token.token.revealed()
             presentation = token.presentation
+            (proof, isBound) = (token.proof?.revealed(), token.isBound)
             hash = TokenHash(of: token.token)
             self.until = until
         }
 
-        /// Writes the token into a request.
+        /// Writes the token into a request, and the proof that was made for it.
         func present(in fields: inout HTTPFields, _ url: inout EndpointURL) {
+            if isBound { fields[.dpop] = proof }
             switch presentation.place {
             case .header(let name, let before, let after):
                 if let name = HTTPField.Name(name) { fields[name] = before + token + after }
@@ -45,6 +51,8 @@ actor TokenHolder {
     private let minimumLifetime: Int?
     private let agent: any TokenSource
     private var held: Held?
+    /// The word for the moment that the API's server has given last (RFC 9449 section 9).
+    private var nonce: String?
     /// A token that was refused although it had just taken the place of a refused one: another would fare no better.
     private var hopelessUntil = Date.distantPast
     private let flights = SingleFlight<TokenHash?, Held>()
@@ -59,6 +67,30 @@ actor TokenHolder {
     func current() async throws -> Held {
         if let held, Date() < held.until { return held }
         return try await fetch(nil)
+    }
+
+    /// The token for one request: with a proof for just that, where it is bound to a key.
+    /// - Throws: what the agent throws.
+    func current(for method: String, _ url: EndpointURL) async throws -> Held {
+        try await proven(try await current(), method, url)
+    }
+
+    /// The agent makes the proof, and gives the token that it is for: another one, where the token was renewed meanwhile.
+    func proven(_ held: Held, _ method: String, _ url: EndpointURL) async throws -> Held {
+        guard held.isBound else { return held }
+        var ask = TokenQuery(minimumLifetime: minimumLifetime)
+        ask.proof = ProofRequest(method: method, url: url, nonce: nonce)
+        return Held(try await agent.token(name, ask), until: .distantPast)
+    }
+
+    /// Keeps the nonce of an answer, for the next proof.
+    /// - Returns: whether the server has done nothing but ask for it, so that the same request with it may go through.
+    func learnNonce(from answer: StreamedAnswer) -> Bool {
+        guard let new = answer.headerFields[.dpopNonce], ProofRequest.isNonce(new) else { return false }
+        let isNew = new != nonce
+        nonce = new
+        return isNew && answer.status == 401
+            && answer.headerFields[values: .wwwAuthenticate].contains { $0.contains("use_dpop_nonce") }
     }
 
     /// What to send after a server has refused a token, however many requests it was refused to.
@@ -87,4 +119,11 @@ actor TokenHolder {
         self.held = held
         return held
     }
+}
+
+extension HTTPField.Name {
+    /// RFC 9449 section 4.1.
+    static let dpop = HTTPField.Name("DPoP")!
+    /// Section 8.2.
+    static let dpopNonce = HTTPField.Name("DPoP-Nonce")!
 }

@@ -20,6 +20,8 @@ public struct CachedToken: Sendable {
     public var rejected: Date?
     /// How it goes to the API: what the credential's settings say at the moment, and no part of what is stored.
     public var presentation = TokenPresentation.bearer
+    /// The proof of possession for one request; never stored.
+    public var proof: Secret?
 
     public init(
         access: RequestedAccess, token: Secret, type: String, scopes: [String]?, sent: Date, expires: Date?, extras: Secret?
@@ -39,8 +41,11 @@ public struct CachedToken: Sendable {
         self.init(
             access: access, token: granted.accessToken, type: granted.tokenType, scopes: granted.scopes, sent: sent,
             expires: lifetime.map { sent.addingTimeInterval(Double($0)) }, extras: granted.extras)
-        presentation = settings?.presentation ?? .bearer
+        presentation = settings?.presentation(ofType: type) ?? .bearer
     }
+
+    /// Whether it is bound to a key, so that an API takes it only with a proof (RFC 9449).
+    public var isBound: Bool { type == TokenPresentation.dpopType }
 
     /// Seconds, or nil for one that never says.
     public var lifetime: Double? { expires.map { $0.timeIntervalSince(sent) } }

@@ -1,5 +1,6 @@
 public import FoundationEssentials
 public import OAuth
+public import Sodium
 
 /// A named OAuth client: what people set, and what the engine has acquired with it.
 ///
@@ -33,6 +34,9 @@ public struct CredentialConfiguration: Sendable {
     public var settings: ClientSettings
     /// The values of the settings' secret parameters and headers. They belong to no pair: a rotation keeps them.
     public var secretFields: SecretFields
+    /// The key that tokens are bound to (`DPoPKey`), where the settings say so. It belongs to no pair, either: refresh tokens of
+    /// public clients are bound to it (RFC 9449 section 5).
+    public var dpopKey: Secret?
     public var keyPair: KeyPair
     /// The pair before the last rotation, for a rollback.
     public var previousKeyPair: KeyPair?

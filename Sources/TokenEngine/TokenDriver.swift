@@ -11,6 +11,7 @@ public final class TokenDriver: Sendable {
     private let jitter: @Sendable () -> Double
     private let transport: any HTTPTransport
     private let clocks: ServerClocks
+    private let nonces = DPoPNonces()
     private let flights: SingleFlight<Flight, CachedToken>
     private let executor: (any TaskExecutor)?
     private let mayBegin: @Sendable () throws -> Void
@@ -46,7 +47,7 @@ public final class TokenDriver: Sendable {
 
     private var requests: TokenRequests {
         TokenRequests(
-            transport: transport, clock: clock, clocks: clocks,
+            transport: transport, clock: clock, clocks: clocks, nonces: nonces,
             subject: { name, rejected in
                 var ask = TokenQuery(mode: rejected == nil ? .cached : .rejected)
                 ask.rejectedToken = rejected
@@ -91,6 +92,18 @@ public final class TokenDriver: Sendable {
         defer { withExtendedLifetime(claim) {} }
         let machine = Acquisition(.serve(decision), ask: decision.ask, host: host)
         return try await drive(machine, claim.credential, claim)
+    }
+
+    /// A token with the proof of possession for one request to an API (RFC 9449 section 7.1).
+    /// - Throws: `TokenError.notBound` if it is bound to no key of this credential.
+    public func prove(
+        _ request: ProofRequest, with token: CachedToken, of configuration: CredentialConfiguration
+    ) async throws(TokenError) -> CachedToken {
+        guard let key = configuration.dpopKey, token.isBound else { throw .notBound }
+        var token = token
+        let dated = clock.now().addingTimeInterval(clocks.offset(configuration.settings.tokenURL.host))
+        token.proof = try await DPoPKey.proof(key, of: request, token: token.token, now: dated)
+        return token
     }
 
     // MARK: Proving

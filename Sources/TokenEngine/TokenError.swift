@@ -34,8 +34,10 @@ public enum TokenError: Error, Codable, Equatable, Sendable {
     case notStored
     /// The server gave a token, but nothing to renew it with.
     case noRefreshToken
-    /// What should be a private key is none that can sign (RSA, P-256 or Ed25519 in PEM).
+    /// What should be a private key is none that can sign, or none for the algorithm that the settings name.
     case badKey
+    /// A proof of possession is wanted for a token that is bound to no key (RFC 9449).
+    case notBound
     /// What was to be exchanged could not be had.
     indirect case noSubject(SubjectFailure)
     /// The settings name no address for this.
@@ -72,7 +74,7 @@ extension TokenError {
         case .unreachable(let failure): failure.isTransient ? .retry(after: nil) : .configure
         case .loginNeeded, .ownedElsewhere, .noRefreshToken: .logIn
         case .refused(.invalidGrant), .refused(.registered("access_denied")): .logIn
-        case .refused, .redirected, .badKey, .noSuchEndpoint: .configure
+        case .refused, .redirected, .badKey, .notBound, .noSuchEndpoint: .configure
         case .noSubject(.failed(_, let failure)): failure.remedy
         case .noSubject: .configure
         case .lifetimeTooShort, .notShown(.secret), .notShown(.noField): .askOtherwise

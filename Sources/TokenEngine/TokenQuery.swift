@@ -21,6 +21,8 @@ public struct TokenQuery: Codable, Hashable, Sendable {
     public var minimumLifetime: Int?
     /// What is wanted besides the token.
     public var field: TokenField?
+    /// The request to an API that a proof of possession is wanted for, with the token.
+    public var proof: ProofRequest?
     /// Use a rotating refresh token although it belongs to another machine, which loses the login by it.
     public var takesOver = false
     /// Send a refresh token although the server may have replaced it, or has refused it: a person has decided so.

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import HTTPTypes
 import OAuth
 import Sodium
 
@@ -8,6 +9,7 @@ struct TokenRequests: Sendable {
     let transport: any HTTPTransport
     let clock: any WallClock
     let clocks: ServerClocks
+    let nonces: DPoPNonces
     /// A valid token of another credential, for an exchange; it is not the token with this hash.
     let subject: @Sendable (_ name: String, _ rejected: TokenHash?) async throws -> CachedToken
     let store: any TokenStateStore
@@ -78,32 +80,64 @@ struct TokenRequests: Sendable {
         }
     }
 
+    /// A server that wants its nonce in a proof has done nothing else (RFC 9449 section 8): the same request again, with the nonce,
+    /// is no second use of what it spends.
     private func send(
         _ configuration: CredentialConfiguration, _ grant: AuthorizationGrant, _ access: RequestedAccess, now: Date
     ) async throws(TokenError) -> Acquisition.Reply {
+        let (reply, wantsNonce) = try await sendOnce(configuration, grant, access, now: now)
+        return wantsNonce ? try await sendOnce(configuration, grant, access, now: now).reply : reply
+    }
+
+    private func sendOnce(
+        _ configuration: CredentialConfiguration, _ grant: AuthorizationGrant, _ access: RequestedAccess, now: Date
+    ) async throws(TokenError) -> (reply: Acquisition.Reply, wantsNonce: Bool) {
         let settings = configuration.settings
-        let request = settings.tokenRequest(
+        var request = settings.tokenRequest(
             configuration.keyPair.client, fields: configuration.secretFields, grant: grant, access: access,
             clientAssertion: try await clocks.assertion(of: configuration, now: now))
+        let url = try await prove(&request, configuration, now: now)
         let answer: EndpointAnswer
         do throws(TransportFailure) {
             answer = try await transport.send(request)
         } catch {
-            return .failed(error)
+            return (.failed(error), false)
         }
+        let isNewNonce = url.map { nonces.learn(from: answer.headerFields, of: $0) } ?? false
         let received = clock.now()
         let read = TokenResponse.read(
             status: answer.status, headers: answer.headerFields, body: answer.body, format: settings.answer ?? AnswerFormat(),
             isWhole: answer.isWhole, now: received,
-            isPolling: grant.isPolling)
-        if answer.extent == .tooLarge, read.refreshToken == nil { return .failed(.answerTooLarge(host: settings.tokenURL.host)) }
+            isPolling: grant.isPolling, isBound: settings.dpop == true)
+        if answer.extent == .tooLarge, read.refreshToken == nil {
+            return (.failed(.answerTooLarge(host: settings.tokenURL.host)), false)
+        }
+        if isNewNonce, case .failure(.oauth(.useDPoPNonce)) = read.result {
+            return (.answer(read, status: answer.status, isWhole: answer.isWhole), true)
+        }
         // A wrong clock makes an assertion worthless.
         if settings.isDated, case .failure(let refusal) = read.result, case .oauth = refusal,
             clocks.learn(fromRefusal: read.date, of: settings.tokenURL.host, at: received)
         {
-            return .misdated(refusal)
+            return (.misdated(refusal), false)
         }
-        return .answer(read, status: answer.status, isWhole: answer.isWhole)
+        return (.answer(read, status: answer.status, isWhole: answer.isWhole), false)
+    }
+
+    /// Proves the possession of the credential's key in a request, where the settings say so.
+    /// - Returns: the address that the proof is for; nil where there is none.
+    private func prove(
+        _ request: inout EndpointRequest, _ configuration: CredentialConfiguration, now: Date
+    ) async throws(TokenError) -> EndpointURL? {
+        guard configuration.settings.dpop == true else { return nil }
+        let (head, settings) = (request.head, configuration.settings)
+        guard let key = configuration.dpopKey,
+            let url = try? EndpointURL("\(head.scheme ?? "")://\(head.authority ?? "")\(head.path ?? "")")
+        else { throw .badKey }
+        let proof = ProofRequest(method: head.method.rawValue, url: url, nonce: nonces.nonce(for: url))
+        let dated = now.addingTimeInterval(clocks.offset(settings.tokenURL.host))
+        request.head.headerFields[.dpop] = try await DPoPKey.proof(key, of: proof, token: nil, now: dated).revealed()
+        return url
     }
 }
 
@@ -121,6 +155,6 @@ extension ClientSettings {
         [subject, actor].contains { if case .credential = $0?.source { true } else { false } }
     }
 
-    /// Whether its token requests hold an assertion, with a time in it.
-    fileprivate var isDated: Bool { clientAuthentication.signs || grant == .jwtBearer }
+    /// Whether its token requests hold an assertion or a proof, with a time in it.
+    fileprivate var isDated: Bool { clientAuthentication.signs || grant == .jwtBearer || dpop == true }
 }

@@ -31,6 +31,7 @@ import Testing
         settings.omitsGrantType = true
         settings.issuer = "https://made-up.example"
         settings.keyID = "k"
+        settings.dpop = true
         settings.assertion = AssertionSettings()
         settings.assertion?.audience = "a"
         settings.scopeSeparator = ","

@@ -31,6 +31,7 @@ import TokenEngine
         settings.omitsGrantType = true
         (settings.issuer, settings.keyID) = ("https://made-up.example", "k")
         settings.assertion = assertion()
+        settings.dpop = true
         settings.scopeSeparator = ","
         (settings.noRefreshToken, settings.refreshTokenRotates, settings.olderTokensLive) = (true, true, false)
         settings.refreshTokenGrace = .untilSuccessorIsUsed
@@ -75,6 +76,8 @@ import TokenEngine
             access: RequestedAccess(scopes: ["read"], audiences: ["a"]), token: try Secret(utf8: text), type: "Bearer",
             scopes: ["read"], sent: date, expires: date.addingTimeInterval(60), extras: try Secret(utf8: "{}"))
         token.rejected = date
+        // It is in no record.
+        token.proof = try Secret(utf8: "made-up-9")
         return token
     }
 
@@ -87,6 +90,7 @@ import TokenEngine
             headers: [SecretField("X-S", try Secret(utf8: "made-up-7"))])
         var configuration = CredentialConfiguration(
             provider: "p", settings: try settings(), secretFields: fields, keyPair: pair)
+        configuration.dpopKey = try Secret(utf8: "made-up-8")
         (configuration.previousKeyPair, configuration.stagedKeyPair) = (pair, pair)
         var login = Login(
             refreshToken: try Secret(utf8: "made-up-3"), since: date, renewed: date, rotation: rotation, owner: "made-up")
@@ -165,7 +169,7 @@ import TokenEngine
             #expect(members.count > 40)
             #expect(members.subtracting(words) == [])
             let secrets = Set(record.secretNames.map { $0.replacing(/[0-9]+/, with: "N") })
-            #expect(secrets.count == 13)
+            #expect(secrets.count == 14)
             #expect(secrets.subtracting(words) == [])
         }
     }

@@ -34,6 +34,9 @@ extension MachineTests {
             Case(target: "/v1/tokens/torq?take_over=1", statuses: [200, 403, 403], members: [token]),
             Case(target: "/v1/tokens/torq?resend=1", statuses: [200, 403, 403], members: [token]),
             Case(target: "/v1/tokens/torq?min_ttl=60", statuses: [200, 200, 403], members: [token, token]),
+            // Who may have the token may have a proof; there is none to be had for one that is bound to no key.
+            Case(target: "/v1/tokens/torq?proof=GET%20https://api.made-up.example/", statuses: [409, 409, 403], members: []),
+            Case(target: "/v1/tokens/torq?proof=GET", statuses: [400, 400, 400], members: []),
             Case(target: "/v1/tokens/other", statuses: [200, 403, 403], members: [token]),
             Case(target: "/v1/tokens/nobody", statuses: [404, 403, 403], members: []),
             Case(target: "/v1/tokens/%FF", statuses: [400, 400, 400], members: []),

@@ -150,7 +150,7 @@ SETTINGS = members(
     actor_=EXCHANGED, answer_=ANSWER, api_url_=address, assertion_=ASSERTION, audiences=array(text), authorization_parameters_=PARAMETERS,
     authorization_url_=address, certificate_authority_=text,
     client_authentication=CLIENT_AUTHENTICATION,
-    device_authorization_url_=address,
+    device_authorization_url_=address, dpop_=true_or_false,
     grant=one_of(
         "authorization_code", "client_credentials", "device_code", "jwt_bearer", "password", "refresh_token", "token_exchange"),
     headers=PARAMETERS, introspection_url_=address, issuer_=text, key_id_=text, method_=METHOD, no_refresh_token_=true_or_false, nonce_=true_or_false,
@@ -187,6 +187,8 @@ def fits_secrets(credential, names):
             allowed |= {"client_secret" + suffix, "password" + suffix}
     for member, prefix in ("secret_headers", "header"), ("secret_parameters", "parameter"):
         needed |= {f"{prefix}.{index}" for index in range(len(credential["settings"].get(member, [])))}
+    if credential["settings"].get("dpop"):
+        needed.add("dpop_key")
     if "login" in credential:
         needed.add("refresh_token")
     for member, prefix in ("tokens", "token"), ("replaced", "replaced"):

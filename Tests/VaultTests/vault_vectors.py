@@ -145,6 +145,7 @@ ALL_SETTINGS = SETTINGS | {
         "lifetime": 60, "subject": "", "type": "client-authentication+jwt"},
     "audiences": ["a"], "authorization_parameters": [{"name": "q", "value": "1"}],
     "authorization_url": ADDRESS, "certificate_authority": "made\nup", "device_authorization_url": ADDRESS,
+    "dpop": True,
     "headers": [{"name": "X-H", "value": "1"}], "introspection_url": ADDRESS, "issuer": "https://made-up.example",
     "key_id": "k", "method": "GET", "no_refresh_token": True, "nonce": False, "pkce": False, "older_tokens_live": False, "omits_grant_type": True,
     "parameter_names": {"client_id": "app_id", "grant_type": ""},
@@ -171,7 +172,7 @@ def everything():
         replaced=[full], forced_renewals=[SENT], refused_since=SENT, refusal={"asked": SENT, "times": 2},
         login=LOGIN | {"boot": "b", "ended": SENT, "resent": True, "sent_last": SENT + 1, "spending": SENT})  # fmt: skip
     names = [
-        "client_secret", "client_secret.previous", "client_secret.staged", "header.0", "header.1", "parameter.0", "password",
+        "client_secret", "client_secret.previous", "client_secret.staged", "dpop_key", "header.0", "header.1", "parameter.0", "password",
         "password.previous", "password.staged", "refresh_token", "replaced.0", "replaced.0.extras", "token.0", "token.0.extras", "token.1",
     ]  # fmt: skip
     return Record("everything", description, {name: b"made-up " + name.encode() for name in names})
@@ -469,6 +470,8 @@ def content_refusals():
     yield newer("secret-of-no-token", credential(), {"token.0": b"made-up"})
     yield newer("token-without-its-secret", credential(tokens=[TOKEN]))
     yield newer("replaced-without-its-secret", credential(replaced=[TOKEN]))
+    yield newer("dpop-without-its-key", credential({"dpop": True}))
+    yield newer("dpop-key-without-dpop", credential({"dpop": False}), {"dpop_key": b"made-up"})
     yield newer("login-without-its-secret", credential(login=LOGIN))
     yield newer("secret-header-without-its-secret", credential({"secret_headers": ["a", "b"]}), {"header.0": b"made-up"})
     yield newer("secret-header-twice", credential({"secret_headers": ["a", "a"]}), {"header.0": b"made", "header.1": b"up"})

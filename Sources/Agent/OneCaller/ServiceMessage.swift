@@ -240,6 +240,7 @@ struct CachedTokenDocument: Codable {
     var expires: Date?
     var extras: SecretDocument?
     var presentation: TokenPresentation
+    var proof: SecretDocument?
 
     init(_ token: CachedToken) {
         access = token.access
@@ -250,6 +251,7 @@ struct CachedTokenDocument: Codable {
         expires = token.expires
         extras = token.extras.map(SecretDocument.init)
         presentation = token.presentation
+        proof = token.proof.map(SecretDocument.init)
     }
 
     var cached: CachedToken {
@@ -257,6 +259,7 @@ struct CachedTokenDocument: Codable {
             access: access, token: token.secret, type: type, scopes: scopes, sent: sent, expires: expires,
             extras: extras?.secret)
         cached.presentation = presentation
+        cached.proof = proof?.secret
         return cached
     }
 }

@@ -44,6 +44,9 @@ struct AgentRequests: Sendable {
         /// What stands behind the question mark.
         var query: String { String(http.target[questionMark...].dropFirst()) }
 
+        /// Whether the client reads no JSON.
+        var isPlainText: Bool { http.header("Accept") == "text/plain" }
+
         /// The value of a header field that is percent-encoded.
         func decoded(_ header: String) -> String? { http.header(header).map { $0[...] }.flatMap(PercentEncoding.text) }
     }
@@ -261,6 +264,10 @@ struct AgentRequests: Sendable {
             }
             return .later {
                 do {
+                    // Nothing is acquired for a client that would be refused.
+                    if request.isPlainText, ask.field == nil, (try? context.open.agent.show(name))?.settings.dpop == true {
+                        return .now(problem(Problem.boundToken, request.http))
+                    }
                     let token = try await context.open.acquire(name, ask, at: clock.now())
                     // Meanwhile the vault may have been locked, or a rule have changed.
                     try context.open.refuseIfClosed()
@@ -295,6 +302,10 @@ struct AgentRequests: Sendable {
         }
         let excess = grant.excess(of: handout.scopes)
         guard excess.isEmpty else { throw Problem.grantedTooMuch(excess) }
+        // No client of plain text would know that a token alone is of no use. Nothing leaves, and nothing is in the log.
+        if handout.isBound, context.request.isPlainText, handout.fields == nil {
+            return .now(problem(Problem.boundToken, context.request.http))
+        }
         var event = event(context, "done")
         event.token = context.open.log.fingerprint(handout.token)
         return try logged(event, context.request, context.open) { try answer(handout, context) }
@@ -316,7 +327,7 @@ struct AgentRequests: Sendable {
     }
 
     private func answer(_ handout: ServedToken, _ context: RequestContext) throws -> ServerResponse {
-        guard context.request.http.header("Accept") != "text/plain" else {
+        guard !context.request.isPlainText else {
             if let fields = handout.fields, let field = try Self.ask(context.request.query).field {
                 let text = try field.text(in: Secret(utf8: String(decoding: fields, as: UTF8.self)))
                 return ServerResponse(status: 200, type: "text/plain", body: Array(text.utf8))
@@ -331,7 +342,7 @@ struct AgentRequests: Sendable {
                 expiresIn: handout.expires.map { max(0, Int($0.timeIntervalSince(clock.now()))) }, expiresAt: handout.expires,
                 obtainedAt: handout.sent, scope: handout.scopes?.joined(separator: " "),
                 presentation: handout.presentation == .bearer ? nil : handout.presentation,
-                fields: handout.fields.flatMap { JSONValue(parsing: $0) }))
+                fields: handout.fields.flatMap { JSONValue(parsing: $0) }, proof: handout.proof))
     }
 
     /// - Throws: `Problem` for a parameter that is unknown or no number.
@@ -359,6 +370,11 @@ struct AgentRequests: Sendable {
             case ("field", let value) where (1...256).contains(value.utf8.count): ask.field = TokenField(value)
             case ("format", let value) where TokenFormat(word: value) != nil: break
             case ("take_over", "1"): ask.takesOver = true
+            case ("proof", let value):
+                guard let proof = ProofRequest(text: value) else {
+                    throw badParameter("a proof is for a method and an address, with a space between them")
+                }
+                ask.proof = proof
             default: throw badParameter("there is no such parameter")
             }
         }

@@ -69,15 +69,18 @@ final class AgentVault: Sendable {
         func acquire(_ name: String, _ ask: TokenQuery, at now: Date) async throws -> ServedToken {
             let flight = Flight(name: name, ask: ask)
             let task = flights.withLock { flights in
-                if ask.mode == .cached, let task = flights[flight] { return task }
+                // A proof is for one request, and is made for each.
+                let isShared = ask.mode == .cached && ask.proof == nil
+                if isShared, let task = flights[flight] { return task }
                 let task = Task {
-                    defer { self.flights.withLock { $0[flight] = nil } }
+                    defer { if isShared { self.flights.withLock { $0[flight] = nil } } }
                     let token = try await self.agent.token(name, ask)
                     var handout = try self.cache.keep(token, of: name, asked: now)
                     if ask.field != nil { handout.fields = token.extras?.withBytes { $0.array() } }
+                    handout.proof = token.proof?.revealed()
                     return handout
                 }
-                if ask.mode == .cached { flights[flight] = task }
+                if isShared { flights[flight] = task }
                 return task
             }
             return try await task.value

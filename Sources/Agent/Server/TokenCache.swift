@@ -17,6 +17,10 @@ struct ServedToken: Sendable {
     var presentation: TokenPresentation
     /// What was asked for besides, as a JSON object.
     var fields: [UInt8]?
+    /// The proof of possession for the request that was named.
+    var proof: String?
+    /// Whether an API takes it only with a proof.
+    var isBound: Bool { type == TokenPresentation.dpopType }
 
     init(_ token: CachedToken) {
         self.token = token.token.withBytes { $0.array() }
@@ -54,7 +58,7 @@ final class TokenCache: Sendable {
     /// What can be handed out at once.
     /// - Throws: what the vault throws, if it is not there any more, or is another.
     func handout(_ name: String, _ ask: TokenQuery, at now: Date) throws -> ServedToken? {
-        guard ask.mode == .cached, ask.field == nil else { return nil }
+        guard ask.mode == .cached, ask.field == nil, ask.proof == nil else { return nil }
         let generation = try vault.newestGeneration()
         let key = TokenKey(name: name, access: ask.access)
         let known = state.withLock { state in

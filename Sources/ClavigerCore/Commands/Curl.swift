@@ -13,7 +13,8 @@ struct Curl: AsyncParsableCommand {
         abstract: "Run curl with a credential's access token.",
         discussion: """
             The token goes to curl on a pipe, never among its arguments. Options of claviger's stand before the credential; \
-            what follows the address is curl's: claviger curl torq https://api.torq.io/public/v1alpha/users --silent.
+            what follows the address is curl's: claviger curl torq https://api.torq.io/public/v1alpha/users --silent. \
+            Where tokens are bound to a key, curl talks to a proxy in this process, which proves each request.
             """)
 
     @Argument(help: "The credential.")
@@ -32,9 +33,17 @@ struct Curl: AsyncParsableCommand {
 
     func run() async throws {
         let address = String(url.prefix { $0 != "#" })
-        _ = try SettingInput.address("curl", address)
+        let target = try SettingInput.address("curl", address)
         let token = try await naming(name) {
             try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, TokenQuery()) }
+        }
+        if token.isBound {
+            let status = try await naming(name) {
+                try await Session(vaultOptions).withTokenAgent(reason: reason) { agent in
+                    try await ProvenCurl(name: name, url: target, arguments: arguments).run(agent)
+                }
+            }
+            Glibc.exit(status)
         }
         let (reading, writing) = try File.pipe()
         let line = Array((try TokenFormat.curl.text(token, of: name, at: .now) + "\n").utf8)

@@ -74,7 +74,9 @@ struct Exec: AsyncParsableCommand {
             var tokens: [String: String] = [:]
             for (variable, name) in wanted {
                 let ask = TokenQuery(minimumLifetime: minTTL)
-                tokens[variable] = try await naming(name) { try await agent.token(name, ask).token.revealed() }
+                let token = try await naming(name) { try await agent.token(name, ask) }
+                Terminal.noteBinding(of: token, name)
+                tokens[variable] = token.token.revealed()
             }
             return tokens
         }

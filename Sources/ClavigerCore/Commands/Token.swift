@@ -46,7 +46,7 @@ struct TokenCommand: AsyncParsableCommand {
     @Option(
         help: """
             raw; json with type and expiry; header and headers-json for HTTP clients; curl: for curl --config -; netrc; env; \
-            id-token: what OpenID Connect sends with it.
+            dpop: the headers of one request, with a proof; id-token: what OpenID Connect sends with it.
             """)
     var format = TokenOutput.token(.raw)
 
@@ -55,6 +55,15 @@ struct TokenCommand: AsyncParsableCommand {
             "Print this member of the server's answer instead, such as instance_url; refused for what is secret.",
             valueName: "member"))
     var field: String?
+
+    @Option(help: ArgumentHelp("For --format dpop: the method of the request that the proof is for.", valueName: "method"))
+    var method: String?
+
+    @Option(help: ArgumentHelp("For --format dpop: the address of that request.", valueName: "url"))
+    var url: String?
+
+    @Option(help: ArgumentHelp("For --format dpop: the nonce that the API's server has given (DPoP-Nonce).", valueName: "nonce"))
+    var nonce: String?
 
     @Option(help: ArgumentHelp("What it is for: for the log.", valueName: "text"))
     var reason: String?
@@ -67,6 +76,15 @@ struct TokenCommand: AsyncParsableCommand {
             throw ValidationError("--fresh and --rejected can't both be given: --rejected implies a new token")
         }
         if let field, field.isEmpty || field.utf8.count > 256 { throw ValidationError("--field takes the name of a member") }
+        let isProof = format == .token(.dpop)
+        if isProof, method == nil || url == nil {
+            throw ValidationError("--format dpop needs --method and --url: a proof is for one request")
+        }
+        if !isProof, [method, url, nonce].contains(where: { $0 != nil }) {
+            throw ValidationError("--method, --url and --nonce are about --format dpop")
+        }
+        if let method, !ProofRequest.isMethod(method) { throw ValidationError("--method takes an HTTP method") }
+        if let nonce, !ProofRequest.isNonce(nonce) { throw ValidationError("--nonce has characters that no nonce may have") }
         if field != nil, format != .token(.raw) { throw ValidationError("--field and --format can't both be given") }
     }
 
@@ -78,9 +96,14 @@ struct TokenCommand: AsyncParsableCommand {
         ask.takesOver = takeOver
         ask.resends = resend
         ask.field = field.map(TokenField.init) ?? (format == .idToken ? .idToken : nil)
-        let token = try await naming(name) {
-            try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, ask) }
+        if let method, let url {
+            ask.proof = ProofRequest(method: method, url: try SettingInput.address("--url", url), nonce: nonce)
         }
+        let wanted = ask
+        let token = try await naming(name) {
+            try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, wanted) }
+        }
+        if ask.field == nil, ![.token(.dpop), .token(.json)].contains(format) { Terminal.noteBinding(of: token, name) }
         try Terminal.output(try text(token, ask.field))
     }
 

@@ -33,6 +33,7 @@ extension SettingsOptions {
         if let resend { settings.resend = resend }
         if let keyID { settings.keyID = keyID }
         try assertion.apply(to: &settings)
+        if dpop { settings.dpop = true }
         if let redirectURI { settings.redirectURI = try SettingInput.redirect(redirectURI) }
         try applyFormats(to: &settings)
         if let caFile { settings.certificateAuthority = try SettingInput.certificates(caFile) }

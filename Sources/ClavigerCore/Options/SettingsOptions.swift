@@ -111,6 +111,9 @@ struct SettingsOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The id (kid) of the private key that assertions are signed with.", valueName: "id"))
     var keyID: String?
 
+    @Flag(name: .customLong("dpop"), help: "Bind tokens to a key that is made for the credential (RFC 9449).")
+    var dpop = false
+
     @OptionGroup(title: "What a signed assertion says") var assertion: AssertionOptions
 
     @Option(help: ArgumentHelp("What stands between two scopes, where it is no space.", valueName: "text"))
@@ -171,7 +174,7 @@ struct SettingsOptions: ParsableArguments {
             && authorizationURL == nil && deviceURL == nil && keyID == nil && redirectURI == nil
             && method == nil && paramName.isEmpty && refreshURL == nil && refresh.isEmpty && answer.isEmpty
             && presentation == nil && tokenLifetime == nil && pkce == nil && nonce == nil
-            && assertion.isEmpty && scopeSeparator == nil && !noRefreshToken
+            && assertion.isEmpty && !dpop && scopeSeparator == nil && !noRefreshToken
             && refreshTokenRotates == nil && refreshTokenGrace == nil && olderTokensLive == nil && resend == nil
             && [subject, subjectFile, subjectType, actor, actorFile, actorType].allSatisfy { $0 == nil }
             && [scope, audience, resource, param, header, paramFile, headerFile, authorizationParam].allSatisfy(\.isEmpty)

@@ -41,6 +41,7 @@ struct SettingField: Sendable {
         optional("issuer", "issuer", "issuer", \.issuer, clears: false) { .text($0) },
         optional("key_id", "key-id", "key id", \.keyID) { .text($0) },
         optional("assertion", "assertion", "assertions", \.assertion) { .members(JSONValue($0)) },
+        optional("dpop", "dpop", "bound to a key", \.dpop) { .flag($0) },
         optional("subject", "subject", "exchanges", \.subject, clears: false) { .exchanged($0) },
         optional("actor", "actor", "acting for it", \.actor) { .exchanged($0) },
         list("scopes", "scope", "scopes", \.scopes) { .list($0, separator: " ") },

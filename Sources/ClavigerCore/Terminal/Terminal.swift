@@ -1,3 +1,4 @@
+import TokenEngine
 import Credentials
 import AgentProtocol
 import Glibc
@@ -18,6 +19,14 @@ enum Terminal {
     /// Something worth knowing that is no result.
     static func note(_ text: String) {
         try? write(Array("claviger: \(text)\n".utf8), to: STDERR_FILENO)
+    }
+
+    /// Says of a token that it is of no use without a proof (RFC 9449).
+    static func noteBinding(of token: CachedToken, _ name: String) {
+        guard token.isBound else { return }
+        note(
+            "the token of \(Problem.quoted(name)) is bound to a key, and an API takes it only with a proof: "
+                + "use --format dpop, claviger curl or claviger exec --proxy")
     }
 
     static func write(_ bytes: [UInt8], to descriptor: Int32) throws {

@@ -11,6 +11,10 @@ public struct TokenPresentation: RawRepresentable, Codable, Hashable, Sendable {
     public let place: Place
 
     public static let bearer = TokenPresentation(name: "Authorization", before: "Bearer ")
+    /// RFC 9449 section 7.1; the proof is a header of its own.
+    public static let dpop = TokenPresentation(name: "Authorization", before: "DPoP ")
+    /// The type of tokens that are bound to a key (section 5).
+    public static let dpopType = "DPoP"
 
     private init(name: String, before: String) {
         rawValue = "\(name): \(before){token}"

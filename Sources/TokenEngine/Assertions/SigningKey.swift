@@ -47,6 +47,8 @@ struct SigningKey {
         }
     }
 
+    init(_ key: ES256PrivateKey) { self.init { await $0.add(ecdsa: key) } }
+
     /// Signs one assertion.
     /// - Parameters:
     ///   - type: the header `typ`; nil for `JWT`.
@@ -54,12 +56,16 @@ struct SigningKey {
     func sign(
         _ claims: [String: JSONValue], type: String?, keyID: String?, certificate: [UInt8]?
     ) async throws -> Secret {
-        let keys = JWTKeyCollection()
-        await add(keys)
         var header = JWTHeader()
         if let keyID { header.kid = keyID }
         if let type { header.typ = type }
         if let certificate { header.fields["x5t#S256"] = .string(Base64URL.encode(SHA256.hash(certificate))) }
+        return try await sign(claims, header: header)
+    }
+
+    func sign(_ claims: [String: JSONValue], header: JWTHeader) async throws -> Secret {
+        let keys = JWTKeyCollection()
+        await add(keys)
         return try Secret(utf8: try await keys.sign(Claims(members: claims), header: header))
     }
 

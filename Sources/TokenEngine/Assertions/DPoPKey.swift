@@ -1,0 +1,76 @@
+import FoundationEssentials
+import HTTPTypes
+import JWTKit
+import OAuth
+public import Sodium
+import Synchronization
+
+/// A credential's key for proofs of possession (RFC 9449): P-256, which every server that knows DPoP knows. It is kept as the
+/// client secret is, and no request returns it.
+public enum DPoPKey {
+    /// - Returns: a new key in PEM (PKCS#8).
+    /// - Throws: `TokenError.memory`.
+    public static func make() throws(TokenError) -> Secret {
+        do throws(SodiumError) {
+            return try Secret(utf8: ES256PrivateKey().pemRepresentation)
+        } catch {
+            throw .memory
+        }
+    }
+
+    /// A proof for one request.
+    /// - Parameter token: the access token that goes with it; nil at the token endpoint.
+    /// - Throws: `TokenError.badKey` if this is no such key.
+    static func proof(
+        _ key: Secret, of request: ProofRequest, token: Secret?, now: Date
+    ) async throws(TokenError) -> Secret {
+        let claims = DPoPProof.claims(
+            request, id: Base64URL.encode(Random.bytes(16)), issued: Int(now.timeIntervalSince1970), token: token)
+        do {
+            let key = try ES256PrivateKey(pem: key.revealed())
+            return try await SigningKey(key).sign(claims, header: header(key))
+        } catch {
+            throw .badKey
+        }
+    }
+
+    /// The public key stands in the proof (section 4.2).
+    private static func header(_ key: ES256PrivateKey) throws -> JWTHeader {
+        guard let (x, y) = key.parameters else { throw SigningKey.Refusal() }
+        let jwk = ["kty": "EC", "crv": "P-256", "x": base64URL(x), "y": base64URL(y)]
+        return JWTHeader(fields: [
+            "typ": .string(DPoPProof.type), "jwk": .object(jwk.mapValues { .string($0) }),
+        ])
+    }
+
+    /// JWTKit has the coordinates in base64 (RFC 4648 section 4).
+    private static func base64URL(_ text: String) -> String {
+        text.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    }
+}
+
+/// The nonces that servers have given last, by their origins (RFC 9449 section 8.2). They are in no vault: a server gives another
+/// one for the asking.
+public final class DPoPNonces: Sendable {
+    private let nonces = Mutex<[String: String]>([:])
+
+    public init() {}
+
+    func nonce(for url: EndpointURL) -> String? { nonces.withLock { $0[Self.origin(url)] } }
+
+    /// Keeps the nonce of an answer, for the next request.
+    /// - Returns: whether it is another one than was known.
+    func learn(from fields: HTTPFields, of url: EndpointURL) -> Bool {
+        guard let nonce = fields[.dpopNonce], ProofRequest.isNonce(nonce) else { return false }
+        return nonces.withLock { $0.updateValue(nonce, forKey: Self.origin(url)) != nonce }
+    }
+
+    private static func origin(_ url: EndpointURL) -> String { "\(url.scheme)://\(url.authority)" }
+}
+
+extension HTTPField.Name {
+    /// RFC 9449 section 4.1.
+    static let dpop = HTTPField.Name("DPoP")!
+    /// Section 8.2.
+    static let dpopNonce = HTTPField.Name("DPoP-Nonce")!
+}
