@@ -27,6 +27,12 @@ enum TokenLifetime {
         return body["expires"].flatMap(lifetime).flatMap { $0 > 0 && $0 < 1_000_000_000 ? $0 : nil }
     }
 
+    /// How a value says it, by the member of an `AnswerFormat`; nil for what says nothing of a lifetime.
+    static func kind(of value: JSONValue) -> String? {
+        if moment(value) != nil { return "expires_at" }
+        return lifetime(value) != nil ? "expires_in" : nil
+    }
+
     /// A token that has ended before it came lives for no time at all.
     private static func until(_ end: Date, from start: Date) -> Int {
         Int(min(max(end.timeIntervalSince(start), 0), Double(tenYears)))

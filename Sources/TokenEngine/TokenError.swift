@@ -50,6 +50,9 @@ public enum TokenError: Error, Codable, Equatable, Sendable {
 }
 
 extension TokenError {
+    /// What an answer that is no token means, where nothing is known besides.
+    public init(_ refusal: TokenRefusal) { self = Acquisition.failure(refusal) }
+
     /// What can be done about a failure.
     public enum Remedy: Equatable, Sendable {
         /// The same again, later: after so many seconds where that is known.

@@ -762,7 +762,7 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     }
 
     @Test func `a token that comes after lock is stored and not handed out`() async throws {
-        let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(300)))
+        let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(2000)))
         async let answer = fixture.ask("GET", "/v1/tokens/a")
         while fixture.server.requests == 0 { try await Task.sleep(for: .milliseconds(5)) }
         #expect(try await fixture.ask("POST", "/v1/lock").status == 204)

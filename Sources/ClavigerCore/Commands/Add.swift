@@ -36,6 +36,11 @@ struct Add: AsyncParsableCommand {
     @Flag(help: "Print the stored credential, without its secrets, as JSON.")
     var json = false
 
+    @Flag(
+        name: .customLong("try"),
+        help: "Store nothing: show what is sent and the shape of the answer, without secrets, and which settings would fit it.")
+    var tries = false
+
     @Option(
         help: ArgumentHelp("A file that holds a refresh token; - for standard input.", valueName: "file|-"),
         completion: .file())
@@ -53,6 +58,7 @@ struct Add: AsyncParsableCommand {
         let document = try keyPair.from.map(KeyDocument.init)
         let secretFields = try self.settings.secretFields()
         let settings = try await newSettings(provider, document)
+        if tries { return try await runTrial(settings, secretFields, provider, document) }
         try await naming(name) {
             try await Session(vaultOptions).withAgent { agent in
                 // A taken name is better known before the secret is typed.
@@ -69,6 +75,16 @@ struct Add: AsyncParsableCommand {
                 try report(stored)
             }
         }
+    }
+
+    /// `--try`: no vault is opened.
+    private func runTrial(
+        _ settings: ClientSettings, _ fields: SecretFields, _ provider: Provider?, _ document: KeyDocument?
+    ) async throws {
+        let client = try keyPair.client(
+            .init(
+                name: name, settings: settings, clientID: self.settings.clientID, page: provider?.keysPage, document: document))
+        try await Trial(settings: settings, client: client, fields: fields).run()
     }
 
     /// A refresh token where one was given, or is what the grant is about.

@@ -3,6 +3,7 @@ import AgentProtocol
 import ArgumentParser
 import Credentials
 import FoundationEssentials
+import Glibc
 import Linux
 import OAuth
 import TokenEngine
