@@ -42,6 +42,10 @@ public struct AuditedService: CredentialManager {
         try await changing(.login, name) { try await agent.logIn(name, with: grant) }
     }
 
+    public func authorizationRequest(_ name: String, redirectURI: String) async throws -> AuthorizationRequest {
+        try await agent.authorizationRequest(name, redirectURI: redirectURI)
+    }
+
     public func deviceCodes(_ name: String) async throws -> DeviceCodes { try await agent.deviceCodes(name) }
 
     public func revoke(_ name: String) async throws -> RevocationReport {

@@ -33,6 +33,9 @@ public protocol CredentialManager: TokenSource {
     func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialView
     /// Stores what a person's login has brought, a code, exchanged for tokens.
     func logIn(_ name: String, with grant: AuthorizationGrant) async throws -> CredentialView
+    /// The request that a browser takes to the server to log in, handed in there first where the settings say so (RFC 9126).
+    /// - Throws: `TokenError.noSuchEndpoint` where the settings name no address to log in at.
+    func authorizationRequest(_ name: String, redirectURI: String) async throws -> AuthorizationRequest
     /// Asks for codes for a login on another device (RFC 8628 section 3.1).
     func deviceCodes(_ name: String) async throws -> DeviceCodes
     func revoke(_ name: String) async throws -> RevocationReport

@@ -133,6 +133,16 @@ public struct CredentialService: CredentialManager {
         }
     }
 
+    public func authorizationRequest(_ name: String, redirectURI: String) async throws -> AuthorizationRequest {
+        let configuration = try store.credential(name).configuration
+        let client = configuration.keyPair.client
+        guard let request = try configuration.settings.authorizationRequest(clientID: client.id, redirectURI: redirectURI) else {
+            throw TokenError.noSuchEndpoint
+        }
+        guard configuration.settings.pushedAuthorizationURL != nil else { return request }
+        return try await endpoints.push(request, of: configuration)
+    }
+
     public func deviceCodes(_ name: String) async throws -> DeviceCodes {
         try await endpoints.deviceCodes(try store.credential(name).configuration)
     }

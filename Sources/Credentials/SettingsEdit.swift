@@ -52,6 +52,7 @@ extension ClientSettings {
         var settings = self
         (settings.revocationURL, settings.introspectionURL, settings.apiURL) = (nil, nil, nil)
         (settings.authorizationURL, settings.authorizationParameters, settings.redirectURI) = (nil, nil, nil)
+        settings.pushedAuthorizationURL = nil
         (settings.deviceAuthorizationURL, settings.issuer, settings.pkce, settings.nonce) = (nil, nil, nil, nil)
         (settings.refreshTokenRotates, settings.refreshTokenGrace) = (nil, nil)
         (settings.olderTokensLive, settings.resend, settings.noRefreshToken, settings.presentation) = (nil, nil, nil, nil)

@@ -4,7 +4,9 @@ public import Sodium
 /// A request that a person's browser takes to the server (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
 public struct AuthorizationRequest: Sendable {
     /// Where the browser goes.
-    public let url: String
+    public private(set) var url: String
+    /// What it says there, under the server's own names.
+    let parameters: [Parameter]
     public let redirectURI: String
     /// What must come back, so that nobody else's answer is taken for ours.
     public let state: String
@@ -44,8 +46,46 @@ extension ClientSettings {
         let query = [authorizationURL.query, FormEncoding.query(parameters)].compactMap { $0 }.joined(separator: "&")
         return AuthorizationRequest(
             url: "\(authorizationURL.scheme)://\(authorizationURL.authority)\(authorizationURL.path)?\(query)",
-            redirectURI: redirectURI, state: state, verifier: try Secret(utf8: verifier), issuer: issuer,
+            parameters: parameters, redirectURI: redirectURI, state: state, verifier: try Secret(utf8: verifier), issuer: issuer,
             nonce: nonce)
+    }
+}
+
+extension ClientSettings {
+    /// Hands an authorization request to the server directly, so that nobody can read or change it in the browser (RFC 9126
+    /// section 2.1); nil where the server has no endpoint for that.
+    /// - Parameter fields: the values of the settings' secret headers.
+    public func pushedAuthorizationRequest(
+        _ request: AuthorizationRequest, _ client: ClientCredentials, fields: SecretFields = SecretFields(),
+        clientAssertion: Secret? = nil
+    ) -> EndpointRequest? {
+        pushedAuthorizationURL.map { url in
+            var format = format(to: url)
+            // The request is written already, but for what authenticates the client.
+            format.parameters = request.parameters.filter { $0.name != "client_id" }
+            let hasID = [.basic, .basicRaw, .bearerJWT].contains(clientAuthentication)
+            let id = hasID ? [Parameter("client_id", client.id)] : []
+            return self.request(format, id, client, fields, clientAssertion: clientAssertion)
+        }
+    }
+}
+
+extension AuthorizationRequest {
+    /// The request as the browser takes it to the server once it was pushed (RFC 9126 section 4): the client's id, and what the
+    /// server calls it.
+    /// - Parameter answer: of the server (section 2.2).
+    /// - Throws: `TokenRefusal` if that names no request.
+    public func pushed(
+        _ answer: JSONValue, clientID: String, to endpoint: EndpointURL
+    ) throws(TokenRefusal) -> AuthorizationRequest {
+        guard let uri = answer.member("request_uri")?.string, (1...4096).contains(uri.utf8.count),
+            uri.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else { throw .unusable(reason: "no request_uri") }
+        let parameters = [Parameter("client_id", clientID), Parameter("request_uri", uri)]
+        var request = self
+        let query = [endpoint.query, FormEncoding.query(parameters)].compactMap { $0 }.joined(separator: "&")
+        request.url = "\(endpoint.scheme)://\(endpoint.authority)\(endpoint.path)?\(query)"
+        return request
     }
 }
 

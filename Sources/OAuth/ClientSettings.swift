@@ -111,6 +111,8 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var tokenLifetime: Int?
     /// Where a person logs in (RFC 6749 section 3.1).
     public var authorizationURL: EndpointURL?
+    /// Where an authorization request is handed in before the browser goes to the server (RFC 9126).
+    public var pushedAuthorizationURL: EndpointURL?
     /// What else an authorization request says.
     public var authorizationParameters: [Parameter]?
     /// The registered redirect address; nil for any loopback port (RFC 8252 section 7.3).
@@ -192,6 +194,7 @@ public struct ClientSettings: Codable, Equatable, Sendable {
         case certificateAuthority = "certificate_authority"
         case tokenLifetime = "token_lifetime"
         case authorizationURL = "authorization_url"
+        case pushedAuthorizationURL = "pushed_authorization_url"
         case authorizationParameters = "authorization_parameters"
         case redirectURI = "redirect_uri"
         case deviceAuthorizationURL = "device_authorization_url"

@@ -12,6 +12,10 @@ public struct ServerMetadata: Sendable, Equatable {
     public var keysURL: EndpointURL?
     public var grants: Set<String>
     public var authenticationMethods: Set<String>
+    /// Where an authorization request is handed in first (RFC 9126 section 5).
+    public var pushedAuthorizationURL: EndpointURL?
+    /// The addresses for clients that authenticate by a certificate (RFC 8705 section 5), by the names of the others.
+    public var certificateAliases: [String: EndpointURL] = [:]
     /// The names of optional addresses that may see no secret, and were left out.
     public var leftOut: [String] = []
 
@@ -80,10 +84,18 @@ public struct ServerMetadata: Sendable, Equatable {
         deviceAuthorizationURL = optional("device_authorization_endpoint")
         revocationURL = optional("revocation_endpoint")
         introspectionURL = optional("introspection_endpoint")
+        pushedAuthorizationURL = optional("pushed_authorization_request_endpoint")
         keysURL = optional("jwks_uri")
         grants = words("grant_types_supported", missing: ["authorization_code", "implicit"])
         authenticationMethods = words("token_endpoint_auth_methods_supported", missing: ["client_secret_basic"])
         self.leftOut = leftOut
+        for (name, value) in json.member("mtls_endpoint_aliases")?.object ?? [:] {
+            guard let text = value.string, let url = try? EndpointURL(text), url.scheme == "https" || issuer.scheme == "http"
+            else {
+                continue
+            }
+            certificateAliases[name] = url
+        }
     }
 
     /// Names both: often they differ by a slash at the end (RFC 8414 section 3.3 compares them byte by byte).
@@ -96,9 +108,13 @@ public struct ServerMetadata: Sendable, Equatable {
     }
 
     /// Settings for a new credential.
-    /// - Parameter grant: what the person asked for, or nil for the first that the server has and no person is needed for.
+    /// - Parameters:
+    ///   - grant: what the person asked for, or nil for the first that the server has and no person is needed for.
+    ///   - authentication: the same; nil for the first that both know.
     /// - Throws: `Refusal` where the server and claviger have none in common.
-    public func settings(grant: GrantType?) throws(Refusal) -> ClientSettings {
+    public func settings(
+        grant: GrantType?, authentication: ClientAuthentication? = nil
+    ) throws(Refusal) -> ClientSettings {
         let wireNames: [(GrantType, String)] = [
             (.clientCredentials, "client_credentials"), (.authorizationCode, "authorization_code"),
             (.deviceCode, "urn:ietf:params:oauth:grant-type:device_code"), (.password, "password"),
@@ -111,15 +127,20 @@ public struct ServerMetadata: Sendable, Equatable {
             ("client_secret_jwt", .clientSecretJWT), ("tls_client_auth", .tls), ("self_signed_tls_client_auth", .tls),
             ("none", .none),
         ]
-        guard let method = methods.first(where: { authenticationMethods.contains($0.0) })?.1 else {
+        guard let method = authentication ?? methods.first(where: { authenticationMethods.contains($0.0) })?.1 else {
             throw Refusal(reason: "it has no client authentication that claviger knows")
         }
-        var settings = ClientSettings(grant: chosen, clientAuthentication: method, tokenURL: tokenURL)
+        func address(_ name: String, _ url: EndpointURL?) -> EndpointURL? {
+            method == .tls ? certificateAliases[name] ?? url : url
+        }
+        var settings = ClientSettings(
+            grant: chosen, clientAuthentication: method, tokenURL: address("token_endpoint", tokenURL) ?? tokenURL)
         settings.issuer = issuer
         settings.authorizationURL = authorizationURL
-        settings.deviceAuthorizationURL = deviceAuthorizationURL
-        settings.revocationURL = revocationURL
-        settings.introspectionURL = introspectionURL
+        settings.deviceAuthorizationURL = address("device_authorization_endpoint", deviceAuthorizationURL)
+        settings.revocationURL = address("revocation_endpoint", revocationURL)
+        settings.introspectionURL = address("introspection_endpoint", introspectionURL)
+        settings.pushedAuthorizationURL = address("pushed_authorization_request_endpoint", pushedAuthorizationURL)
         return settings
     }
 }

@@ -195,7 +195,7 @@ extension ClientSettings {
 
     /// The one place in which a secret is written into a request.
     /// - Parameter further: parameters whose values are secrets, under names of their own.
-    private func request(
+    func request(
         _ format: RequestFormat, _ standard: [Parameter], _ client: ClientCredentials, _ fields: SecretFields,
         further: [SecretField] = [], clientAssertion: Secret?
     ) -> EndpointRequest {

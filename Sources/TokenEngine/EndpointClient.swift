@@ -36,6 +36,31 @@ public struct EndpointClient: Sendable {
         }
     }
 
+    // MARK: Pushed authorization requests
+
+    /// Hands in an authorization request where the settings name an endpoint for that (RFC 9126). A server that refuses it is not
+    /// sent the browser with the whole request instead: who wants it pushed does not want it seen.
+    /// - Returns: what the browser takes to the server.
+    /// - Throws: `TokenError`.
+    public func push(
+        _ request: AuthorizationRequest, of configuration: CredentialConfiguration
+    ) async throws(TokenError) -> AuthorizationRequest {
+        let (settings, client) = (configuration.settings, configuration.keyPair.client)
+        let assertion = try await clocks.assertion(of: configuration, now: clock.now())
+        guard
+            let pushed = settings.pushedAuthorizationRequest(
+                request, client, fields: configuration.secretFields, clientAssertion: assertion),
+            let endpoint = settings.authorizationURL
+        else { throw .noSuchEndpoint }
+        let answer = try await answer(to: pushed)
+        do throws(TokenRefusal) {
+            guard (200..<300).contains(answer.status), let json = JSONValue(answer: answer.body) else { throw refusal(answer) }
+            return try request.pushed(json, clientID: client.id, to: endpoint)
+        } catch {
+            throw Acquisition.failure(error)
+        }
+    }
+
     // MARK: Introspection
 
     /// Asks the server whether a token is active (RFC 7662 section 2.2).

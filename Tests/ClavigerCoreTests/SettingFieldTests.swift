@@ -32,6 +32,7 @@ import Testing
         settings.issuer = "https://made-up.example"
         settings.keyID = "k"
         settings.dpop = true
+        settings.pushedAuthorizationURL = url
         settings.assertion = AssertionSettings()
         settings.assertion?.audience = "a"
         settings.scopeSeparator = ","

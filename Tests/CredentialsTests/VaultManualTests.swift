@@ -32,6 +32,7 @@ import TokenEngine
         (settings.issuer, settings.keyID) = ("https://made-up.example", "k")
         settings.assertion = assertion()
         settings.dpop = true
+        settings.pushedAuthorizationURL = url
         settings.scopeSeparator = ","
         (settings.noRefreshToken, settings.refreshTokenRotates, settings.olderTokensLive) = (true, true, false)
         settings.refreshTokenGrace = .untilSuccessorIsUsed

@@ -113,6 +113,27 @@ struct AuthlibTests {
         Proven.record(grant: "refresh-token", clientAuth: auth, server: Self.name)
     }
 
+    /// RFC 9126: the browser learns nothing but a name of the request.
+    @Test(arguments: ["basic", "post", "none", "private-key-jwt"])
+    func `a login that is handed in first`(auth: String) async throws {
+        try await prove(grant: "authorization-code", auth: auth) { authlib in
+            try await authlib.add(
+                "a", grant: "authorization-code", auth: auth, "--scope", "openid read", "--pushed-authorization-url",
+                authlib.server.address + "/par")
+            let terminal = PseudoTerminal(
+                Program.claviger, ["login", "a", "--no-browser"], environment: authlib.environment,
+                output: authlib.home.file("out"))
+            let screen = try await terminal.expect("request_uri=")
+            let line = try #require(screen.split(whereSeparator: \.isNewline).first { $0.contains("request_uri=") })
+            let address = try #require(URL(string: String(line.drop { $0 != "h" })))
+            let names = URLComponents(url: address, resolvingAgainstBaseURL: false)?.queryItems?.map(\.name)
+            #expect(names == ["client_id", "request_uri"])
+            let (page, _) = try await URLSession(configuration: .ephemeral).data(from: address)
+            #expect(String(decoding: page, as: UTF8.self).contains("Logged in"))
+            try #require(await terminal.wait() == 0)
+        }
+    }
+
     @Test(arguments: ["basic", "post", "none", "client-secret-jwt"])
     func deviceCode(auth: String) async throws {
         try await prove(grant: "device-code", auth: auth) { authlib in

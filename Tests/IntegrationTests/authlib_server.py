@@ -12,6 +12,7 @@ token store.
 """
 
 import os
+import secrets
 import sys
 import time
 from urllib.parse import parse_qsl, urlsplit
@@ -355,8 +356,32 @@ def token():
     return server.create_token_response()
 
 
+pushed = {}
+
+
+@app.post("/par")
+def par():
+    """RFC 9126 section 2: the client authenticates as at the token endpoint."""
+    client = server.authenticate_client(server.create_oauth2_request(request), ALL, "token")
+    assert request.form["client_id"] == client.get_client_id()
+    form = {name: value for name, value in request.form.items() if not name.startswith("client_")}
+    name = "urn:ietf:params:oauth:request_uri:" + secrets.token_urlsafe(24)
+    pushed[name] = (client.get_client_id(), form)
+    return jsonify(request_uri=name, expires_in=60), 201
+
+
 @app.get("/authorize")
 def authorize():
+    if "request_uri" in request.args:
+        # Once, for the client that handed it in, and with nothing else beside it (section 4).
+        client, form = pushed.pop(request.args["request_uri"])
+        assert request.args.to_dict() == {"client_id": client, "request_uri": request.args["request_uri"]}
+        with app.test_request_context("/authorize", query_string=form | {"client_id": client}, base_url=address()):
+            return consent()
+    return consent()
+
+
+def consent():
     # Who asks is logged in, and consents.
     return server.create_authorization_response(grant=server.get_consent_grant("made-up-user"), grant_user="made-up-user")
 

@@ -1,3 +1,4 @@
+import HTTPTypes
 import Sodium
 import Testing
 
@@ -30,6 +31,55 @@ import Testing
         #expect(parameters["code_challenge_method"] == "S256")
         #expect(parameters["scope"] == "a openid")
         #expect(parameters["nonce"] != nil)
+    }
+
+    private func pushing(_ authentication: ClientAuthentication) throws -> (
+        request: AuthorizationRequest, pushed: EndpointRequest
+    ) {
+        var settings = ClientSettings(
+            grant: .authorizationCode, clientAuthentication: authentication,
+            tokenURL: try EndpointURL("https://example.com/token"))
+        settings.authorizationURL = try EndpointURL("https://example.com/authorize?tenant=x")
+        settings.pushedAuthorizationURL = try EndpointURL("https://example.com/par")
+        (settings.scopes, settings.resources) = (["a"], ["https://api.example"])
+        settings.authorizationParameters = [Parameter("prompt", "consent")]
+        let request = try #require(try settings.authorizationRequest(clientID: "id", redirectURI: "http://127.0.0.1:7/callback"))
+        let client = ClientCredentials(id: "id", secret: try Secret(utf8: "made-up"))
+        return (request, try #require(settings.pushedAuthorizationRequest(request, client)))
+    }
+
+    /// RFC 9126 section 2.1.
+    @Test(arguments: [ClientAuthentication.basic, .post, .none, .tls])
+    func `a request that is handed in says the same as the browser would, and each thing once`(
+        _ authentication: ClientAuthentication
+    ) throws {
+        let (request, pushed) = try pushing(authentication)
+        #expect(pushed.head.method == .post && pushed.head.path == "/par")
+        let said = FormEncoding.decode(String(decoding: pushed.body, as: UTF8.self))
+        #expect(Set(said.map(\.name)).count == said.count)
+        let values = Dictionary(said.map { ($0.name, $0.value) }) { $1 }
+        let browser = FormEncoding.decode(String(request.url.split(separator: "?")[1])).filter { $0.name != "tenant" }
+        for parameter in browser { #expect(values[parameter.name] == parameter.value, "\(parameter.name)") }
+        #expect(values["client_id"] == "id" && values["resource"] == "https://api.example" && values["prompt"] == "consent")
+        #expect((pushed.head.headerFields[.authorization] != nil) == (authentication == .basic))
+        #expect(values["client_secret"] == (authentication == .post ? "made-up" : nil))
+    }
+
+    @Test func `the browser gets nothing but the client's id and the name of the request`() throws {
+        let (request, _) = try pushing(.basic)
+        let endpoint = try EndpointURL("https://example.com/authorize?tenant=x")
+        let answer = JSONValue.object(["request_uri": .string("urn:x:a&b"), "expires_in": .integer(60)])
+        let pushed = try request.pushed(answer, clientID: "id", to: endpoint)
+        #expect(pushed.url == "https://example.com/authorize?tenant=x&client_id=id&request_uri=urn%3Ax%3Aa%26b")
+        #expect(pushed.state == request.state && pushed.redirectURI == request.redirectURI)
+    }
+
+    @Test(arguments: ["", "a b", "ä"])
+    func `an answer that names no request is refused`(_ uri: String) throws {
+        let (request, _) = try pushing(.basic)
+        #expect(throws: TokenRefusal.unusable(reason: "no request_uri")) {
+            try request.pushed(.object(["request_uri": .string(uri)]), clientID: "id", to: EndpointURL("https://example.com/a"))
+        }
     }
 
     @Test func stateAndVerifierAreNewEachTime() throws {

@@ -29,6 +29,27 @@ import Testing
         #expect(settings.issuer == "https://server.example.com")
     }
 
+    /// RFC 8705 section 5.
+    @Test func `a client with a certificate goes to the addresses that are for it`() throws {
+        let metadata = try parse(
+            """
+            {"issuer":"https://server.example.com","token_endpoint":"https://server.example.com/token",
+             "revocation_endpoint":"https://server.example.com/revoke","introspection_endpoint":"https://server.example.com/about",
+             "pushed_authorization_request_endpoint":"https://server.example.com/par",
+             "token_endpoint_auth_methods_supported":["client_secret_basic","tls_client_auth"],
+             "grant_types_supported":["client_credentials"],
+             "mtls_endpoint_aliases":{"token_endpoint":"https://mtls.example.com/token",
+              "revocation_endpoint":"https://mtls.example.com/revoke","introspection_endpoint":"http://mtls.example.com/about"}}
+            """)
+        let plain = try metadata.settings(grant: nil)
+        #expect(plain.clientAuthentication == .basic && plain.tokenURL.host == "server.example.com")
+        #expect(plain.pushedAuthorizationURL?.path == "/par")
+        let tls = try metadata.settings(grant: nil, authentication: .tls)
+        #expect(tls.tokenURL.host == "mtls.example.com" && tls.revocationURL?.host == "mtls.example.com")
+        // What may see no secret is no alias.
+        #expect(tls.introspectionURL?.host == "server.example.com" && tls.clientAuthentication == .tls)
+    }
+
     /// Plain http to this machine is for servers that are on it.
     @Test func `a server elsewhere sends nobody to this machine`() throws {
         let json = #"{"issuer":"https://server.example.com","token_endpoint":"http://127.0.0.1:8080/x"}"#

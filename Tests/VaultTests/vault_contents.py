@@ -155,7 +155,7 @@ SETTINGS = members(
         "authorization_code", "client_credentials", "device_code", "jwt_bearer", "password", "refresh_token", "token_exchange"),
     headers=PARAMETERS, introspection_url_=address, issuer_=text, key_id_=text, method_=METHOD, no_refresh_token_=true_or_false, nonce_=true_or_false,
     older_tokens_live_=true_or_false, omits_grant_type_=true_or_false, parameter_names_=names, parameters=PARAMETERS,
-    pkce_=true_or_false, placement=PLACEMENT, presentation_=presentation, redirect_uri_=text, refresh_=REFRESH, refresh_token_grace_=grace,
+    pkce_=true_or_false, placement=PLACEMENT, presentation_=presentation, pushed_authorization_url_=address, redirect_uri_=text, refresh_=REFRESH, refresh_token_grace_=grace,
     refresh_token_rotates_=true_or_false, resend_=one_of("never", "once"), resources=array(text), revocation_url_=address,
     scope_separator_=text, scopes=array(text), secret_headers_=once_each(text), secret_parameters_=once_each(text),
     subject_=EXCHANGED, token_lifetime_=integer, token_url=address)  # fmt: skip

@@ -150,6 +150,7 @@ ALL_SETTINGS = SETTINGS | {
     "key_id": "k", "method": "GET", "no_refresh_token": True, "nonce": False, "pkce": False, "older_tokens_live": False, "omits_grant_type": True,
     "parameter_names": {"client_id": "app_id", "grant_type": ""},
     "parameters": [{"name": "p", "value": "\u0001\t\"\\/\u2028"}], "presentation": "X-Auth-Token: {token}",
+    "pushed_authorization_url": ADDRESS,
     "refresh": {
         "client_authentication": "post", "method": "POST", "parameter_names": {"refresh_token": "rt"},
         "parameters": [{"name": "p", "value": "2"}], "placement": "json", "scopes": True, "url": ADDRESS},

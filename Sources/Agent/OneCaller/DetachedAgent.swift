@@ -102,6 +102,10 @@ public final class DetachedAgent: CredentialManager {
         return try await summary(.logIn(name: name, document))
     }
 
+    public func authorizationRequest(_ name: String, redirectURI: String) async throws -> AuthorizationRequest {
+        try await local.authorizationRequest(name, redirectURI: redirectURI)
+    }
+
     public func deviceCodes(_ name: String) async throws -> DeviceCodes { try await local.deviceCodes(name) }
     public func revoke(_ name: String) async throws -> RevocationReport { try await local.revoke(name) }
     public func rename(_ name: String, to newName: String) async throws { try await local.rename(name, to: newName) }

@@ -170,7 +170,7 @@ struct Add: AsyncParsableCommand {
             let metadata = try await Session.withTransport {
                 try await EndpointClient(transport: $0).metadata(of: url, certificateAuthority: trusted.certificateAuthority)
             }
-            let found = try metadata.settings(grant: settings.grant)
+            let found = try metadata.settings(grant: settings.grant, authentication: settings.clientAuth)
             Terminal.note(
                 "found at \(Terminal.plain(issuer)): \(found.grant.option) with \(found.clientAuthentication.option) at \(found.tokenURL)"
             )

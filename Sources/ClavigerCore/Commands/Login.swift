@@ -101,9 +101,7 @@ struct Login: AsyncParsableCommand {
     private func pasted(_ agent: any CredentialManager, _ credential: CredentialView) async throws -> CredentialView {
         guard Terminal.isThere else { throw Problem.noTerminalForCode }
         let uri = credential.settings.redirectURI ?? "http://127.0.0.1"
-        guard let request = try credential.settings.authorizationRequest(clientID: credential.clientID, redirectURI: uri) else {
-            throw TokenError.noSuchEndpoint
-        }
+        let request = try await agent.authorizationRequest(name, redirectURI: uri)
         Terminal.note("open this address, and log in:")
         Terminal.note("  " + request.url)
         Terminal.note("the browser may then say that it can't open a page: its address is what is wanted")

@@ -19,6 +19,9 @@ extension SettingsOptions {
         if let authorizationURL {
             settings.authorizationURL = try SettingInput.address("--authorization-url", authorizationURL)
         }
+        if let pushedAuthorizationURL {
+            settings.pushedAuthorizationURL = try SettingInput.address("--pushed-authorization-url", pushedAuthorizationURL)
+        }
         if let deviceURL { settings.deviceAuthorizationURL = try SettingInput.address("--device-url", deviceURL) }
         if !authorizationParam.isEmpty {
             settings.authorizationParameters = try authorizationParam.map(SettingInput.authorizationParameter)

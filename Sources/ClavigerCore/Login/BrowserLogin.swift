@@ -26,7 +26,7 @@ struct BrowserLogin {
         return try await withThrowingTaskGroup(of: CredentialView?.self) { group in
             defer { group.cancelAll() }
             let port = try await listen(visit, &group)
-            let request = try begin(port)
+            let request = try await agent.authorizationRequest(credential.name, redirectURI: redirect.uri(port: port))
             visit.expect(request)
             show(request)
             group.addTask { try await visit.result() }
@@ -60,14 +60,6 @@ struct BrowserLogin {
             guard let taken else { return nil }
             return try await agent.logIn(credential.name, with: taken.request.grant(code: taken.code))
         }
-    }
-
-    private func begin(_ port: Int) throws -> AuthorizationRequest {
-        let uri = redirect.uri(port: port)
-        guard let request = try credential.settings.authorizationRequest(clientID: credential.clientID, redirectURI: uri) else {
-            throw TokenError.noSuchEndpoint
-        }
-        return request
     }
 
     /// Starts a listener for each address, all on one port.

@@ -105,6 +105,9 @@ struct SettingsOptions: ParsableArguments {
         help: ArgumentHelp("Whether an ID token must have the nonce of its login, as usual.", valueName: "true|false"))
     var nonce: Bool?
 
+    @Option(help: ArgumentHelp("Where a login's request is handed in first (RFC 9126).", valueName: "url"))
+    var pushedAuthorizationURL: String?
+
     @Option(help: ArgumentHelp("Where a device asks for a code (RFC 8628).", valueName: "url"))
     var deviceURL: String?
 
@@ -174,7 +177,7 @@ struct SettingsOptions: ParsableArguments {
             && authorizationURL == nil && deviceURL == nil && keyID == nil && redirectURI == nil
             && method == nil && paramName.isEmpty && refreshURL == nil && refresh.isEmpty && answer.isEmpty
             && presentation == nil && tokenLifetime == nil && pkce == nil && nonce == nil
-            && assertion.isEmpty && !dpop && scopeSeparator == nil && !noRefreshToken
+            && assertion.isEmpty && !dpop && pushedAuthorizationURL == nil && scopeSeparator == nil && !noRefreshToken
             && refreshTokenRotates == nil && refreshTokenGrace == nil && olderTokensLive == nil && resend == nil
             && [subject, subjectFile, subjectType, actor, actorFile, actorType].allSatisfy { $0 == nil }
             && [scope, audience, resource, param, header, paramFile, headerFile, authorizationParam].allSatisfy(\.isEmpty)

@@ -29,6 +29,9 @@ struct SettingField: Sendable {
             "authorization_parameters", "authorization-param", "authorization parameters", \.authorizationParameters,
             member: "authorization_params"
         ) { .pairs($0, separator: "=") },
+        optional(
+            "pushed_authorization_url", "pushed-authorization-url", "pushed authorization url", \.pushedAuthorizationURL
+        ) { .text($0.description) },
         optional("device_authorization_url", "device-url", "device url", \.deviceAuthorizationURL, member: "device_url") {
             .text($0.description)
         },
