@@ -56,9 +56,12 @@ package enum CredentialRecord {
         var boot: String?
         var resent: Bool?
         var ended: Int64?
+        var expires: Int64?
+        var refreshBy: Int64?
 
         enum CodingKeys: String, CodingKey {
-            case since, renewed, rotates, owner, keeps, spending, boot, resent, ended
+            case since, renewed, rotates, owner, keeps, spending, boot, resent, ended, expires
+            case refreshBy = "refresh_by"
             case sentLast = "sent_last"
         }
     }
@@ -147,7 +150,8 @@ package enum CredentialRecord {
             since: milliseconds(login.since), renewed: milliseconds(login.renewed), rotates: login.rotation == .rotates,
             owner: login.owner, keeps: login.rotation == .keeps ? true : nil, spending: (sending?.began).map(milliseconds),
             sentLast: sending.flatMap { $0.last == $0.began ? nil : milliseconds($0.last) }, boot: sending?.boot,
-            resent: sending?.isResend == true ? true : nil, ended: login.ended.map(milliseconds))
+            resent: sending?.isResend == true ? true : nil, ended: login.ended.map(milliseconds),
+            expires: login.expires.map(milliseconds), refreshBy: login.refreshBy.map(milliseconds))
     }
 
     private static func refusal(_ refusal: TokenState.Refusal) -> Refusal {
@@ -270,7 +274,9 @@ package enum CredentialRecord {
             Login.Sending(
                 began: date($0), last: state.sentLast.map(date), boot: state.boot, isResend: state.resent ?? false)
         }
-        login.ended = state.ended.map(date)
+        (login.ended, login.expires, login.refreshBy) = (
+            state.ended.map(date), state.expires.map(date), state.refreshBy.map(date)
+        )
         return login
     }
 

@@ -20,6 +20,22 @@ extension CredentialView {
         return (.ready, nil)
     }
 
+    /// When the login ends, if that is so soon that a person should know: in its last quarter, and in its last week.
+    public func loginEnd(soonAt now: Date) -> Date? {
+        guard loginEnded == nil, let since = loggedInSince, let end = loginExpires else { return nil }
+        return Self.isSoon(end, since, now) ? end : nil
+    }
+
+    /// When the refresh token ends if nobody uses it, in the same way.
+    public func idleEnd(soonAt now: Date) -> Date? {
+        guard loginEnded == nil, let since = loggedInSince, let end = refreshBy else { return nil }
+        return Self.isSoon(end, max(since, ownToken?.obtained ?? since), now) ? end : nil
+    }
+
+    private static func isSoon(_ end: Date, _ since: Date, _ now: Date) -> Bool {
+        end.timeIntervalSince(now) < min(end.timeIntervalSince(since) / 4, 7 * 86_400)
+    }
+
     /// A login without a refresh token is one for as long as its access token lives.
     private func isLoggedIn(at now: Date) -> Bool {
         if loggedInSince != nil { return loginEnded == nil }

@@ -37,6 +37,10 @@ public struct CredentialView: Sendable, Equatable, Codable {
     public var loggedInSince: Date?
     /// Since when the server has not taken the refresh token any more.
     public var loginEnded: Date?
+    /// When the login ends, whatever is done; nil where nobody says.
+    public var loginExpires: Date?
+    /// Until when the refresh token must be used, or it ends; nil where nobody says.
+    public var refreshBy: Date?
     /// When a refresh was begun whose answer was never stored.
     public var refreshUnanswered: Date?
     public var refreshTokenRotates: Bool?
@@ -52,6 +56,8 @@ public struct CredentialView: Sendable, Equatable, Codable {
         case refusedSince = "refused_since"
         case loggedInSince = "logged_in_since"
         case loginEnded = "login_ended"
+        case loginExpires = "login_expires"
+        case refreshBy = "refresh_by"
         case refreshUnanswered = "refresh_unanswered"
         case refreshTokenRotates = "refresh_token_rotates"
         case refreshRefusedSince = "refresh_refused_since"
@@ -72,6 +78,7 @@ public struct CredentialView: Sendable, Equatable, Codable {
         }
         loggedInSince = state.login?.since
         loginEnded = state.login?.ended
+        (loginExpires, refreshBy) = (state.login?.expires, state.login?.refreshBy)
         refreshUnanswered = state.login?.sending?.began
         refreshTokenRotates = state.login.map { $0.rotation == .rotates }
         tokens = state.tokens.map {

@@ -53,6 +53,7 @@ extension ClientSettings {
         (settings.revocationURL, settings.introspectionURL, settings.apiURL) = (nil, nil, nil)
         (settings.authorizationURL, settings.authorizationParameters, settings.redirectURI) = (nil, nil, nil)
         settings.pushedAuthorizationURL = nil
+        (settings.loginIdle, settings.loginLifetime) = (nil, nil)
         (settings.deviceAuthorizationURL, settings.issuer, settings.pkce, settings.nonce) = (nil, nil, nil, nil)
         (settings.refreshTokenRotates, settings.refreshTokenGrace) = (nil, nil)
         (settings.olderTokensLive, settings.resend, settings.noRefreshToken, settings.presentation) = (nil, nil, nil, nil)

@@ -109,6 +109,10 @@ public struct ClientSettings: Codable, Equatable, Sendable {
     public var certificateAuthority: String?
     /// How long tokens live where the server does not say, in seconds.
     public var tokenLifetime: Int?
+    /// How long a refresh token may be held without being used, where the server does not say, in seconds.
+    public var loginIdle: Int?
+    /// How long a login lives, whatever is done, where the server does not say, in seconds.
+    public var loginLifetime: Int?
     /// Where a person logs in (RFC 6749 section 3.1).
     public var authorizationURL: EndpointURL?
     /// Where an authorization request is handed in before the browser goes to the server (RFC 9126).
@@ -193,6 +197,8 @@ public struct ClientSettings: Codable, Equatable, Sendable {
         case apiURL = "api_url"
         case certificateAuthority = "certificate_authority"
         case tokenLifetime = "token_lifetime"
+        case loginIdle = "login_idle"
+        case loginLifetime = "login_lifetime"
         case authorizationURL = "authorization_url"
         case pushedAuthorizationURL = "pushed_authorization_url"
         case authorizationParameters = "authorization_parameters"

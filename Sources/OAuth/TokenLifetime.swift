@@ -40,7 +40,7 @@ enum TokenLifetime {
 
     /// Seconds, also as a string (IoT-X, older Azure) and with a decimal point, whose fraction is dropped. "3600abc" is
     /// refused: half a number is no number.
-    private static func lifetime(_ value: JSONValue) -> Int? {
+    static func lifetime(_ value: JSONValue) -> Int? {
         let seconds: Int?
         switch value {
         case .integer(let number): seconds = number

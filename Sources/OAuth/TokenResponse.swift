@@ -22,6 +22,8 @@ public struct TokenAnswer: Sendable {
     public var result: Result<TokenSet, TokenRefusal>
     /// When the server says that it answered (RFC 9110 section 6.6.1).
     public var date: Date?
+    /// How long the login goes on.
+    public var life = LoginLife()
 }
 
 /// Reads the answer of a token endpoint: strict where a mistake would cost, lenient where servers are known to be loose.
@@ -47,7 +49,8 @@ public enum TokenResponse {
             refreshToken = try self.refreshToken(answer, isWhole: isWhole)
             if let refusal = refusal(answer, isWhole: isWhole, isPolling: isPolling) { throw refusal }
             let tokens = try tokenSet(answer, refreshToken: refreshToken, now: now, isBound: isBound)
-            return TokenAnswer(refreshToken: refreshToken, result: .success(tokens), date: answer.date)
+            return TokenAnswer(
+                refreshToken: refreshToken, result: .success(tokens), date: answer.date, life: LoginLife(answer.body))
         } catch {
             return TokenAnswer(refreshToken: refreshToken, result: .failure(error), date: answer.date)
         }

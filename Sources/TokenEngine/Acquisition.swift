@@ -407,6 +407,7 @@ struct Acquisition: Sendable {
         } else {
             acquired.token = nil
         }
+        acquired.life = answer.life.completed(by: settings)
         acquired.endsOlderTokens = sending != nil && settings?.olderTokensLive != true
         return acquired
     }

@@ -43,6 +43,10 @@ public struct Login: Sendable {
     /// The machine that a rotating refresh token belongs to: two machines with one would end the login.
     public var owner: String
     public var sending: Sending?
+    /// Until when the refresh token must be used, or it ends; nil where nobody says.
+    public var refreshBy: Date?
+    /// When the login ends, whatever is done; nil where nobody says.
+    public var expires: Date?
     /// Since when the server has not taken the refresh token any more.
     public var ended: Date?
 
@@ -61,6 +65,21 @@ public struct Login: Sendable {
         case .rotates: true
         case .keeps: settings.refreshTokenRotates ?? false
         case .unknown: settings.refreshTokenRotates ?? true
+        }
+    }
+
+    /// Takes over what an answer says of the login's life, or what is known of all logins at this server.
+    /// - Parameter isNew: whether the refresh token came with the answer. What was said of another does not hold for it.
+    mutating func note(_ life: LoginLife, isNew: Bool, at now: Date) {
+        if let idle = life.idle {
+            refreshBy = now.addingTimeInterval(Double(idle))
+        } else if isNew {
+            refreshBy = nil
+        }
+        if let rest = life.rest {
+            expires = now.addingTimeInterval(Double(rest))
+        } else if let total = life.total, expires == nil {
+            expires = since.addingTimeInterval(Double(total))
         }
     }
 

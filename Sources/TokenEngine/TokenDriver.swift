@@ -151,7 +151,8 @@ public final class TokenDriver: Sendable {
         let permit = try await claim.beginSending(nil)
         let (answer, sent) = try await exchange(grant, configuration)
         let refreshToken = answer.refreshToken ?? grant.refreshToken
-        let login = refreshToken.map { Login(refreshToken: $0, since: sent, renewed: sent, owner: host.id) }
+        var login = refreshToken.map { Login(refreshToken: $0, since: sent, renewed: sent, owner: host.id) }
+        login?.note(answer.life.completed(by: configuration.settings), isNew: true, at: sent)
         switch answer.result {
         case .success(let granted):
             if let nonce = grant.nonce { try await IDToken.check(granted, nonce: nonce) }

@@ -96,6 +96,7 @@ public struct TokenState: Sendable {
         if let spent {
             guard let login, login.refreshToken.equals(spent) else { return false }
             self.login = login.renewed(by: acquired.refreshToken, at: acquired.received, owner: acquired.owner)
+            self.login?.note(acquired.life, isNew: acquired.refreshToken != nil, at: acquired.received)
         }
         guard let token = acquired.token else { return true }
         if acquired.endsOlderTokens {
@@ -208,6 +209,8 @@ public struct AcquiredTokens: Sendable {
     public var received: Date
     /// The machine that has acquired them.
     public var owner: String
+    /// How long the login goes on.
+    public var life = LoginLife()
     /// Whether the server ends older access tokens of the login with this one.
     public var endsOlderTokens = false
     /// Whether a caller had this acquired although the stored token was good.

@@ -57,6 +57,41 @@ import Vault
         #expect(events[2].outcome == "done" && events[2].token == events[3].token)
     }
 
+    @Test func `a login that would end of idleness is used, though nobody wants its token`() async throws {
+        let fixture = try await AgentFixture()
+        let day = 86_400.0
+        var settings = ClientSettings(grant: .refreshToken, tokenURL: try EndpointURL("https://example.com/token"))
+        settings.loginIdle = Int(10 * day)
+        let client = ClientCredentials(id: "id", secret: try Secret(utf8: "made-up-secret"))
+        let configuration = CredentialConfiguration(
+            provider: nil, settings: settings, keyPair: KeyPair(client: client, since: fixture.clock.now()))
+        let login = Login(
+            refreshToken: try Secret(utf8: "made-up-refresh"), since: fixture.clock.now(), renewed: fixture.clock.now(),
+            rotation: .keeps, owner: "here")
+        let record = try CredentialRecord.record(Credential(configuration, TokenState(login: login)))
+        try fixture.vault.update { try $0.add("idle", record) }
+        _ = try await token(fixture, "idle")
+        #expect(fixture.server.requests == 1)
+        for _ in 0..<2 {
+            let before = fixture.server.requests
+            fixture.clock.advance(7 * day)
+            await fixture.agent.refresh()
+            #expect(fixture.server.requests == before)
+            fixture.clock.advance(day)
+            for _ in 0..<3 { await fixture.agent.refresh() }
+            #expect(fixture.server.requests == before + 1)
+        }
+        // One that can't be used is tried again the next day.
+        fixture.server.refuse(400)
+        fixture.clock.advance(8 * day)
+        await fixture.agent.refresh()
+        #expect(try await failures(fixture).map(\.credential) == ["idle"])
+        fixture.server.refuse(nil)
+        fixture.clock.advance(day)
+        await fixture.agent.refresh()
+        #expect(try await failures(fixture).isEmpty)
+    }
+
     @Test func whatWasBoughtTogetherDoesNotComeBackTogether() async throws {
         let fixture = try await AgentFixture()
         try await askForForty(fixture)

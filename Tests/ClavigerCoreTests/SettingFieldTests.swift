@@ -24,6 +24,7 @@ import Testing
         settings.placement = .query
         settings.certificateAuthority = "made up"
         settings.tokenLifetime = 60
+        (settings.loginIdle, settings.loginLifetime) = (60, 120)
         settings.authorizationURL = url
         settings.authorizationParameters = [Parameter("q", "1")]
         settings.redirectURI = "http://127.0.0.1/x"

@@ -27,6 +27,7 @@ import TokenEngine
         settings.authorizationParameters = [Parameter("q", "1")]
         settings.certificateAuthority = "made up"
         settings.tokenLifetime = 60
+        (settings.loginIdle, settings.loginLifetime) = (60, 120)
         settings.redirectURI = "http://127.0.0.1/x"
         settings.omitsGrantType = true
         (settings.issuer, settings.keyID) = ("https://made-up.example", "k")
@@ -96,7 +97,7 @@ import TokenEngine
         var login = Login(
             refreshToken: try Secret(utf8: "made-up-3"), since: date, renewed: date, rotation: rotation, owner: "made-up")
         login.sending = Login.Sending(began: date, last: date.addingTimeInterval(1), boot: "made-up", isResend: true)
-        login.ended = date
+        (login.ended, login.expires, login.refreshBy) = (date, date, date)
         var state = TokenState(login: login, tokens: [try token("made-up-4")])
         state.replaced = [try token("made-up-5")]
         state.refusal = TokenState.Refusal(cause: refusal, since: date, asked: date, times: 2)

@@ -99,6 +99,10 @@ struct DPoPTests {
         try await fixture.wantOtherNonces()
         for _ in 0..<2 { #expect(await fixture.run("token", "a", "--fresh", "--format", "json").status == 0) }
         #expect((try await fixture.state()["keys"] as? [String])?.count == 1)
+        // What the server says of the login's end is kept.
+        let shown = await fixture.run("show", "a", "--json").output
+        #expect(shown.contains("\"login_expires\"") && shown.contains("\"refresh_by\""))
+        #expect(await fixture.run("show", "a").output.contains("ends if not used"))
         #expect(
             try await fixture.server.request("GET", "/api/x", headers: try await fixture.headers("GET", "/api/x")).status == 401)
         Proven.record(grant: "refresh-token", clientAuth: "none", server: "jwcrypto")

@@ -106,6 +106,7 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refused("invalid_grant")
             answer["refresh_token"] = secrets.token_urlsafe(16)
             refresh_tokens[answer["refresh_token"]] = thumbprint
+            answer |= {"refresh_token_timeout": 604800, "authorization_expires_in": 864000}
         if self.path == "/bearer":
             answer["token_type"] = "Bearer"
         tokens[answer["access_token"]] = thumbprint

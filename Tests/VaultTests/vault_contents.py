@@ -153,7 +153,7 @@ SETTINGS = members(
     device_authorization_url_=address, dpop_=true_or_false,
     grant=one_of(
         "authorization_code", "client_credentials", "device_code", "jwt_bearer", "password", "refresh_token", "token_exchange"),
-    headers=PARAMETERS, introspection_url_=address, issuer_=text, key_id_=text, method_=METHOD, no_refresh_token_=true_or_false, nonce_=true_or_false,
+    headers=PARAMETERS, introspection_url_=address, issuer_=text, key_id_=text, login_idle_=integer, login_lifetime_=integer, method_=METHOD, no_refresh_token_=true_or_false, nonce_=true_or_false,
     older_tokens_live_=true_or_false, omits_grant_type_=true_or_false, parameter_names_=names, parameters=PARAMETERS,
     pkce_=true_or_false, placement=PLACEMENT, presentation_=presentation, pushed_authorization_url_=address, redirect_uri_=text, refresh_=REFRESH, refresh_token_grace_=grace,
     refresh_token_rotates_=true_or_false, resend_=one_of("never", "once"), resources=array(text), revocation_url_=address,
@@ -161,7 +161,7 @@ SETTINGS = members(
     subject_=EXCHANGED, token_lifetime_=integer, token_url=address)  # fmt: skip
 PAIR = members(client_id=text, since=integer, username_=text)
 LOGIN = members(
-    boot_=text, ended_=integer, keeps_=true_or_false, owner=text, renewed=integer, resent_=true_or_false,
+    boot_=text, ended_=integer, expires_=integer, keeps_=true_or_false, owner=text, refresh_by_=integer, renewed=integer, resent_=true_or_false,
     rotates=true_or_false, sent_last_=integer, since=integer, spending_=integer)  # fmt: skip
 TOKEN = members(
     expires_=integer, rejected_=integer, requested_audiences_=array(text), requested_scopes=array(text), scopes_=array(text),

@@ -147,7 +147,7 @@ ALL_SETTINGS = SETTINGS | {
     "authorization_url": ADDRESS, "certificate_authority": "made\nup", "device_authorization_url": ADDRESS,
     "dpop": True,
     "headers": [{"name": "X-H", "value": "1"}], "introspection_url": ADDRESS, "issuer": "https://made-up.example",
-    "key_id": "k", "method": "GET", "no_refresh_token": True, "nonce": False, "pkce": False, "older_tokens_live": False, "omits_grant_type": True,
+    "key_id": "k", "login_idle": 60, "login_lifetime": 120, "method": "GET", "no_refresh_token": True, "nonce": False, "pkce": False, "older_tokens_live": False, "omits_grant_type": True,
     "parameter_names": {"client_id": "app_id", "grant_type": ""},
     "parameters": [{"name": "p", "value": "\u0001\t\"\\/\u2028"}], "presentation": "X-Auth-Token: {token}",
     "pushed_authorization_url": ADDRESS,
@@ -171,7 +171,7 @@ def everything():
     description = credential(
         ALL_SETTINGS, key_pair=pair, previous_key_pair=pair, staged_key_pair=pair, provider="p", tokens=[full, TOKEN],
         replaced=[full], forced_renewals=[SENT], refused_since=SENT, refusal={"asked": SENT, "times": 2},
-        login=LOGIN | {"boot": "b", "ended": SENT, "resent": True, "sent_last": SENT + 1, "spending": SENT})  # fmt: skip
+        login=LOGIN | {"boot": "b", "ended": SENT, "expires": SENT, "refresh_by": SENT, "resent": True, "sent_last": SENT + 1, "spending": SENT})  # fmt: skip
     names = [
         "client_secret", "client_secret.previous", "client_secret.staged", "dpop_key", "header.0", "header.1", "parameter.0", "password",
         "password.previous", "password.staged", "refresh_token", "replaced.0", "replaced.0.extras", "token.0", "token.0.extras", "token.1",

@@ -28,6 +28,9 @@ final class RenewalSchedule: Sendable {
         var failures: [String: RefreshFailure] = [:]
         var sinks: [Int: SinkState] = [:]
         var looked: (generation: UInt64, at: Date) = (0, .distantPast)
+        var lookedForIdle = Date.distantPast
+        /// When a login was used last so that it does not end of idleness.
+        var used: [String: Date] = [:]
     }
 
     private let agent: CredentialService
@@ -60,6 +63,7 @@ final class RenewalSchedule: Sendable {
     /// Renews what is due, and returns when the connections that this has begun to use are free again.
     func run() async {
         if settings.keepsAllFresh { await planAll() }
+        await useIdleLogins()
         let now = clock.now()
         let due = cache.withPlans { $0.begin(at: now, interest: settings.keepsAllFresh ? .infinity : Self.interest) }
         await withDiscardingTaskGroup { group in
@@ -91,6 +95,31 @@ final class RenewalSchedule: Sendable {
             guard !summary.settings.grant.needsLogin || summary.loggedInSince != nil else { continue }
             let server = summary.settings.tokenURL.host
             cache.withPlans { $0.plan(TokenKey(name: summary.name), at: server, now: now) }
+        }
+    }
+
+    /// Uses the refresh tokens that would end if nobody did, whether somebody wants a token or not. Looked at once an hour; a login
+    /// whose end does not move by that is used once a day at most.
+    private func useIdleLogins() async {
+        let now = clock.now()
+        let isDue = state.withLock { state in
+            guard abs(now.timeIntervalSince(state.lookedForIdle)) >= 3600 else { return false }
+            state.lookedForIdle = now
+            return true
+        }
+        guard isDue, let all = try? agent.list() else { return }
+        for view in all.compactMap(\.view) where view.idleEnd(soonAt: now).map({ $0 > now }) ?? false {
+            let name = view.name
+            guard now.timeIntervalSince(state.withLock { $0.used[name] } ?? .distantPast) >= 86_400 else { continue }
+            state.withLock { $0.used[name] = now }
+            do {
+                let handout = try cache.keep(try await agent.token(name, TokenQuery(mode: .fresh)), of: name)
+                state.withLock { $0.failures[name] = nil }
+                await record(name, handout.token)
+            } catch {
+                note(error, name, under: name, "the login of \(name), which ends if it is not used, could not be renewed")
+                await record(name, nil)
+            }
         }
     }
 

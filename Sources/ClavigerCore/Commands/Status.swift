@@ -85,7 +85,16 @@ struct StatusCommand: AsyncParsableCommand {
             let name = listed.name
             switch listed {
             case .readable(let view):
-                if let what = Self.remedy(view.state(at: now).state, name) { needs.append(ToDo(credential: name, what: what)) }
+                if let what = Self.remedy(view.state(at: now).state, name) {
+                    needs.append(ToDo(credential: name, what: what))
+                } else if let end = view.loginEnd(soonAt: now) {
+                    needs.append(ToDo(credential: name, what: "its login ends at \(Report.time(end)): claviger login \(name)"))
+                } else if let end = view.idleEnd(soonAt: now) {
+                    needs.append(
+                        ToDo(
+                            credential: name,
+                            what: "its login ends at \(Report.time(end)) if it is not used: claviger check \(name)"))
+                }
             case .offered(let offered):
                 guard offered.state != .ready, offered.state != .rotationUnfinished else { continue }
                 needs.append(ToDo(credential: name, what: "\(offered.state.rawValue); \(offered.keeper) can mend it"))

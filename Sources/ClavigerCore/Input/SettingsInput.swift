@@ -62,6 +62,8 @@ extension SettingsOptions {
         }
         if !answer.isEmpty { settings.answer = try SettingInput.format("--answer", answer, AnswerFormat.init(members:)) }
         if let presentation { settings.presentation = presentation }
+        if let loginIdle { settings.loginIdle = Int(loginIdle.seconds) }
+        if let loginLifetime { settings.loginLifetime = Int(loginLifetime.seconds) }
         if let tokenLifetime { settings.tokenLifetime = Int(tokenLifetime.seconds) }
     }
 

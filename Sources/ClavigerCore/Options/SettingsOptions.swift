@@ -87,6 +87,12 @@ struct SettingsOptions: ParsableArguments {
     @Option(help: ArgumentHelp("How long tokens live where the server doesn't say.", valueName: "duration"))
     var tokenLifetime: DurationArgument?
 
+    @Option(help: ArgumentHelp("How long a refresh token may go unused where the server doesn't say.", valueName: "duration"))
+    var loginIdle: DurationArgument?
+
+    @Option(help: ArgumentHelp("How long a login lives where the server doesn't say.", valueName: "duration"))
+    var loginLifetime: DurationArgument?
+
     @Option(
         help: ArgumentHelp("Trust the certificates in this PEM file instead of the system's.", valueName: "file"),
         completion: .file())
@@ -177,7 +183,8 @@ struct SettingsOptions: ParsableArguments {
             && authorizationURL == nil && deviceURL == nil && keyID == nil && redirectURI == nil
             && method == nil && paramName.isEmpty && refreshURL == nil && refresh.isEmpty && answer.isEmpty
             && presentation == nil && tokenLifetime == nil && pkce == nil && nonce == nil
-            && assertion.isEmpty && !dpop && pushedAuthorizationURL == nil && scopeSeparator == nil && !noRefreshToken
+            && assertion.isEmpty && !dpop && pushedAuthorizationURL == nil
+            && loginIdle == nil && loginLifetime == nil && scopeSeparator == nil && !noRefreshToken
             && refreshTokenRotates == nil && refreshTokenGrace == nil && olderTokensLive == nil && resend == nil
             && [subject, subjectFile, subjectType, actor, actorFile, actorType].allSatisfy { $0 == nil }
             && [scope, audience, resource, param, header, paramFile, headerFile, authorizationParam].allSatisfy(\.isEmpty)

@@ -46,11 +46,21 @@ struct CredentialReport {
             let kind = summary.refreshTokenRotates == true ? "; its refresh token rotates" : ""
             rows.append(("logged in since", age(date) + kind))
         }
+        if let date = summary.loginExpires { rows.append(("login ends", end(date, summary.loginEnd(soonAt: now) != nil))) }
+        if let date = summary.refreshBy {
+            rows.append(("ends if not used", end(date, summary.idleEnd(soonAt: now) != nil)))
+        }
         if let date = summary.loginEnded { rows.append(("login ended", age(date))) }
         if let date = summary.refreshRefusedSince { rows.append(("refresh refused since", age(date))) }
         for token in summary.tokens { if let date = token.rejected { rows.append(("token rejected by its API", age(date))) } }
         if let date = summary.refreshUnanswered { rows.append(("unanswered refresh", age(date))) }
         return rows
+    }
+}
+
+extension CredentialReport {
+    private func end(_ date: Date, _ isSoon: Bool) -> String {
+        "\(Report.time(date))\(isSoon ? "; that is soon" : "")"
     }
 }
 
@@ -104,6 +114,7 @@ extension CredentialReport: Encodable {
             ("key_pair_since", summary.keyPairSince), ("previous_key_pair_since", summary.previousKeyPairSince),
             ("staged_key_pair_since", summary.stagedKeyPairSince), ("refused_since", summary.refusedSince),
             ("logged_in_since", summary.loggedInSince), ("login_ended", summary.loginEnded),
+            ("login_expires", summary.loginExpires), ("refresh_by", summary.refreshBy),
             ("refresh_unanswered", summary.refreshUnanswered), ("refresh_refused_since", summary.refreshRefusedSince),
         ] {
             try container.encodeIfPresent(date.map(Report.time), forKey: Member(name))

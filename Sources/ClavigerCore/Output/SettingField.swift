@@ -70,6 +70,8 @@ struct SettingField: Sendable {
         optional("presentation", "presentation", "presented as", \.presentation) { .text($0.rawValue) },
         optional("omits_grant_type", nil, "omits grant type", \.omitsGrantType) { .flag($0) },
         optional("token_lifetime", "token-lifetime", "token lifetime", \.tokenLifetime) { .number($0) },
+        optional("login_idle", "login-idle", "login may be idle", \.loginIdle) { .number($0) },
+        optional("login_lifetime", "login-lifetime", "login lives", \.loginLifetime) { .number($0) },
         optional("no_refresh_token", "no-refresh-token", "no refresh token", \.noRefreshToken) { .flag($0) },
         optional("refresh_token_rotates", "refresh-token-rotates", "refresh token rotates", \.refreshTokenRotates) { .flag($0) },
         optional("refresh_token_grace", "refresh-token-grace", "refresh token grace", \.refreshTokenGrace) { .grace($0) },
