@@ -26,6 +26,11 @@ public struct ClientCredentials: Sendable {
         self.username = username
         self.password = password
     }
+
+    /// Whether id and secret look the same to a server that decodes them in HTTP Basic and to one that does not.
+    public var needsNoEncoding: Bool {
+        [id, secret?.revealed() ?? ""].allSatisfy { FormEncoding.encode($0) == $0 }
+    }
 }
 
 /// What a token request brings to be given a token for.
@@ -52,7 +57,7 @@ public enum AuthorizationGrant: Sendable {
     }
 
     /// Whether it spends a refresh token.
-    var isRefresh: Bool {
+    public var isRefresh: Bool {
         if case .refreshToken = self { true } else { false }
     }
 

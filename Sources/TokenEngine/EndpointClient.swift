@@ -21,7 +21,8 @@ public struct EndpointClient: Sendable {
     /// Asks for the codes of a login on another device (RFC 8628 section 3.1).
     /// - Throws: `TokenError`.
     public func deviceCodes(_ configuration: CredentialConfiguration) async throws(TokenError) -> DeviceCodes {
-        let assertion = try await clocks.assertion(of: configuration, now: clock.now())
+        let assertion = try await clocks.assertion(
+            of: configuration, to: configuration.settings.deviceAuthorizationURL, now: clock.now())
         let request = configuration.settings.deviceAuthorizationRequest(
             configuration.keyPair.client, fields: configuration.secretFields, clientAssertion: assertion)
         guard let request else { throw .noSuchEndpoint }
@@ -46,7 +47,7 @@ public struct EndpointClient: Sendable {
         _ request: AuthorizationRequest, of configuration: CredentialConfiguration
     ) async throws(TokenError) -> AuthorizationRequest {
         let (settings, client) = (configuration.settings, configuration.keyPair.client)
-        let assertion = try await clocks.assertion(of: configuration, now: clock.now())
+        let assertion = try await clocks.assertion(of: configuration, to: settings.pushedAuthorizationURL, now: clock.now())
         guard
             let pushed = settings.pushedAuthorizationRequest(
                 request, client, fields: configuration.secretFields, clientAssertion: assertion),
@@ -66,7 +67,8 @@ public struct EndpointClient: Sendable {
     /// Asks the server whether a token is active (RFC 7662 section 2.2).
     /// - Throws: `TokenError`; `noSuchEndpoint` where it can't be asked.
     public func isActive(_ token: Secret, of configuration: CredentialConfiguration) async throws(TokenError) -> Bool {
-        let assertion = try await clocks.assertion(of: configuration, now: clock.now())
+        let assertion = try await clocks.assertion(
+            of: configuration, to: configuration.settings.introspectionURL, now: clock.now())
         let request = configuration.settings.introspectionRequest(
             configuration.keyPair.client, fields: configuration.secretFields, token: token, clientAssertion: assertion)
         guard let request else { throw .noSuchEndpoint }
@@ -93,7 +95,8 @@ public struct EndpointClient: Sendable {
     public func revoke(
         _ token: Secret, hint: String, of configuration: CredentialConfiguration
     ) async throws(TokenError) -> Revocation {
-        let assertion = try await clocks.assertion(of: configuration, now: clock.now())
+        let assertion = try await clocks.assertion(
+            of: configuration, to: configuration.settings.revocationURL, now: clock.now())
         let request = configuration.settings.revocationRequest(
             configuration.keyPair.client, fields: configuration.secretFields, token: token, hint: hint,
             clientAssertion: assertion)

@@ -95,7 +95,8 @@ struct TokenRequests: Sendable {
         let settings = configuration.settings
         var request = settings.tokenRequest(
             configuration.keyPair.client, fields: configuration.secretFields, grant: grant, access: access,
-            clientAssertion: try await clocks.assertion(of: configuration, now: now))
+            clientAssertion: try await clocks.assertion(
+                of: configuration, to: grant.isRefresh ? settings.refresh?.url : nil, now: now))
         let url = try await prove(&request, configuration, now: now)
         let answer: EndpointAnswer
         do throws(TransportFailure) {
@@ -143,10 +144,13 @@ struct TokenRequests: Sendable {
 
 extension ServerClocks {
     /// What proves the client in one request, for those that sign.
-    func assertion(of configuration: CredentialConfiguration, now: Date) async throws(TokenError) -> Secret? {
+    /// - Parameter endpoint: where the request goes; nil for the token endpoint.
+    func assertion(
+        of configuration: CredentialConfiguration, to endpoint: EndpointURL?, now: Date
+    ) async throws(TokenError) -> Secret? {
         guard configuration.settings.clientAuthentication.signs else { return nil }
         let dated = now.addingTimeInterval(offset(configuration.settings.tokenURL.host))
-        return try await Assertion.ofClient(configuration, now: dated)
+        return try await Assertion.ofClient(configuration, to: endpoint, now: dated)
     }
 }
 

@@ -66,6 +66,15 @@ import Testing
         #expect(grant["sub"] == .string("somebody") && grant["iss"] == .string("i"))
     }
 
+    @Test func `an assertion can be for the endpoint that it is sent to`() throws {
+        var configuration = try Self.configuration(.clientCredentials, .privateKeyJWT) { $0.audience = "{endpoint}" }
+        configuration.settings.revocationURL = try EndpointURL("https://revoke.example/r")
+        let there = Assertion.claims(
+            configuration, .client, to: configuration.settings.revocationURL, now: Self.now)["aud"]
+        #expect(there == .string("https://revoke.example/r"))
+        #expect(Self.claims(configuration, .client)["aud"] == .string(configuration.settings.tokenURL.description))
+    }
+
     @Test func `an assertion as a bearer token has no audience and no subject, and is issued a while ago`() throws {
         #expect(
             Self.claims(try Self.configuration(.clientCredentials, .bearerJWT), .bearer) == [

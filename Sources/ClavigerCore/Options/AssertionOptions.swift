@@ -6,7 +6,8 @@ import OAuth
 /// What a credential's signed assertions say (RFC 7523): for `add` and `edit`.
 struct AssertionOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp("Whom it is for (aud): the issuer's name, or the token endpoint. Empty for nobody.", valueName: "url"))
+        help: ArgumentHelp(
+            "Whom it is for (aud): the issuer's name, the token endpoint, or {endpoint}. Empty for nobody.", valueName: "url"))
     var assertionAudience: String?
 
     @Option(help: ArgumentHelp("Whom a token is wanted for (sub).", valueName: "name"))

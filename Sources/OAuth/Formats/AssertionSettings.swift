@@ -2,7 +2,7 @@
 /// text leaves a claim out.
 public struct AssertionSettings: Codable, Hashable, Sendable {
     /// `aud`. Nil for the token endpoint, which is what credentials had before the audience was a setting, or for no audience
-    /// with `bearer_jwt`.
+    /// with `bearer_jwt`. `toEndpoint` stands for the address of each request.
     public var audience: String?
     /// `sub`. Nil for the user or the client id, or for no subject with `bearer_jwt`.
     public var subject: String?
@@ -18,6 +18,10 @@ public struct AssertionSettings: Codable, Hashable, Sendable {
     public var claims: [String: JSONValue]?
 
     public init() {}
+
+    /// The audience of assertions that are for the endpoint they are sent to, be that for tokens or revocation. Some servers
+    /// accept no other: idpyoidc, and Okta ("the full URL of the resource that you're using the JWT to authenticate to").
+    public static let toEndpoint = "{endpoint}"
 
     public var isEmpty: Bool { self == AssertionSettings() }
 

@@ -53,7 +53,7 @@ public struct Provider: Equatable, Sendable {
 
     private var facts: Facts
     /// Members of `ClientSettings`, before the variables are filled in.
-    private var template: [String: JSONValue]
+    private(set) var template: [String: JSONValue]
 
     /// What `--provider` is given.
     public var name: String { facts.name }
@@ -141,6 +141,9 @@ extension Provider: Codable {
         guard !name.isEmpty, !grants.isEmpty else { throw CatalogueError("a name and at least one grant are needed", at: []) }
         guard !variables.contains(where: { $0.name == "token" }) else {
             throw CatalogueError("no variable can be called token: {token} stands for a token", at: ["variables"])
+        }
+        guard !variables.contains(where: { "{\($0.name)}" == AssertionSettings.toEndpoint }) else {
+            throw CatalogueError("no variable can be called endpoint: {endpoint} stands for an address", at: ["variables"])
         }
         // Any word shows whether the addresses are whole once their variables are filled in.
         _ = try settings(Dictionary(variables.map { ($0.name, $0.fallback ?? "example") }) { $1 })

@@ -18,20 +18,24 @@ enum Assertion {
     }
 
     /// Proves who the client is, at the server that the settings name.
+    /// - Parameter endpoint: where the request goes; nil for the token endpoint.
     /// - Throws: `TokenError.badKey` if the secret is no key that can sign.
-    static func ofClient(_ configuration: CredentialConfiguration, now: Date) async throws(TokenError) -> Secret {
-        try await sign(configuration, configuration.settings.clientAuthentication == .bearerJWT ? .bearer : .client, now: now)
+    static func ofClient(
+        _ configuration: CredentialConfiguration, to endpoint: EndpointURL? = nil, now: Date
+    ) async throws(TokenError) -> Secret {
+        let use = configuration.settings.clientAuthentication == .bearerJWT ? Use.bearer : .client
+        return try await sign(configuration, use, to: endpoint, now: now)
     }
 
     /// Asks for a token. Google reads the scopes in it.
     static func asGrant(_ configuration: CredentialConfiguration, access: RequestedAccess, now: Date) async throws(TokenError)
         -> Secret
     {
-        try await sign(configuration, .grant(access), now: now)
+        try await sign(configuration, .grant(access), to: nil, now: now)
     }
 
     private static func sign(
-        _ configuration: CredentialConfiguration, _ use: Use, now: Date
+        _ configuration: CredentialConfiguration, _ use: Use, to endpoint: EndpointURL?, now: Date
     ) async throws(TokenError) -> Secret {
         let settings = configuration.settings
         let secret = configuration.keyPair.client.secret?.revealed() ?? ""
@@ -43,7 +47,7 @@ enum Assertion {
                 isSymmetric
                 ? try SigningKey(sharedSecret: secret) : try SigningKey(pem: secret, algorithm: settings.assertion?.algorithm)
             return try await key.sign(
-                claims(configuration, use, now: now), type: type, keyID: settings.keyID,
+                claims(configuration, use, to: endpoint, now: now), type: type, keyID: settings.keyID,
                 certificate: isSymmetric ? nil : PEM.firstCertificate(in: secret))
         } catch {
             throw .badKey
@@ -51,9 +55,14 @@ enum Assertion {
     }
 
     /// The claims of one assertion, without those that the settings leave out.
-    static func claims(_ configuration: CredentialConfiguration, _ use: Use, now: Date) -> [String: JSONValue] {
+    static func claims(
+        _ configuration: CredentialConfiguration, _ use: Use, to endpoint: EndpointURL? = nil, now: Date
+    ) -> [String: JSONValue] {
         let (settings, client) = (configuration.settings, configuration.keyPair.client)
-        let assertion = settings.assertion ?? AssertionSettings()
+        var assertion = settings.assertion ?? AssertionSettings()
+        if assertion.audience == AssertionSettings.toEndpoint {
+            assertion.audience = (endpoint ?? settings.tokenURL).description
+        }
         var issued = Int(now.timeIntervalSince1970)
         var texts = ["iss": assertion.issuer ?? client.id, "jti": Base64URL.encode(Random.bytes(24))]
         switch use {
