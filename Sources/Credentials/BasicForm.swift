@@ -29,7 +29,6 @@ enum BasicForm {
         guard isBasic, settings.grant == .clientCredentials, configuration.provider == nil, settings.issuer == nil else {
             return nil
         }
-        let texts = [client.id, client.secret?.revealed() ?? ""]
-        return texts.allSatisfy { FormEncoding.encode($0) == $0 } ? nil : configuration
+        return client.needsNoEncoding ? nil : configuration
     }
 }

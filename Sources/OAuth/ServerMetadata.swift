@@ -107,6 +107,14 @@ public struct ServerMetadata: Sendable, Equatable {
         return Refusal(reason: "it names the issuer \(named), and not \(asked): use --issuer \(named)")
     }
 
+    /// The ways in which a client with a secret may prove itself, best first. A server names those that it has; of one
+    /// client, many take only the way that it is registered for, and some that have Basic do not decode what it holds.
+    public var secretMethods: [ClientAuthentication] {
+        let hasBasic = authenticationMethods.contains("client_secret_basic")
+        let hasPost = authenticationMethods.contains("client_secret_post")
+        return (hasBasic ? [.basic] : []) + (hasPost ? [.post] : []) + (hasBasic ? [.basicRaw] : [])
+    }
+
     /// Settings for a new credential.
     /// - Parameters:
     ///   - grant: what the person asked for, or nil for the first that the server has and no person is needed for.

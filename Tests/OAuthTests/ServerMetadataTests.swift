@@ -50,6 +50,17 @@ import Testing
         #expect(tls.introspectionURL?.host == "server.example.com" && tls.clientAuthentication == .tls)
     }
 
+    @Test(arguments: [
+        (#"["private_key_jwt","client_secret_post","client_secret_basic"]"#, [ClientAuthentication.basic, .post, .basicRaw]),
+        (#"["client_secret_post"]"#, [.post]), (#"["private_key_jwt"]"#, []), ("null", [.basic, .basicRaw]),
+    ])
+    func `the ways of a client with a secret are known, best first`(_ methods: String, _ ways: [ClientAuthentication]) throws {
+        let metadata = try parse(
+            #"{"issuer":"https://server.example.com","token_endpoint":"https://a.example/t","#
+                + #""token_endpoint_auth_methods_supported":\#(methods)}"#)
+        #expect(metadata.secretMethods == ways)
+    }
+
     /// Plain http to this machine is for servers that are on it.
     @Test func `a server elsewhere sends nobody to this machine`() throws {
         let json = #"{"issuer":"https://server.example.com","token_endpoint":"http://127.0.0.1:8080/x"}"#

@@ -57,7 +57,7 @@ struct Add: AsyncParsableCommand {
         try SecretInput.refuseSharedInput(keyPair.files + [refreshTokenFile] + settings.secretFiles)
         let document = try keyPair.from.map(KeyDocument.init)
         let secretFields = try self.settings.secretFields()
-        let settings = try await newSettings(provider, document)
+        let (settings, methods) = try await newSettings(provider, document)
         if tries { return try await runTrial(settings, secretFields, provider, document) }
         try await naming(name) {
             try await Session(vaultOptions).withAgent { agent in
@@ -70,9 +70,7 @@ struct Add: AsyncParsableCommand {
                 let new = NewCredential(
                     provider: provider?.name, settings: settings, secretFields: secretFields, client: client,
                     refreshToken: try refreshToken(settings, document))
-                let stored = try await agent.add(name, new, verify: !keyPair.noVerify)
-                Terminal.noteBasicForm(settings.clientAuthentication, stored.settings.clientAuthentication)
-                try report(stored)
+                try report(try await add(new, to: agent, methods))
             }
         }
     }
@@ -87,6 +85,31 @@ struct Add: AsyncParsableCommand {
         try await Trial(settings: settings, client: client, fields: fields).run()
     }
 
+    /// Stores it. Where the server's metadata alone says how a client proves itself, and this one is refused, it is tried in
+    /// the other ways that the metadata names: each costs nothing but a request to the same endpoint.
+    private func add(
+        _ new: NewCredential, to agent: any CredentialManager, _ methods: [ClientAuthentication]
+    ) async throws -> CredentialView {
+        do {
+            let stored = try await agent.add(name, new, verify: !keyPair.noVerify)
+            Terminal.noteBasicForm(new.settings.clientAuthentication, stored.settings.clientAuthentication)
+            return stored
+        } catch {
+            let isRefusal = [.clientRefused, .requestRefused].contains(Problem(describing: error, of: name).code)
+            guard isRefusal, new.settings.grant == .clientCredentials else { throw error }
+            for method in methods where method != new.settings.clientAuthentication {
+                if method == .basicRaw, new.client.needsNoEncoding { continue }
+                var other = new
+                other.settings.clientAuthentication = method
+                guard let stored = try? await agent.add(name, other, verify: true) else { continue }
+                let refused = new.settings.clientAuthentication.option
+                Terminal.note("the server refuses this client with \(refused), and takes it with \(method.option)")
+                return stored
+            }
+            throw error
+        }
+    }
+
     /// A refresh token where one was given, or is what the grant is about.
     private func refreshToken(_ settings: ClientSettings, _ document: KeyDocument?) throws -> Secret? {
         guard settings.grant.needsLogin else { return nil }
@@ -97,15 +120,21 @@ struct Add: AsyncParsableCommand {
         return try Terminal.promptSecret(question, otherwise: .noTerminalForSecret("refresh token"))
     }
 
-    private func newSettings(_ provider: Provider?, _ document: KeyDocument?) async throws -> ClientSettings {
+    /// - Returns: also the ways in which the client may prove itself, where only the server's metadata says which there are.
+    private func newSettings(
+        _ provider: Provider?, _ document: KeyDocument?
+    ) async throws -> (settings: ClientSettings, methods: [ClientAuthentication]) {
         var settings: ClientSettings
+        var methods: [ClientAuthentication] = []
         if let document, document.isServiceAccount, let url = document.tokenURL {
             // A Google service account's key says itself how it is used.
             settings = ClientSettings(
                 grant: .jwtBearer, clientAuthentication: .none, tokenURL: try SettingInput.address("token_uri", url))
             settings.keyID = document.keyID
         } else if let issuer {
-            settings = try await discover(issuer)
+            let metadata: ServerMetadata
+            (settings, metadata) = try await discover(issuer)
+            if self.settings.clientAuth == nil { methods = metadata.secretMethods }
         } else if let provider {
             settings = try filled(provider)
         } else if let url = self.settings.tokenURL {
@@ -117,7 +146,7 @@ struct Add: AsyncParsableCommand {
         }
         try self.settings.apply(to: &settings)
         chooseAudience(of: &settings)
-        return settings
+        return (settings, methods)
     }
 
     /// A client assertion is for the issuer alone where its name is known (draft-ietf-oauth-rfc7523bis section 4): one for a
@@ -162,7 +191,7 @@ struct Add: AsyncParsableCommand {
     }
 
     /// What the server says of itself; what was chosen of it is shown.
-    private func discover(_ issuer: String) async throws -> ClientSettings {
+    private func discover(_ issuer: String) async throws -> (ClientSettings, ServerMetadata) {
         let url = try SettingInput.address("--issuer", issuer)
         var trusted = ClientSettings(tokenURL: url)
         try settings.apply(to: &trusted)
@@ -177,7 +206,7 @@ struct Add: AsyncParsableCommand {
             for name in metadata.leftOut {
                 Terminal.note("its \(name) is left out: it is no address that may see a secret (https, without a fragment)")
             }
-            return found
+            return (found, metadata)
         } catch let refusal as ServerMetadata.Refusal {
             throw Problem(
                 "the metadata of \(Terminal.plain(issuer)) cannot be used: \(Terminal.plain(refusal.reason))",
