@@ -5,9 +5,15 @@ import HTTPTypes
 import OAuth
 import Sodium
 
+struct ProviderCommands: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "providers", abstract: "List the known providers, or check a file that describes one.",
+        subcommands: [Providers.self, TestProviders.self], defaultSubcommand: Providers.self)
+}
+
 struct Providers: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "providers",
+        commandName: "list",
         abstract: "List the known providers, and where each key is made.",
         discussion: """
             A provider of your own is a JSON file in ~/.config/claviger/providers ($XDG_CONFIG_HOME); see \
@@ -21,7 +27,10 @@ struct Providers: ParsableCommand {
     var json = false
 
     func run() throws {
-        if let name { return try show(ProviderFiles.named(name)) }
+        if let name {
+            let provider = try ProviderFiles.named(name)
+            return try Terminal.output(json ? Report.json(provider) : Self.description(of: provider))
+        }
         let providers = try ProviderFiles.catalogue().providers
         if json { return try Terminal.output(Report.json(providers)) }
         let rows = providers.map { provider in
@@ -35,8 +44,7 @@ struct Providers: ParsableCommand {
     }
 
     /// What would be sent, with made-up words where secrets go.
-    private func show(_ provider: Provider) throws {
-        if json { return try Terminal.output(Report.json(provider)) }
+    static func description(of provider: Provider) throws -> String {
         let settings = try provider.settings(
             Dictionary(provider.variables.map { ($0.name, $0.fallback ?? $0.name.uppercased()) }) { $1 })
         let client = ClientCredentials(
@@ -74,6 +82,6 @@ struct Providers: ParsableCommand {
         if !request.body.isEmpty { lines += ["", String(decoding: request.body, as: UTF8.self)] }
         if !provider.notes.isEmpty { lines += [""] + provider.notes }
         if !provider.sources.isEmpty { lines += ["", "compared with"] + provider.sources.map { "  " + $0 } }
-        try Terminal.output(lines.map(Terminal.plain).joined(separator: "\n"))
+        return lines.map(Terminal.plain).joined(separator: "\n")
     }
 }

@@ -10,7 +10,7 @@ enum ProviderFiles {
     static func catalogue() throws -> Catalogue {
         var catalogue = Catalogue.builtIn
         guard let folder = Locations.providers else { return catalogue }
-        for name in try files(in: folder) {
+        for name in files(in: folder) ?? [] {
             let path = folder + "/" + name
             let bytes = try SecretInput.contents(path, limit: 1 << 20, what: "provider", isSecret: false)
             do throws(CatalogueError) {
@@ -22,8 +22,9 @@ enum ProviderFiles {
         return catalogue
     }
 
-    private static func files(in folder: String) throws -> [String] {
-        guard let stream = unsafe opendir(folder) else { return [] }
+    /// The names of the provider files in a folder, sorted; nil where there is no folder.
+    static func files(in folder: String) -> [String]? {
+        guard let stream = unsafe opendir(folder) else { return nil }
         defer { unsafe closedir(stream) }
         var names: [String] = []
         while let entry = unsafe readdir(stream) {
