@@ -44,6 +44,9 @@ import Vault
     private static let caught = [
         "CatalogueError": "Commands/Add.swift", "ServerMetadata.Refusal": "Commands/Add.swift",
         "EndpointURL.Refusal": "Input/SettingInput.swift", "EncryptedPrivateKey.Refusal": "Output/CommandProblems.swift",
+        "ProviderFileError": "Commands/TestProviders.swift",
+        // It becomes a ProviderFileError.
+        "JSONSyntaxError": "",
         // Members of a TokenError.
         "TokenRefusal": "", "LoginNeed": "", "SubjectFailure": "",
     ]
