@@ -102,6 +102,14 @@ struct RecordedAnswer: Sendable, CustomTestStringConvertible {
             "Shopify", of: "shopify", #"{"access_token":"shpat_a","scope":"read_products,write_orders","expires_in":86399}"#,
             .token("shpat_a", life: 86399, scopes: ["read_products,write_orders"])),
         .init(
+            "Shopify, an offline token that expires", of: "shopify-login",
+            #"{"access_token":"shpat_a","expires_in":3600,"refresh_token":"shprt_r","refresh_token_expires_in":7776000,"scope":"read_orders"}"#,
+            .token("shpat_a", life: 3600, refresh: "shprt_r", scopes: ["read_orders"])),
+        .init(
+            "Webex, from a device", of: "webex-device",
+            #"{"scope":"spark:all","expires_in":64799,"token_type":"Bearer","refresh_token":"r","refresh_token_expires_in":7697037,"access_token":"a"}"#,
+            .token("a", life: 64799, refresh: "r", scopes: ["spark:all"])),
+        .init(
             "Zoho", of: "zoho",
             #"{"access_token":"1000.a","expires_in":3600,"api_domain":"https://www.zohoapis.com","token_type":"Bearer"}"#,
             .token("1000.a", life: 3600)),
@@ -157,6 +165,8 @@ struct RecordedAnswer: Sendable, CustomTestStringConvertible {
         .init("Slack: the rate", of: "slack", #"{"ok":false,"error":"ratelimited"}"#, .later()),
         .init("Slack: a word of its own", of: "slack", #"{"ok":false,"error":"made_up"}"#, .unregistered),
         .init("Lark", of: "lark", #"{"code":10014,"msg":"app secret invalid"}"#, .refused("invalid_client")),
+        .init(
+            "Lark: the id", of: "lark", #"{"code":10003,"data":{},"msg":"invalid param"}"#, .refused("invalid_client")),
         .init("Lark: another code", of: "lark", #"{"code":99991,"msg":"made up"}"#, .unregistered),
         .init(
             "HubSpot", of: "hubspot", status: 400,
@@ -166,6 +176,23 @@ struct RecordedAnswer: Sendable, CustomTestStringConvertible {
             "Atlassian", of: "atlassian", status: 403,
             #"{"error":"unauthorized_client","error_description":"refresh_token is invalid"}"#, .refused("invalid_grant")),
         .init(
+            "Atlassian: the word of the RFC", of: "atlassian", status: 403,
+            #"{"error":"invalid_grant","error_description":"Unknown or invalid refresh token."}"#, .refused("invalid_grant")),
+        .init(
+            "Webex: the person has not agreed yet", of: "webex-device", status: 428,
+            #"{"message":"made up","errors":[{"description":"authorization_pending"}],"trackingId":"x"}"#,
+            .refused("authorization_pending")),
+        .init(
+            "Webex: the refresh token", of: "webex-device", status: 400, #"{"error":"invalid_grant"}"#, .refused("invalid_grant")),
+        .init(
+            "Zoom", of: "zoom", status: 400, #"{"reason":"Invalid Token!","error":"invalid_grant"}"#, .refused("invalid_grant")),
+        .init(
+            "LinkedIn", of: "linkedin", status: 401,
+            #"{"error":"invalid_client","error_description":"Client authentication failed"}"#, .refused("invalid_client")),
+        .init(
+            "QuickBooks", of: "quickbooks", status: 400,
+            #"{"error":"invalid_grant","error_description":"Incorrect or invalid refresh token"}"#, .refused("invalid_grant")),
+        .init(
             "Twitch", of: "twitch", status: 400, #"{"status":400,"message":"Invalid refresh token"}"#, .refused("invalid_grant")),
         .init(
             "Twitch: the client", of: "twitch", status: 403, #"{"status":403,"message":"invalid client secret"}"#,
@@ -173,6 +200,10 @@ struct RecordedAnswer: Sendable, CustomTestStringConvertible {
         .init(
             "Reddit says nothing", of: "reddit", status: 400, #"{"message":"Bad Request","error":400}"#, .refused("invalid_grant")
         ),
+        .init(
+            "Reddit: a refresh token of another client", of: "reddit", status: 400, #"{"error":"invalid_request"}"#,
+            .refused("invalid_grant")),
+        .init("Reddit: the code, with 200", of: "reddit", #"{"error":"invalid_grant"}"#, .refused("invalid_grant")),
         .init("Zoho: an error with 200", of: "zoho", #"{"error":"invalid_code"}"#, .refused("invalid_grant")),
         .init(
             "Zoho: the rate", of: "zoho", status: 400,
@@ -193,6 +224,9 @@ struct RecordedAnswer: Sendable, CustomTestStringConvertible {
             #"{"error":"invalid_client","error_description":"AADSTS7000222: ...","error_codes":[7000222]}"#,
             .refused("invalid_client")),
         .init("DocuSign", status: 400, #"{"error":"consent_required"}"#, .refused("consent_required")),
+        .init(
+            "DocuSign: the key", of: "docusign-jwt", status: 400,
+            #"{"error":"invalid_grant","error_description":"no_valid_keys_or_signatures"}"#, .refused("invalid_grant")),
         .init(
             "Salesforce: in capitals", status: 400,
             #"{"error":"INVALID_GRANT","error_description":"expired access/refresh token"}"#, .refused("invalid_grant")),

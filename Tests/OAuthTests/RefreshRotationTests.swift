@@ -22,7 +22,7 @@ import Testing
         "atlassian": Knowledge(rotates: true, grace: .seconds(600), olderTokensLive: false),
         "xero": Knowledge(rotates: true, grace: .seconds(1800)),
         "box": Knowledge(rotates: true, grace: .untilSuccessorIsUsed),
-        "notion": Knowledge(rotates: true),
+        "notion": Knowledge(rotates: true), "shopify-login": Knowledge(rotates: true),
     ]
 
     @Test(arguments: Catalogue.builtIn.providers)

@@ -129,9 +129,9 @@ private func text(_ request: EndpointRequest) -> String { String(decoding: reque
                 "slack-user", "salesforce", "salesforce-jwt", "zoom", "zoom-server", "atlassian", "atlassian-service",
                 "hubspot", "spotify", "paypal", "xero", "box", "box-server", "reddit", "twitch", "linkedin", "notion",
                 "digitalocean", "linear", "shopify", "shopify-login", "snowflake", "servicenow", "workday", "quickbooks",
-                "zoho", "amazon", "amazon-selling-partner", "stripe", "docusign", "docusign-jwt", "asana", "webex", "adobe",
-                "sap", "uipath", "mailchimp", "bitbucket", "discord", "figma", "lark", "feishu", "harvest", "docker-hub",
-                "google-workload",
+                "zoho", "amazon", "amazon-selling-partner", "stripe", "docusign", "docusign-jwt", "asana", "webex",
+                "webex-device", "adobe", "sap", "uipath", "mailchimp", "bitbucket", "discord", "figma", "lark", "feishu",
+                "harvest", "docker-hub", "google-workload",
             ])
         #expect(Catalogue.builtIn.providers.allSatisfy { $0.keysPage != nil && !$0.grants.isEmpty })
     }
