@@ -46,9 +46,15 @@ public struct CredentialService: CredentialManager {
             return try await driver.prove(proof, with: token, of: try store.credential(name).configuration)
         }
         guard let field = ask.field else { return token }
-        let configuration = try store.credential(name).configuration
+        let credential = try store.credential(name)
+        let configuration = credential.configuration
         let shown = try token.only(field, format: configuration.settings.answer)
-        if field == .idToken { try await idTokens.verify(try field.text(in: shown.extras), of: configuration) }
+        let text = try field.text(in: shown.extras)
+        // Whatever a server calls it: no secret of the credential's is anything that came with a token.
+        guard !credential.secrets.contains(where: { $0.count > 0 && text.contains($0.revealed()) }) else {
+            throw TokenError.notShown(.secret(field.name))
+        }
+        if field == .idToken { try await idTokens.verify(text, of: configuration) }
         return shown
     }
 

@@ -14,6 +14,14 @@ public struct Credential: Sendable {
         self.configuration = configuration
         self.state = state
     }
+
+    /// What nobody is shown: everything that lets somebody in beyond the access tokens.
+    public var secrets: [Secret] {
+        let pairs = [configuration.keyPair, configuration.previousKeyPair, configuration.stagedKeyPair].compactMap { $0?.client }
+        let fields = configuration.secretFields
+        return pairs.flatMap { [$0.secret, $0.password] }.compactMap { $0 } + (fields.parameters + fields.headers).map(\.value)
+            + [state.login?.refreshToken, configuration.dpopKey].compactMap { $0 }
+    }
 }
 
 /// A client id and secret, and since when they are stored.

@@ -7,6 +7,24 @@ import Testing
     private static let answer =
         #"{\"access_token\":\"made-up\",\"instance_url\":\"https://x.example\",\"api_secret\":\"made-up-2\",\"id_token\":\"e30.e30.x\"}"#
 
+    /// Under whatever name and at whatever place: a refresh token in an array, and a server that repeats what it was sent.
+    @Test func `no secret of the credential's is a field`() async throws {
+        let server = try await PracticeServer()
+        let fixture = try await CommandFixture()
+        let keys = try await fixture.addTorq(server)
+        let edited = await fixture.run(
+            "edit", "torq", "--no-verify", "--answer", "access_token=/d/0/a", "--answer", "refresh_token=/d/0/r")
+        try #require(edited.status == 0, "\(edited.errors)")
+        let body = #"{\"d\":[{\"a\":\"made-up\",\"r\":\"made-up-refresh\",\"x\":\"shown\"}],\"echo\":\"key=\#(keys.secret)\"}"#
+        try await server.fail(#"{"status":200,"body":"\#(body)"}"#)
+        #expect(await fixture.run("token", "torq", "--fresh").output == "made-up\n")
+        #expect(await fixture.run("token", "torq", "--field", "/d/0/x").output == "shown\n")
+        #expect(await fixture.run("token", "torq", "--field", "/d/0/r").refuses(66, "the server has sent no"))
+        #expect(await fixture.run("token", "torq", "--field", "/d/0/a").refuses(66, "the server has sent no"))
+        #expect(await fixture.run("token", "torq", "--field", "d").output.contains("refresh") == false)
+        #expect(await fixture.run("token", "torq", "--field", "echo").refuses(77, "may be a secret"))
+    }
+
     @Test(arguments: [false, true])
     func `what came with a token is printed alone`(_ throughAnAgent: Bool) async throws {
         let server = try await PracticeServer()

@@ -22,6 +22,15 @@ import Testing
         #expect(JSONValue.integer(1)[try #require(JSONPointer(rawValue: ""))] == .integer(1))
     }
 
+    @Test func `what is taken out is gone, and the rest keeps its place`() throws {
+        let document = try #require(JSONValue(parsing: Array(#"{"a":[{"t":1,"x":2},3],"b":{"t":4},"c":5}"#.utf8)))
+        for (pointer, rest) in [
+            ("/a/0/t", #"{"a":[{"x":2},3],"b":{"t":4},"c":5}"#), ("/a/1", #"{"a":[{"t":1,"x":2},null],"b":{"t":4},"c":5}"#),
+            ("/b/t", #"{"a":[{"t":1,"x":2},3],"b":{},"c":5}"#), ("/c", #"{"a":[{"t":1,"x":2},3],"b":{"t":4}}"#),
+            ("/a/7", #"{"a":[{"t":1,"x":2},3],"b":{"t":4},"c":5}"#), ("/c/x", #"{"a":[{"t":1,"x":2},3],"b":{"t":4},"c":5}"#),
+        ] { #expect(document.removing(try #require(JSONPointer(rawValue: pointer))).encoded() == rest, "\(pointer)") }
+    }
+
     @Test(arguments: ["a", "a/b", "/~", "/~2", "#/a"])
     func `what is no pointer is none`(_ text: String) { #expect(JSONPointer(rawValue: text) == nil) }
 }

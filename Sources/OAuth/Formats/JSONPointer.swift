@@ -43,17 +43,24 @@ extension JSONValue {
         }
     }
 
-    /// The same without what a pointer through objects leads to.
-    func removing(_ pointer: JSONPointer) -> JSONValue { removing(pointer.tokens[...]) }
+    /// The same without what a pointer leads to; an element of an array becomes null, so that the others keep their places.
+    func removing(_ pointer: JSONPointer) -> JSONValue { removing(pointer.tokens[...]) ?? .null }
 
-    private func removing(_ tokens: ArraySlice<String>) -> JSONValue {
-        guard let name = tokens.first, case .object(var members) = self, let inner = members[name] else { return self }
-        if tokens.count == 1 {
-            members[name] = nil
-        } else {
+    /// - Returns: nil where nothing is left.
+    private func removing(_ tokens: ArraySlice<String>) -> JSONValue? {
+        guard let name = tokens.first else { return nil }
+        switch self {
+        case .object(var members):
+            guard let inner = members[name] else { return self }
             members[name] = inner.removing(tokens.dropFirst())
+            return .object(members)
+        case .array(var elements):
+            guard let index = Int(name), elements.indices.contains(index) else { return self }
+            elements[index] = elements[index].removing(tokens.dropFirst()) ?? .null
+            return .array(elements)
+        default:
+            return self
         }
-        return .object(members)
     }
 
     /// Puts a value where a pointer leads, with objects on the way there. What comes twice becomes an array.
