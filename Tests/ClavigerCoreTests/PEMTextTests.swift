@@ -59,7 +59,7 @@ import Testing
     ])
     func `a secret is what the provider has made`(_ text: String, _ secret: String) throws {
         var bytes = Array(text.utf8)
-        #expect(try SecretLine.pasted(&bytes, what: "client secret", from: "a test").revealed() == secret)
+        #expect(try SecretLine.pasted(&bytes, what: "client secret", from: "a test", remark: { _ in }).revealed() == secret)
     }
 
     @Test func `a passphrase is what is typed`() throws {

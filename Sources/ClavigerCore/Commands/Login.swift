@@ -86,7 +86,8 @@ struct Login: AsyncParsableCommand {
         guard settings.authorizationURL != nil else {
             guard settings.grant == .refreshToken else { throw TokenError.noSuchEndpoint }
             let token = try Terminal.promptSecret(
-                "refresh token of \(Terminal.plain(name)), not shown: ", otherwise: .noTerminalForSecret("refresh token"))
+                "refresh token of \(Terminal.plain(name)), not shown: ", madeElsewhere: "refresh token",
+                otherwise: .noTerminalForSecret("refresh token"))
             return try await agent.logIn(name, with: .refreshToken(token))
         }
         let redirect = try LoopbackRedirect(registered: settings.redirectURI, port: port)

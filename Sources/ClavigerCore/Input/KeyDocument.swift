@@ -26,7 +26,7 @@ struct KeyDocument {
             guard let text = members[name]?.string else { return nil }
             var copy = Array(text.utf8)
             defer { copy.wipe() }
-            return try SecretLine.pasted(&copy, what: name, from: "the JSON")
+            return try SecretLine.pasted(&copy, what: name, from: "the JSON", remark: Terminal.note)
         }
         isServiceAccount = members["type"]?.string == "service_account"
         // The account's address is the client; the number beside it is of no use here.

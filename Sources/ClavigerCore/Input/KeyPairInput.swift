@@ -101,6 +101,7 @@ extension SecretOptions {
         if let secret { return secret }
         if known.document != nil { throw Problem("the JSON holds no \(member)", .usage) }
         let question = "\(what) of \(Terminal.plain(known.name))\(known.origin), not shown: "
-        return try Terminal.promptSecret(question, otherwise: .noTerminalForSecret(what))
+        return try Terminal.promptSecret(
+            question, madeElsewhere: what == "password" ? nil : what, otherwise: .noTerminalForSecret(what))
     }
 }

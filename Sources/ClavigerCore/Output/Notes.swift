@@ -1,4 +1,6 @@
+import AgentProtocol
 import OAuth
+import TokenEngine
 
 extension Terminal {
     /// Says in which form the server reads HTTP Basic, where that was found out.
@@ -6,5 +8,13 @@ extension Terminal {
         guard let before, before != now else { return }
         let words = now == .basicRaw ? "as they are, not form-encoded" : "form-encoded, as RFC 6749 says"
         note("the server reads id and secret \(words): kept as --client-auth \(now.option)")
+    }
+
+    /// Says of a token that it is of no use without a proof (RFC 9449).
+    static func noteBinding(of token: CachedToken, _ name: String) {
+        guard token.isBound else { return }
+        note(
+            "the token of \(Problem.quoted(name)) is bound to a key, and an API takes it only with a proof: "
+                + "use --format dpop, claviger curl or claviger exec --proxy")
     }
 }

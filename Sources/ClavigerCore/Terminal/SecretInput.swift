@@ -10,7 +10,8 @@ enum SecretInput {
     static func file(_ path: String, what: String) throws -> Secret {
         var bytes = try contents(path, limit: SecretLine.limit, what: what, isSecret: true)
         defer { bytes.wipe() }
-        return try SecretLine.pasted(&bytes, what: what, from: path == "-" ? "standard input" : path)
+        return try SecretLine.pasted(
+            &bytes, what: what, from: path == "-" ? "standard input" : path, remark: Terminal.note)
     }
 
     /// The passphrase in a file, or on standard input for `-`. Others may not be able to read the file.

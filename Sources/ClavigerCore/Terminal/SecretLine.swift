@@ -8,17 +8,20 @@ enum SecretLine {
 
     /// Checks what was read of a secret that a provider has made. A no-break space or a character without width around it came
     /// from the page that it was copied from; it is dropped. Other spaces are kept, and named.
-    static func pasted(_ bytes: inout [UInt8], what: String, from place: String) throws -> Secret {
+    /// - Parameter remark: is told what may be wrong with it.
+    static func pasted(
+        _ bytes: inout [UInt8], what: String, from place: String, remark: (String) -> Void
+    ) throws -> Secret {
         dropMark(&bytes)
         dropLineEnd(&bytes)
         let unseen: [[UInt8]] = ["\u{A0}", "\u{200B}", "\u{200C}", "\u{200D}", "\u{2060}", "\u{FEFF}"].map { Array($0.utf8) }
         while let mark = unseen.first(where: { bytes.starts(with: $0) }) { bytes.removeFirst(mark.count) }
         while let mark = unseen.first(where: { bytes.reversed().starts(with: $0.reversed()) }) { bytes.removeLast(mark.count) }
         if bytes.first == 0x20 || bytes.last == 0x20 {
-            Terminal.note("the \(what) begins or ends with a space, which is kept")
+            remark("the \(what) begins or ends with a space, which is kept")
         }
         if unseen.contains(where: { mark in bytes.indices.contains { bytes[$0...].starts(with: mark) } }) {
-            Terminal.note("the \(what) has a character within that can't be seen, which is kept")
+            remark("the \(what) has a character within that can't be seen, which is kept")
         }
         return try secret(&bytes, what: what, from: place)
     }

@@ -1,6 +1,5 @@
-import TokenEngine
-import Credentials
 import AgentProtocol
+import Credentials
 import Glibc
 import Linux
 import Sodium
@@ -19,14 +18,6 @@ enum Terminal {
     /// Something worth knowing that is no result.
     static func note(_ text: String) {
         try? write(Array("claviger: \(text)\n".utf8), to: STDERR_FILENO)
-    }
-
-    /// Says of a token that it is of no use without a proof (RFC 9449).
-    static func noteBinding(of token: CachedToken, _ name: String) {
-        guard token.isBound else { return }
-        note(
-            "the token of \(Problem.quoted(name)) is bound to a key, and an API takes it only with a proof: "
-                + "use --format dpop, claviger curl or claviger exec --proxy")
     }
 
     static func write(_ bytes: [UInt8], to descriptor: Int32) throws {
@@ -66,10 +57,13 @@ enum Terminal {
 
     /// Asks for a secret without showing it.
     /// - Parameters:
+    ///   - madeElsewhere: what it is, where a provider has made it and it is pasted; nil for what a person has thought of.
     ///   - otherwise: what to say where there is no terminal to ask on.
     ///   - end: gives the question up when it can be read.
     /// - Throws: `CancellationError` if the question was given up.
-    static func promptSecret(_ question: String, otherwise: Problem, until end: File? = nil) throws -> Secret {
+    static func promptSecret(
+        _ question: String, madeElsewhere: String? = nil, otherwise: Problem, until end: File? = nil
+    ) throws -> Secret {
         try withTerminal(otherwise) { terminal, isFirst in
             var bytes: [UInt8] = []
             bytes.reserveCapacity(SecretLine.limit)
@@ -80,6 +74,9 @@ enum Terminal {
             else {
                 if Task.isCancelled || end?.isReadable ?? false { throw CancellationError() }
                 throw Problem.tooLarge(what: "answer", place: "the terminal", limit: SecretLine.limit)
+            }
+            if let madeElsewhere {
+                return try SecretLine.pasted(&bytes, what: madeElsewhere, from: "the terminal", remark: note)
             }
             return try SecretLine.secret(&bytes, what: "answer", from: "the terminal")
         }
