@@ -108,11 +108,10 @@ public struct ServerMetadata: Sendable, Equatable {
     }
 
     /// The ways in which a client with a secret may prove itself, best first. A server names those that it has; of one
-    /// client, many take only the way that it is registered for, and some that have Basic do not decode what it holds.
+    /// client, many take only the way that it is registered for.
     public var secretMethods: [ClientAuthentication] {
-        let hasBasic = authenticationMethods.contains("client_secret_basic")
-        let hasPost = authenticationMethods.contains("client_secret_post")
-        return (hasBasic ? [.basic] : []) + (hasPost ? [.post] : []) + (hasBasic ? [.basicRaw] : [])
+        [("client_secret_basic", ClientAuthentication.basic), ("client_secret_post", .post)]
+            .filter { authenticationMethods.contains($0.0) }.map(\.1)
     }
 
     /// Settings for a new credential.

@@ -154,7 +154,7 @@ struct IdpyTests {
 
     /// The metadata names every way that the server has; the client is registered for one.
     @Test(arguments: [
-        ("client_secret_post", "takes it with post"), ("made-up/id+%41", "takes it with basic-raw"), ("client_secret_basic", ""),
+        ("client_secret_post", "takes it with post"), ("client_secret_basic", ""),
     ])
     func `add finds the way that a client is registered for`(client: String, note: String) async throws {
         let idpy = try await IdpyServer()
@@ -163,6 +163,19 @@ struct IdpyTests {
         ])
         #expect(added.status == 0, "\(added.errors)")
         #expect(added.errors.contains("takes it with") == !note.isEmpty && (note.isEmpty || added.errors.contains(note)))
+        #expect(try await idpy.server.isAccepted(idpy.token("a")))
+    }
+
+    /// What the metadata names is not guessed at: the form is the person's to choose.
+    @Test func `a server that does not decode Basic is named as one`() async throws {
+        let idpy = try await IdpyServer()
+        let add = [
+            "add", "a", "--issuer", idpy.server.address, "--client-id", "made-up/id+%41", "--secret-file", idpy.secret,
+        ]
+        let refused = await idpy.run(add)
+        #expect(refused.status != 0 && refused.errors.contains("try --client-auth basic-raw"), "\(refused.errors)")
+        let added = await idpy.run(add + ["--client-auth", "basic-raw"])
+        #expect(added.status == 0, "\(added.errors)")
         #expect(try await idpy.server.isAccepted(idpy.token("a")))
     }
 

@@ -51,8 +51,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (#"["private_key_jwt","client_secret_post","client_secret_basic"]"#, [ClientAuthentication.basic, .post, .basicRaw]),
-        (#"["client_secret_post"]"#, [.post]), (#"["private_key_jwt"]"#, []), ("null", [.basic, .basicRaw]),
+        (#"["private_key_jwt","client_secret_post","client_secret_basic"]"#, [ClientAuthentication.basic, .post]),
+        (#"["client_secret_post"]"#, [.post]), (#"["private_key_jwt"]"#, []), ("null", [.basic]),
     ])
     func `the ways of a client with a secret are known, best first`(_ methods: String, _ ways: [ClientAuthentication]) throws {
         let metadata = try parse(

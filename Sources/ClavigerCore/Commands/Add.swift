@@ -95,10 +95,8 @@ struct Add: AsyncParsableCommand {
             Terminal.noteBasicForm(new.settings.clientAuthentication, stored.settings.clientAuthentication)
             return stored
         } catch {
-            let isRefusal = [.clientRefused, .requestRefused].contains(Problem(describing: error, of: name).code)
-            guard isRefusal, new.settings.grant == .clientCredentials else { throw error }
+            guard Self.mayBeMethod(error), new.settings.grant == .clientCredentials else { throw error }
             for method in methods where method != new.settings.clientAuthentication {
-                if method == .basicRaw, new.client.needsNoEncoding { continue }
                 var other = new
                 other.settings.clientAuthentication = method
                 guard let stored = try? await agent.add(name, other, verify: true) else { continue }
@@ -106,7 +104,19 @@ struct Add: AsyncParsableCommand {
                 Terminal.note("the server refuses this client with \(refused), and takes it with \(method.option)")
                 return stored
             }
+            if methods.contains(.basic), !new.client.needsNoEncoding {
+                Terminal.note("if id and secret are right, the server may not decode them: try --client-auth basic-raw")
+            }
             throw error
+        }
+    }
+
+    /// Whether a refusal can be about the way in which the client has proven itself: some servers have no better word for that.
+    private static func mayBeMethod(_ error: any Error) -> Bool {
+        switch error {
+        case TokenError.keyPairRefused: true
+        case TokenError.refused(.registered(let word)): ["invalid_request", "unauthorized_client"].contains(word)
+        default: false
         }
     }
 
@@ -117,7 +127,8 @@ struct Add: AsyncParsableCommand {
         if let token = document?.refreshToken { return token }
         guard settings.grant == .refreshToken else { return nil }
         let question = "refresh token of \(Terminal.plain(name)), not shown: "
-        return try Terminal.promptSecret(question, otherwise: .noTerminalForSecret("refresh token"))
+        return try Terminal.promptSecret(
+            question, madeElsewhere: "refresh token", otherwise: .noTerminalForSecret("refresh token"))
     }
 
     /// - Returns: also the ways in which the client may prove itself, where only the server's metadata says which there are.
