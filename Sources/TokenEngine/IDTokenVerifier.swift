@@ -27,6 +27,7 @@ public final class IDTokenVerifier: Sendable {
     private let endpoints: EndpointClient
     private let clock: any WallClock
     private let sets = Mutex<[String: KeySet]>([:])
+    private let flights = SingleFlight<String, [JWK]>()
 
     public init(endpoints: EndpointClient, clock: any WallClock = SystemClock()) {
         self.endpoints = endpoints
@@ -49,15 +50,25 @@ public final class IDTokenVerifier: Sendable {
         let id = configuration.keyPair.client.id
         guard claims.aud.value.contains(id), claims.azp ?? id == id else { throw .wrongAudience }
         guard claims.exp > clock.now().timeIntervalSince1970 else { throw .ended }
-        let keyID = IDToken.keyID(of: idToken)
-        let isKnown = { (keys: [JWK]) in keyID.map { id in keys.contains { $0.keyIdentifier?.string == id } } ?? !keys.isEmpty }
-        var keys = sets.withLock { $0[issuer] }
-        if keys.map({ !isKnown($0.keys) && clock.now().timeIntervalSince($0.fetched) >= Self.patience }) ?? true {
-            let fetched = KeySet(keys: try await fetch(issuer, configuration), fetched: clock.now())
-            sets.withLock { $0[issuer] = fetched }
-            keys = fetched
+        if let known = sets.withLock({ $0[issuer] }) {
+            if await isSigned(idToken, by: known.keys) { return }
+            // The issuer may have another key by now.
+            guard clock.now().timeIntervalSince(known.fetched) >= Self.patience else { throw .wrongSignature }
         }
-        guard await isSigned(idToken, by: keys?.keys ?? []) else { throw .wrongSignature }
+        guard await isSigned(idToken, by: try await newKeys(issuer, configuration)) else { throw .wrongSignature }
+    }
+
+    /// Asks the issuer for its keys, once for all that want them at the same time.
+    private func newKeys(_ issuer: String, _ configuration: CredentialConfiguration) async throws(FieldRefusal) -> [JWK] {
+        do {
+            return try await flights.run(issuer) {
+                let keys = try await self.fetch(issuer, configuration)
+                self.sets.withLock { $0[issuer] = KeySet(keys: keys, fetched: self.clock.now()) }
+                return keys
+            }
+        } catch {
+            throw error as? FieldRefusal ?? .noKeys("the wait for them was given up")
+        }
     }
 
     private func fetch(_ issuer: String, _ configuration: CredentialConfiguration) async throws(FieldRefusal) -> [JWK] {

@@ -85,6 +85,15 @@ private final class Issuer: HTTPTransport {
         #expect(issuer.fetches == 1)
     }
 
+    @Test func `many that come at once share one request for the keys`() async throws {
+        let (idToken, configuration) = (try await issuer.sign(), try configuration())
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<20 { group.addTask { try await verifier.verify(idToken, of: configuration) } }
+            try await group.waitForAll()
+        }
+        #expect(issuer.fetches == 1)
+    }
+
     @Test func `each check has its refusal`() async throws {
         var claims = Issuer.Claims()
         claims.iss += "/"
