@@ -116,11 +116,14 @@ public final class File: Sendable {
         return (File(owning: ends[0], path: "a pipe"), File(owning: ends[1], path: "a pipe"))
     }
 
-    /// Has a pipe take so many bytes although nobody reads.
-    public func holdInPipe(atLeast count: Int) throws(FileError) {
-        guard count < 1 << 16 || claviger_widen_pipe(descriptor, Int32(count)) >= count else {
-            throw FileError("make room in", path)
+    /// The end of a pipe from which these bytes are read. The pipe takes all of them although nobody reads yet.
+    public static func pipe(holding bytes: [UInt8]) throws(FileError) -> File {
+        let (reading, writing) = try pipe()
+        guard bytes.count < 1 << 16 || claviger_widen_pipe(writing.descriptor, Int32(bytes.count)) >= bytes.count else {
+            throw FileError("make room in", writing.path)
         }
+        try writing.write(bytes)
+        return reading
     }
 
     /// Whether there is something to read at this moment, or its other end is gone.

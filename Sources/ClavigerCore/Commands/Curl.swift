@@ -46,11 +46,7 @@ struct Curl: AsyncParsableCommand {
             }
             Glibc.exit(status)
         }
-        let (reading, writing) = try File.pipe()
-        let line = Array((try TokenFormat.curl.text(token, of: name, at: .now) + "\n").utf8)
-        // There is no reader yet: the pipe has to take all of it.
-        try writing.holdInPipe(atLeast: line.count)
-        try writing.write(line)
+        let reading = try File.pipe(holding: Array((try TokenFormat.curl.text(token, of: name, at: .now) + "\n").utf8))
         try reading.keepAcrossExec()
         try ProcessState.replaceProcess(["curl", "--config", "/dev/fd/\(reading.descriptor)", url] + arguments)
     }

@@ -68,7 +68,7 @@ struct ProvenCurl {
     /// The address goes to curl on a pipe: there is a secret in it.
     private func curl(_ address: String) async throws -> Int32 {
         do {
-            let reading = try Self.pipe(holding: "url = \"\(address)\"\n")
+            let reading = try File.pipe(holding: Array("url = \"\(address)\"\n".utf8))
             var curl = ChildProcess("curl", ["--config", "/dev/fd/3"] + arguments)
             curl.streams = [.inherited, .inherited, .inherited, .file(reading)]
             curl.inheritsFurtherFiles = true
@@ -77,13 +77,6 @@ struct ProvenCurl {
         } catch let error as FileError {
             throw Problem.system("run curl", error.code)
         }
-    }
-
-    /// No address is longer than what a pipe takes without a reader.
-    private static func pipe(holding text: String) throws -> File {
-        let (reading, writing) = try File.pipe()
-        try Terminal.write(Array(text.utf8), to: writing.descriptor)
-        return reading
     }
 }
 
