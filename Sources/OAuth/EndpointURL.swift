@@ -7,6 +7,17 @@ public struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
         case plainHTTP(host: String)
         case credentials
         case fragment
+
+        /// What is wrong with the address; `it` or the like stands before it.
+        public var words: String {
+            switch self {
+            case .notAnAddress: "is not an address"
+            case .scheme(let scheme): "has the scheme \(scheme), not https"
+            case .plainHTTP(let host): "would send the secret to \(host) in the clear"
+            case .credentials: "has a user name or password in it"
+            case .fragment: "has a fragment (#) in it"
+            }
+        }
     }
 
     /// `https` or `http`.

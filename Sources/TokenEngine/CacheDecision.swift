@@ -88,8 +88,11 @@ struct CacheDecision {
 
     /// Whether what is wanted besides came with it; a token that is new has all that there is.
     private func hasField(_ token: CachedToken, _ settings: ClientSettings, at now: Date) -> Bool {
-        guard let field = ask.field, seen.map({ $0.isSame(as: token) }) ?? false else { return true }
-        return field.isSatisfied(by: token, format: settings.answer, minimumLifetime: ask.minimumLifetime, at: now)
+        guard ask.field == .idToken, seen.map({ $0.isSame(as: token) }) ?? false else { return true }
+        // An ID token has an end of its own.
+        let alone = try? TokenField.idToken.alone(in: token.extras, format: settings.answer)
+        guard let idToken = try? TokenField.idToken.text(in: alone), let end = IDToken.end(of: idToken) else { return false }
+        return end.timeIntervalSince(now) > Double(max(ask.minimumLifetime ?? 0, 10))
     }
 
     private func isNew(_ token: CachedToken) -> Bool { seen.map { !$0.isSame(as: token) } ?? true }

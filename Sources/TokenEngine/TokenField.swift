@@ -69,31 +69,4 @@ public struct TokenField: Codable, Hashable, Sendable {
     private static func document(_ extras: Secret?) -> JSONValue {
         extras.flatMap { JSONValue(parsing: Array($0.revealed().utf8)) } ?? .object([:])
     }
-
-    /// Whether a stored token has what is asked for, and will have it for long enough. An ID token has an end of its own.
-    func isSatisfied(by token: CachedToken, format: AnswerFormat?, minimumLifetime: Int?, at now: Date) -> Bool {
-        guard self == .idToken else { return true }
-        guard let text = try? alone(in: token.extras, format: format), let idToken = try? self.text(in: text),
-            let end = IDToken.end(of: idToken)
-        else { return false }
-        return end.timeIntervalSince(now) > Double(max(minimumLifetime ?? 0, 10))
-    }
-}
-
-/// Why something that came with a token is not shown.
-public enum FieldRefusal: Error, Codable, Equatable, Sendable {
-    /// Its name or its value says that it lets somebody in.
-    case secret(String)
-    case noField(String)
-    case noIDToken
-    /// It can't be taken apart: it is encrypted, or no JWT.
-    case unreadable
-    /// The settings name no issuer, so that nobody can say whose keys it must be signed with.
-    case noIssuer
-    case wrongIssuer
-    case wrongAudience
-    case wrongSignature
-    case ended
-    /// The issuer's keys can't be had: for this reason, in words of ours.
-    case noKeys(String)
 }

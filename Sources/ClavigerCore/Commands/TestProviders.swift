@@ -15,7 +15,7 @@ struct TestProviders: ParsableCommand {
 
     func run() throws {
         guard let names = ProviderFiles.files(in: path) else {
-            return try Terminal.output(Providers.description(of: checked(path)))
+            return try Terminal.output(ProviderReport.text(checked(path)))
         }
         var files: [String: String] = [:]
         var failures = 0

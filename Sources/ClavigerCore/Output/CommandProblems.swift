@@ -142,15 +142,8 @@ extension Problem {
     // MARK: Options
 
     static func address(_ option: String, _ refusal: EndpointURL.Refusal) -> Problem {
-        let why =
-            switch refusal {
-            case .notAnAddress: "is not an address"
-            case .scheme(let scheme): "has the scheme \(PlainText.of(scheme)), not https"
-            case .plainHTTP(let host): "would send the secret to \(host) in the clear"
-            case .credentials: "has a user name or password in it"
-            case .fragment: "has a fragment (#) in it"
-            }
-        return Problem("the address of \(option) \(why)", hint: "use https (http only to this machine)", .usage)
+        return Problem(
+            "the address of \(option) \(PlainText.of(refusal.words))", hint: "use https (http only to this machine)", .usage)
     }
 }
 

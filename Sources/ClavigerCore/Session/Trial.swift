@@ -40,11 +40,7 @@ struct Trial {
             SecretFields(
                 parameters: fields.parameters.map { SecretField($0.name, word) },
                 headers: fields.headers.map { SecretField($0.name, word) }))
-        var lines = ["\(shown.head.method) \(shown.head.scheme ?? "")://\(shown.head.authority ?? "")\(shown.head.path ?? "")"]
-        for field in shown.head.headerFields {
-            lines.append("\(field.name): \(field.name == .authorization ? "Basic (client id and CLIENT-SECRET)" : field.value)")
-        }
-        return shown.body.isEmpty ? lines : lines + ["", String(decoding: shown.body, as: UTF8.self)]
+        return RequestReport.lines(shown, authorization: "Basic (client id and CLIENT-SECRET)")
     }
 
     private func received(_ answer: EndpointAnswer) -> [String] {
