@@ -7,6 +7,8 @@ public enum Hint: Sendable {
     case resend(String)
     /// Finish a rotation whose new key pair could not be proven.
     case resumeRotation(String)
+    /// A rotation that the server makes, and whose answer is lost.
+    case renewAgain(String)
     case compareSettings(String)
     /// A login that belongs to another machine.
     case takeOver(String)
@@ -37,6 +39,7 @@ public enum Hint: Sendable {
                 + Self.command("login", name)
         case .resumeRotation(let name):
             "it is safe in the vault, and the old one still in use; finish with " + Self.command("rotate", name, "--resume")
+        case .renewAgain(let name): "ask what became of it with " + Self.command("rotate", name, "--via-registration")
         case .compareSettings(let name): "compare " + Self.command("show", name) + " with the server's settings"
         case .takeOver(let name):
             "use claviger there, log in here with " + Self.command("login", name) + ", or take it over with --take-over"

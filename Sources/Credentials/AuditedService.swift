@@ -64,8 +64,8 @@ public struct AuditedService: CredentialManager {
         try await changing(.rename, name) { try await agent.rename(name, to: newName) }
     }
 
-    public func remove(_ name: String) async throws {
-        try await changing(.remove, name) { try await agent.remove(name) }
+    public func remove(_ name: String, deregister: Bool) async throws {
+        try await changing(.remove, name) { try await agent.remove(name, deregister: deregister) }
     }
 
     private func changing<R>(

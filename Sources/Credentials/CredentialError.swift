@@ -20,6 +20,8 @@ public enum CredentialError: Error, Codable, Sendable {
     case inactive
     /// The proof could not be made; the new pair is staged in the vault, the old one still in use.
     case rotationUnfinished(cause: TokenError)
+    /// The server was asked for a new secret, and whether it has made one is not known.
+    case renewalUnknown(cause: TokenError)
     /// The change is made, and the vault can't be read now to show it.
     case notShown(VaultError)
 }

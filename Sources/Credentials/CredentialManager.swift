@@ -1,3 +1,4 @@
+public import FoundationEssentials
 public import OAuth
 public import Sodium
 
@@ -10,6 +11,10 @@ public struct NewCredential: Sendable {
     public var client: ClientCredentials
     /// A refresh token that a person already holds.
     public var refreshToken: Secret?
+    /// When the server ends the secret; nil for never, or where nobody says.
+    public var secretExpires: Date?
+    /// Where the client is managed, if it registered itself.
+    public var registration: ClientRegistration?
 
     public init(
         provider: String?, settings: ClientSettings, secretFields: SecretFields = SecretFields(), client: ClientCredentials,
@@ -44,9 +49,12 @@ public protocol CredentialManager: TokenSource {
     /// Changes the settings, and the values of secret parameters and headers. Where that changes what is sent for a token, it is proven first.
     func edit(_ name: String, _ edit: SettingsEdit, verify: Bool) async throws -> CredentialView
     func rename(_ name: String, to newName: String) async throws
-    func remove(_ name: String) async throws
+    /// - Parameter deregister: whether the client ends at its server first (RFC 7592 section 2.3); it stays if the server refuses.
+    func remove(_ name: String, deregister: Bool) async throws
 }
 
 extension CredentialManager {
+    public func remove(_ name: String) async throws { try await remove(name, deregister: false) }
+
     public func credential(_ name: String) async throws -> ListedCredential { .readable(try await show(name)) }
 }

@@ -21,9 +21,11 @@ package enum CredentialRecord {
         var refusal: Refusal?
         var forcedRenewals: [Int64]?
         var login: LoginState?
+        /// Where the client is managed that registered itself.
+        var registration: EndpointURL?
 
         enum CodingKeys: String, CodingKey {
-            case provider, settings, tokens, login, replaced, refusal
+            case provider, settings, tokens, login, replaced, refusal, registration
             case forcedRenewals = "forced_renewals"
             case keyPair = "key_pair"
             case previousKeyPair = "previous_key_pair"
@@ -36,9 +38,10 @@ package enum CredentialRecord {
         var clientID: String
         var since: Int64
         var username: String?
+        var expires: Int64?
 
         enum CodingKeys: String, CodingKey {
-            case since, username
+            case since, username, expires
             case clientID = "client_id"
         }
     }
@@ -101,7 +104,7 @@ package enum CredentialRecord {
             refusedSince: state.refusal.flatMap { $0.cause == .client ? milliseconds($0.since) : nil },
             refusal: state.refusal.map(refusal),
             forcedRenewals: state.forcedRenewals.isEmpty ? nil : state.forcedRenewals.map(milliseconds),
-            login: state.login.map(login))
+            login: state.login.map(login), registration: configuration.registration?.url)
         return try Record(description: encode(description), secrets: secrets(credential))
     }
 
@@ -118,6 +121,7 @@ package enum CredentialRecord {
             for (index, field) in fields.enumerated() { secrets["\(prefix).\(index)"] = field.value }
         }
         secrets["dpop_key"] = configuration.dpopKey
+        secrets["registration_token"] = configuration.registration?.token
         secrets["refresh_token"] = state.login?.refreshToken
         for (prefix, tokens) in [("token", state.tokens), ("replaced", state.replaced)] {
             for (index, token) in tokens.enumerated() {
@@ -141,7 +145,9 @@ package enum CredentialRecord {
     }
 
     private static func pair(_ pair: KeyPair) -> Pair {
-        Pair(clientID: pair.client.id, since: milliseconds(pair.since), username: pair.client.username)
+        Pair(
+            clientID: pair.client.id, since: milliseconds(pair.since), username: pair.client.username,
+            expires: pair.expires.map(milliseconds))
     }
 
     private static func login(_ login: Login) -> LoginState {
@@ -210,6 +216,10 @@ package enum CredentialRecord {
         guard (configuration.dpopKey != nil) == (description.settings.dpop == true) else {
             throw CredentialError.newerRecord(name: name)
         }
+        if let url = description.registration {
+            guard let token = try record.secret("registration_token") else { throw CredentialError.newerRecord(name: name) }
+            configuration.registration = ClientRegistration(url: url, token: token)
+        }
         configuration.previousKeyPair = try description.previousKeyPair.map { try pair($0, suffix: ".previous", in: record) }
         configuration.stagedKeyPair = try description.stagedKeyPair.map { try pair($0, suffix: ".staged", in: record) }
         let credential = Credential(configuration, try state(description, in: record, name: name))
@@ -262,7 +272,7 @@ package enum CredentialRecord {
         let client = ClientCredentials(
             id: pair.clientID, secret: try record.secret("client_secret" + suffix), username: pair.username,
             password: try record.secret("password" + suffix))
-        return KeyPair(client: client, since: date(pair.since))
+        return KeyPair(client: client, since: date(pair.since), expires: pair.expires.map(date))
     }
 
     private static func login(_ state: LoginState, in record: Record, name: String) throws -> Login {

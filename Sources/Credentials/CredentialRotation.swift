@@ -11,6 +11,10 @@ public enum Rotation: Sendable {
     case staged
     /// The pair before the last rotation.
     case previous
+    /// A pair that the server makes when the client's registration is updated.
+    case renewal
+
+    public var isRenewal: Bool { if case .renewal = self { true } else { false } }
 }
 
 extension CredentialService {
@@ -18,14 +22,17 @@ extension CredentialService {
     public func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialView {
         try await driver.withClaim(name) { claim in
             let old = claim.credential
-            let pair = try newPair(rotation, of: old.configuration)
-            try stage(pair, name)
+            if rotation.isRenewal {
+                try await renew(name, old.configuration)
+            } else {
+                try stage(try newPair(rotation, of: old.configuration), name)
+            }
             var consequences: [TokenState.Consequence] = [.forgetRenewable, .newClient]
             let revives = revives(rotation, old)
             if revives { consequences.append(.reviveLogin) }
             var authentication = old.configuration.settings.clientAuthentication
             if verify {
-                let proof = try await proveStaged(pair, name, claim, revives: revives)
+                let proof = try await proveStaged(name, claim, revives: revives)
                 consequences += proof.consequences
                 authentication = proof.authentication ?? authentication
             }
@@ -62,7 +69,7 @@ extension CredentialService {
         case .to(let client):
             if client.isSame(as: old.keyPair.client) { throw CredentialError.samePair }
             return KeyPair(client: client, since: clock.now())
-        case .staged:
+        case .staged, .renewal:
             guard let pair = old.stagedKeyPair else { throw CredentialError.nothingStaged }
             return pair
         case .previous:
@@ -75,10 +82,11 @@ extension CredentialService {
     /// shown to the person only once. Where nobody is logged in there is nothing to prove it with.
     /// - Returns: what the proof means for the state, and how the client has proven itself.
     private func proveStaged(
-        _ pair: KeyPair, _ name: String, _ claim: any TokenClaim, revives: Bool
+        _ name: String, _ claim: any TokenClaim, revives: Bool
     ) async throws -> (consequences: [TokenState.Consequence], authentication: ClientAuthentication?) {
         let stored = try await claim.reread()
         var candidate = stored.configuration
+        guard let pair = candidate.stagedKeyPair else { throw CredentialError.nothingStaged }
         candidate.keyPair = pair
         guard revives || stored.state.canRenew(by: candidate.settings) else { return ([], nil) }
         do {

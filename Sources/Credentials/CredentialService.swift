@@ -87,7 +87,8 @@ public struct CredentialService: CredentialManager {
         let now = clock.now()
         var configuration = CredentialConfiguration(
             provider: new.provider, settings: new.settings, secretFields: try new.secretFields.values(for: new.settings),
-            keyPair: KeyPair(client: new.client, since: now))
+            keyPair: KeyPair(client: new.client, since: now, expires: new.secretExpires))
+        configuration.registration = new.registration
         if new.settings.dpop == true { configuration.dpopKey = try DPoPKey.make() }
         var state = TokenState()
         state.login = new.refreshToken.map { Login(refreshToken: $0, since: now, renewed: now, owner: host.id) }
@@ -119,7 +120,8 @@ public struct CredentialService: CredentialManager {
         } catch {
             let login = try store.credential(name).state.login
             if login?.sending == nil, login?.refreshToken.equals(given.refreshToken) == true {
-                do { try await remove(name) } catch VaultError.notDurable { /* It is gone, and `error` says why. */  }
+                do { try await remove(name, deregister: false) } catch VaultError.notDurable
+                { /* It is gone, and `error` says why. */  }
             }
             throw error
         }
@@ -192,7 +194,8 @@ public struct CredentialService: CredentialManager {
     }
 
     /// The credential goes in one commit with its rules.
-    public func remove(_ name: String) async throws {
+    public func remove(_ name: String, deregister: Bool) async throws {
+        if deregister { try await self.deregister(name) }
         try await withLock(name) {
             try vault.update(sealing: log) { transaction in
                 try transaction.remove(name)

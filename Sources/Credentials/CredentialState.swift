@@ -32,6 +32,12 @@ extension CredentialView {
         return Self.isSoon(end, max(since, ownToken?.obtained ?? since), now) ? end : nil
     }
 
+    /// When the server ends the client secret, in the same way.
+    public func keyPairEnd(soonAt now: Date) -> Date? {
+        guard let end = keyPairExpires else { return nil }
+        return Self.isSoon(end, keyPairSince, now) ? end : nil
+    }
+
     private static func isSoon(_ end: Date, _ since: Date, _ now: Date) -> Bool {
         end.timeIntervalSince(now) < min(end.timeIntervalSince(since) / 4, 7 * 86_400)
     }

@@ -28,9 +28,13 @@ public struct CredentialView: Sendable, Equatable, Codable {
     public var clientID: String
     public var settings: ClientSettings
     public var keyPairSince: Date
+    /// When the server ends the client secret; nil for never, or where nobody says.
+    public var keyPairExpires: Date?
     public var previousKeyPairSince: Date?
     public var stagedKeyPairSince: Date?
     public var refusedSince: Date?
+    /// Where the client is managed that registered itself.
+    public var registrationURL: EndpointURL?
     public var tokens: [Token]
     public var username: String?
     /// Since when somebody is logged in; nil where nobody is, or no login is needed.
@@ -51,6 +55,8 @@ public struct CredentialView: Sendable, Equatable, Codable {
         case name, provider, settings, tokens, username
         case clientID = "client_id"
         case keyPairSince = "key_pair_since"
+        case keyPairExpires = "key_pair_expires"
+        case registrationURL = "registration_url"
         case previousKeyPairSince = "previous_key_pair_since"
         case stagedKeyPairSince = "staged_key_pair_since"
         case refusedSince = "refused_since"
@@ -70,6 +76,8 @@ public struct CredentialView: Sendable, Equatable, Codable {
         clientID = configuration.keyPair.client.id
         settings = configuration.settings
         keyPairSince = configuration.keyPair.since
+        keyPairExpires = configuration.keyPair.expires
+        registrationURL = configuration.registration?.url
         previousKeyPairSince = configuration.previousKeyPair?.since
         stagedKeyPairSince = configuration.stagedKeyPair?.since
         username = configuration.keyPair.client.username

@@ -22,6 +22,7 @@ extension Problem {
         case let refusal as FieldRefusal: self.init(notShown: refusal, name)
         case let failure as TransportFailure: self.init(transport: failure)
         case let refusal as AuthorizationRefusal: self.init(authorization: refusal, name)
+        case let error as RegistrationError: self.init(registration: error, name)
         case let error as CredentialError: self.init(agent: error, name)
         case let failure as AgentSocket.Failure: self.init(socket: failure)
         case let error as FileError:
@@ -464,6 +465,12 @@ extension Problem {
         case .rotationUnfinished(let cause):
             let cause = Problem(token: cause, name)
             self.init("the new key pair could not be proven: \(cause.title)", hint: name.map(Hint.resumeRotation), cause.code)
+        case .renewalUnknown(let cause):
+            let cause = Problem(token: cause, name)
+            self.init(
+                "whether the server has made a new secret is not known: \(cause.title)",
+                hint: name.map(Hint.renewAgain),
+                cause.code)
         }
     }
 

@@ -21,6 +21,16 @@ public enum GrantType: String, Codable, Sendable, CaseIterable {
         case .clientCredentials, .password, .jwtBearer, .tokenExchange: false
         }
     }
+
+    /// The value of `grant_type`, which is also what a client registers for.
+    var registeredName: String {
+        switch self {
+        case .clientCredentials, .authorizationCode, .refreshToken, .password: rawValue
+        case .deviceCode: "urn:ietf:params:oauth:grant-type:device_code"
+        case .jwtBearer: "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        case .tokenExchange: "urn:ietf:params:oauth:grant-type:token-exchange"
+        }
+    }
 }
 
 /// How the client proves who it is at the token endpoint (RFC 6749 section 2.3).

@@ -7,6 +7,11 @@ public enum ScopeNames {
         "profile": "https://www.googleapis.com/auth/userinfo.profile",
     ]
 
+    /// Whether a text may be one scope (RFC 6749 section 3.3).
+    public static func isName(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
+    }
+
     private static func canonical(_ scope: String) -> String { synonyms[scope] ?? scope }
 
     /// The granted scopes that go beyond those that are allowed. Whoever may have a person's e-mail address or profile may have

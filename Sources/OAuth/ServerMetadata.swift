@@ -14,6 +14,8 @@ public struct ServerMetadata: Sendable, Equatable {
     public var authenticationMethods: Set<String>
     /// Where an authorization request is handed in first (RFC 9126 section 5).
     public var pushedAuthorizationURL: EndpointURL?
+    /// Where a client registers itself (RFC 7591 section 3).
+    public var registrationURL: EndpointURL?
     /// The addresses for clients that authenticate by a certificate (RFC 8705 section 5), by the names of the others.
     public var certificateAliases: [String: EndpointURL] = [:]
     /// The names of optional addresses that may see no secret, and were left out.
@@ -43,7 +45,8 @@ public struct ServerMetadata: Sendable, Equatable {
 
     /// The request for metadata at an address.
     public static func request(_ url: EndpointURL, certificateAuthority: String?) -> EndpointRequest {
-        var head = HTTPRequest(method: .get, scheme: url.scheme, authority: url.authority, path: url.path)
+        let target = url.path + (url.query.map { "?" + $0 } ?? "")
+        var head = HTTPRequest(method: .get, scheme: url.scheme, authority: url.authority, path: target)
         head.headerFields[.accept] = "application/json"
         head.headerFields[.userAgent] = "claviger"
         return EndpointRequest(head: head, body: [], certificateAuthority: certificateAuthority)
@@ -85,6 +88,7 @@ public struct ServerMetadata: Sendable, Equatable {
         revocationURL = optional("revocation_endpoint")
         introspectionURL = optional("introspection_endpoint")
         pushedAuthorizationURL = optional("pushed_authorization_request_endpoint")
+        registrationURL = optional("registration_endpoint")
         keysURL = optional("jwks_uri")
         grants = words("grant_types_supported", missing: ["authorization_code", "implicit"])
         authenticationMethods = words("token_endpoint_auth_methods_supported", missing: ["client_secret_basic"])
@@ -122,19 +126,11 @@ public struct ServerMetadata: Sendable, Equatable {
     public func settings(
         grant: GrantType?, authentication: ClientAuthentication? = nil
     ) throws(Refusal) -> ClientSettings {
-        let wireNames: [(GrantType, String)] = [
-            (.clientCredentials, "client_credentials"), (.authorizationCode, "authorization_code"),
-            (.deviceCode, "urn:ietf:params:oauth:grant-type:device_code"), (.password, "password"),
-        ]
-        guard let chosen = grant ?? wireNames.first(where: { grants.contains($0.1) })?.0 else {
+        let known: [GrantType] = [.clientCredentials, .authorizationCode, .deviceCode, .password]
+        guard let chosen = grant ?? known.first(where: { grants.contains($0.registeredName) }) else {
             throw Refusal(reason: "it has no grant that claviger knows")
         }
-        let methods: [(String, ClientAuthentication)] = [
-            ("client_secret_basic", .basic), ("client_secret_post", .post), ("private_key_jwt", .privateKeyJWT),
-            ("client_secret_jwt", .clientSecretJWT), ("tls_client_auth", .tls), ("self_signed_tls_client_auth", .tls),
-            ("none", .none),
-        ]
-        guard let method = authentication ?? methods.first(where: { authenticationMethods.contains($0.0) })?.1 else {
+        guard let method = authentication ?? ClientAuthentication.best(of: authenticationMethods) else {
             throw Refusal(reason: "it has no client authentication that claviger knows")
         }
         func address(_ name: String, _ url: EndpointURL?) -> EndpointURL? {

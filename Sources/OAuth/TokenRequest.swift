@@ -130,17 +130,17 @@ extension ClientSettings {
             if pkce != false { parameters.append(Parameter("code_verifier", verifier.revealed())) }
         case .deviceCode(let code):
             parameters = [
-                Parameter("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+                Parameter("grant_type", GrantType.deviceCode.registeredName),
                 Parameter("device_code", code.revealed()),
             ]
         case .jwtBearer(let assertion):
             parameters = [
-                Parameter("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+                Parameter("grant_type", GrantType.jwtBearer.registeredName),
                 Parameter("assertion", assertion.revealed()),
             ]
         case .tokenExchange(let subject, let actor):
             parameters = [
-                Parameter("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+                Parameter("grant_type", GrantType.tokenExchange.registeredName),
                 Parameter("subject_token", subject.revealed()),
                 Parameter("subject_token_type", self.subject?.type ?? ExchangedToken.registeredType("access_token")),
             ]

@@ -20,7 +20,7 @@ public struct Credential: Sendable {
         let pairs = [configuration.keyPair, configuration.previousKeyPair, configuration.stagedKeyPair].compactMap { $0?.client }
         let fields = configuration.secretFields
         return pairs.flatMap { [$0.secret, $0.password] }.compactMap { $0 } + (fields.parameters + fields.headers).map(\.value)
-            + [state.login?.refreshToken, configuration.dpopKey].compactMap { $0 }
+            + [state.login?.refreshToken, configuration.dpopKey, configuration.registration?.token].compactMap { $0 }
     }
 }
 
@@ -28,10 +28,13 @@ public struct Credential: Sendable {
 public struct KeyPair: Sendable {
     public var client: ClientCredentials
     public var since: Date
+    /// When the server ends the secret; nil for never, or where it does not say.
+    public var expires: Date?
 
-    public init(client: ClientCredentials, since: Date) {
+    public init(client: ClientCredentials, since: Date, expires: Date? = nil) {
         self.client = client
         self.since = since
+        self.expires = expires
     }
 }
 
@@ -45,6 +48,8 @@ public struct CredentialConfiguration: Sendable {
     /// The key that tokens are bound to (`DPoPKey`), where the settings say so. It belongs to no pair, either: refresh tokens of
     /// public clients are bound to it (RFC 9449 section 5).
     public var dpopKey: Secret?
+    /// Where the client is managed, if it registered itself (RFC 7592).
+    public var registration: ClientRegistration?
     public var keyPair: KeyPair
     /// The pair before the last rotation, for a rollback.
     public var previousKeyPair: KeyPair?

@@ -153,7 +153,7 @@ public struct EndpointClient: Sendable {
 
     // MARK: Sending
 
-    private func answer(to request: EndpointRequest) async throws(TokenError) -> EndpointAnswer {
+    func answer(to request: EndpointRequest) async throws(TokenError) -> EndpointAnswer {
         do throws(TransportFailure) {
             let answer = try await transport.send(request)
             guard answer.extent != .tooLarge else { throw .answerTooLarge(host: request.head.authority ?? "") }
@@ -164,7 +164,7 @@ public struct EndpointClient: Sendable {
     }
 
     /// What an answer that is no success says, by the rules of the token endpoint.
-    private func refusal(_ answer: EndpointAnswer) -> TokenRefusal {
+    func refusal(_ answer: EndpointAnswer) -> TokenRefusal {
         let read = TokenResponse.read(
             status: answer.status, headers: answer.headerFields, body: answer.body, isWhole: answer.isWhole, now: clock.now())
         if case .failure(let refusal) = read.result { return refusal }

@@ -56,7 +56,8 @@ import Testing
 
     @Test func `every hint about a credential names it`() {
         let hints: [Hint] = [
-            .login("q r"), .loginAgain("q r"), .rotate("q r"), .resumeRotation("q r"), .compareSettings("q r"), .takeOver("q r"),
+            .login("q r"), .loginAgain("q r"), .rotate("q r"), .resumeRotation("q r"), .renewAgain("q r"),
+            .compareSettings("q r"), .takeOver("q r"),
             .fixDiskAndLogin("q r"), .setEndpoint("q r"), .setAPIAddress("q r"), .changeSubject("q r"), .rejectToken("q r"),
             .askForRule("q r"),
         ]

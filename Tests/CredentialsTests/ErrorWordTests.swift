@@ -42,7 +42,7 @@ import Vault
 
     /// Errors that never leave their callers, and where those are: their words name an option or a file besides.
     private static let caught = [
-        "CatalogueError": "Commands/Add.swift", "ServerMetadata.Refusal": "Commands/Add.swift",
+        "CatalogueError": "Commands/Add.swift", "ServerMetadata.Refusal": "Session/ServerDiscovery.swift",
         "EndpointURL.Refusal": "Input/SettingInput.swift", "EncryptedPrivateKey.Refusal": "Output/CommandProblems.swift",
         "ProviderFileError": "Commands/TestProviders.swift",
         // It becomes a ProviderFileError.

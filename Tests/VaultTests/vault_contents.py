@@ -159,7 +159,7 @@ SETTINGS = members(
     refresh_token_rotates_=true_or_false, resend_=one_of("never", "once"), resources=array(text), revocation_url_=address,
     scope_separator_=text, scopes=array(text), secret_headers_=once_each(text), secret_parameters_=once_each(text),
     subject_=EXCHANGED, token_lifetime_=integer, token_url=address)  # fmt: skip
-PAIR = members(client_id=text, since=integer, username_=text)
+PAIR = members(client_id=text, expires_=integer, since=integer, username_=text)
 LOGIN = members(
     boot_=text, ended_=integer, expires_=integer, keeps_=true_or_false, owner=text, refresh_by_=integer, renewed=integer, resent_=true_or_false,
     rotates=true_or_false, sent_last_=integer, since=integer, spending_=integer)  # fmt: skip
@@ -169,7 +169,7 @@ TOKEN = members(
 CREDENTIAL = members(
     forced_renewals_=array(integer), key_pair=PAIR, login_=LOGIN, previous_key_pair_=PAIR, provider_=text,
     refusal_=members(asked=integer, since_=integer, status_=integer, times=integer), refused_since_=integer,
-    replaced_=array(TOKEN), settings=SETTINGS, staged_key_pair_=PAIR, tokens=array(TOKEN))  # fmt: skip
+    registration_=address, replaced_=array(TOKEN), settings=SETTINGS, staged_key_pair_=PAIR, tokens=array(TOKEN))  # fmt: skip
 WHO = members(id=natural(32), name=text)
 POLICY = members(
     rules=array(
@@ -189,6 +189,8 @@ def fits_secrets(credential, names):
         needed |= {f"{prefix}.{index}" for index in range(len(credential["settings"].get(member, [])))}
     if credential["settings"].get("dpop"):
         needed.add("dpop_key")
+    if "registration" in credential:
+        needed.add("registration_token")
     if "login" in credential:
         needed.add("refresh_token")
     for member, prefix in ("tokens", "token"), ("replaced", "replaced"):

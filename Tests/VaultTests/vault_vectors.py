@@ -167,14 +167,14 @@ def credential(settings=None, **members):
 
 def everything():
     full = TOKEN | {"expires": SENT, "rejected": SENT, "requested_audiences": ["a"], "requested_scopes": ["r"], "scopes": ["r"]}
-    pair = PAIR | {"username": "u"}
+    pair = PAIR | {"expires": SENT, "username": "u"}
     description = credential(
         ALL_SETTINGS, key_pair=pair, previous_key_pair=pair, staged_key_pair=pair, provider="p", tokens=[full, TOKEN],
-        replaced=[full], forced_renewals=[SENT], refused_since=SENT, refusal={"asked": SENT, "times": 2},
+        replaced=[full], forced_renewals=[SENT], registration="https://made-up.example/x", refused_since=SENT, refusal={"asked": SENT, "times": 2},
         login=LOGIN | {"boot": "b", "ended": SENT, "expires": SENT, "refresh_by": SENT, "resent": True, "sent_last": SENT + 1, "spending": SENT})  # fmt: skip
     names = [
         "client_secret", "client_secret.previous", "client_secret.staged", "dpop_key", "header.0", "header.1", "parameter.0", "password",
-        "password.previous", "password.staged", "refresh_token", "replaced.0", "replaced.0.extras", "token.0", "token.0.extras", "token.1",
+        "password.previous", "password.staged", "refresh_token", "registration_token", "replaced.0", "replaced.0.extras", "token.0", "token.0.extras", "token.1",
     ]  # fmt: skip
     return Record("everything", description, {name: b"made-up " + name.encode() for name in names})
 
@@ -473,6 +473,8 @@ def content_refusals():
     yield newer("replaced-without-its-secret", credential(replaced=[TOKEN]))
     yield newer("dpop-without-its-key", credential({"dpop": True}))
     yield newer("dpop-key-without-dpop", credential({"dpop": False}), {"dpop_key": b"made-up"})
+    yield newer("registration-without-its-token", credential(registration="https://made-up.example/x"))
+    yield newer("registration-token-of-nothing", credential(), {"registration_token": b"made-up"})
     yield newer("login-without-its-secret", credential(login=LOGIN))
     yield newer("secret-header-without-its-secret", credential({"secret_headers": ["a", "b"]}), {"header.0": b"made-up"})
     yield newer("secret-header-twice", credential({"secret_headers": ["a", "a"]}), {"header.0": b"made", "header.1": b"up"})

@@ -80,7 +80,10 @@ public final class DetachedAgent: CredentialManager {
     }
 
     public func rotate(_ name: String, _ rotation: Rotation, verify: Bool) async throws -> CredentialView {
-        guard verify, try service.mayBeRefreshed(name) else { return try await local.rotate(name, rotation, verify: verify) }
+        // A registration's answer is to be stored whatever becomes of the command, too: the old secret may have ended with it.
+        guard try rotation.isRenewal || (verify && service.mayBeRefreshed(name)) else {
+            return try await local.rotate(name, rotation, verify: verify)
+        }
         return try await summary(.rotate(name: name, RotationDocument(rotation), verify: verify))
     }
 
@@ -109,7 +112,10 @@ public final class DetachedAgent: CredentialManager {
     public func deviceCodes(_ name: String) async throws -> DeviceCodes { try await local.deviceCodes(name) }
     public func revoke(_ name: String) async throws -> RevocationReport { try await local.revoke(name) }
     public func rename(_ name: String, to newName: String) async throws { try await local.rename(name, to: newName) }
-    public func remove(_ name: String) async throws { try await local.remove(name) }
+
+    public func remove(_ name: String, deregister: Bool) async throws {
+        try await local.remove(name, deregister: deregister)
+    }
 
     private func summary(_ operation: ServiceRequest.Operation) async throws -> CredentialView {
         guard case .summary(let summary) = try await perform(operation) else { throw Problem.refresherEnded }

@@ -167,6 +167,8 @@ struct NewCredentialDocument: Codable {
     var secretFields: SecretFieldsDocument
     var client: ClientDocument
     var refreshToken: SecretDocument?
+    var secretExpires: Date?
+    var registration: RegistrationDocument?
 
     init(_ new: NewCredential) {
         provider = new.provider
@@ -174,25 +176,43 @@ struct NewCredentialDocument: Codable {
         secretFields = SecretFieldsDocument(new.secretFields)
         client = ClientDocument(new.client)
         refreshToken = new.refreshToken.map(SecretDocument.init)
+        secretExpires = new.secretExpires
+        registration = new.registration.map(RegistrationDocument.init)
     }
 
     var credential: NewCredential {
-        NewCredential(
+        var new = NewCredential(
             provider: provider, settings: settings, secretFields: secretFields.fields, client: client.client,
             refreshToken: refreshToken?.secret)
+        new.secretExpires = secretExpires
+        new.registration = registration?.registration
+        return new
     }
+}
+
+struct RegistrationDocument: Codable {
+    var url: EndpointURL
+    var token: SecretDocument
+
+    init(_ registration: ClientRegistration) {
+        (url, token) = (registration.url, SecretDocument(registration.token))
+    }
+
+    var registration: ClientRegistration { ClientRegistration(url: url, token: token.secret) }
 }
 
 enum RotationDocument: Codable {
     case to(ClientDocument)
     case staged
     case previous
+    case renewal
 
     init(_ rotation: Rotation) {
         switch rotation {
         case .to(let client): self = .to(ClientDocument(client))
         case .staged: self = .staged
         case .previous: self = .previous
+        case .renewal: self = .renewal
         }
     }
 
@@ -201,6 +221,7 @@ enum RotationDocument: Codable {
         case .to(let client): .to(client.client)
         case .staged: .staged
         case .previous: .previous
+        case .renewal: .renewal
         }
     }
 }

@@ -33,6 +33,10 @@ struct Add: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A server that says itself where its endpoints are (RFC 8414).", valueName: "url"))
     var issuer: String?
 
+    @Option(
+        help: ArgumentHelp("An API that says itself which server gives tokens for it (RFC 9728).", valueName: "url"))
+    var resourceURL: String?
+
     @Flag(help: "Print the stored credential, without its secrets, as JSON.")
     var json = false
 
@@ -46,6 +50,7 @@ struct Add: AsyncParsableCommand {
         completion: .file())
     var refreshTokenFile: String?
 
+    @OptionGroup var registration: RegistrationOptions
     @OptionGroup var settings: SettingsOptions
     @OptionGroup var keyPair: SecretOptions
     @OptionGroup var vaultOptions: VaultOptions
@@ -54,15 +59,19 @@ struct Add: AsyncParsableCommand {
         try CredentialName.validate(name)
         let provider = try provider.map(ProviderFiles.named)
         if provider == nil, !values.isEmpty { throw Problem("--set belongs to --provider", .usage) }
-        try SecretInput.refuseSharedInput(keyPair.files + [refreshTokenFile] + settings.secretFiles)
+        try SecretInput.refuseSharedInput(
+            keyPair.files + [refreshTokenFile, registration.initialAccessTokenFile] + settings.secretFiles)
+        try refuseMixture()
         let document = try keyPair.from.map(KeyDocument.init)
         let secretFields = try self.settings.secretFields()
-        let (settings, methods) = try await newSettings(provider, document)
+        let found = try await newSettings(provider, document)
+        let settings = found.settings
         if tries { return try await runTrial(settings, secretFields, provider, document) }
         try await naming(name) {
             try await Session(vaultOptions).withAgent { agent in
                 // A taken name is better known before the secret is typed.
                 if (try? await agent.show(name)) != nil { throw VaultError.nameTaken(name) }
+                if registration.register { return try await register(found, secretFields, provider, agent) }
                 let client = try keyPair.client(
                     .init(
                         name: name, settings: settings, clientID: self.settings.clientID, page: provider?.keysPage,
@@ -70,9 +79,36 @@ struct Add: AsyncParsableCommand {
                 let new = NewCredential(
                     provider: provider?.name, settings: settings, secretFields: secretFields, client: client,
                     refreshToken: try refreshToken(settings, document))
-                try report(try await add(new, to: agent, methods))
+                try report(try await add(new, to: agent, found.methods))
             }
         }
+    }
+
+    private func refuseMixture() throws {
+        guard registration.register else { return }
+        let hasPair = !keyPair.isEmpty || settings.clientID != nil || refreshTokenFile != nil
+        if hasPair { throw Problem("--register makes a client of its own: give no key pair and no refresh token", .usage) }
+        if tries { throw Problem("--try stores nothing, and --register can't be tried", .usage) }
+        if let grant = settings.grant, [.password, .refreshToken, .jwtBearer].contains(grant) {
+            throw Problem("a client for --grant \(grant.option) can't register itself", .usage)
+        }
+    }
+
+    /// `--register`: a client that can't be stored is taken back.
+    private func register(
+        _ found: ServerDiscovery.Found, _ fields: SecretFields, _ provider: Provider?, _ agent: any CredentialManager
+    ) async throws {
+        let registration = SelfRegistration(name: name, options: registration, found: found.registrationURL)
+        var new = try await registration.register(found.settings, provider: provider?.name)
+        new.secretFields = fields
+        let stored: CredentialView
+        do {
+            stored = try await add(new, to: agent, [])
+        } catch {
+            await registration.takeBack(new)
+            throw error
+        }
+        try report(stored)
     }
 
     /// `--try`: no vault is opened.
@@ -131,33 +167,33 @@ struct Add: AsyncParsableCommand {
             question, madeElsewhere: "refresh token", otherwise: .noTerminalForSecret("refresh token"))
     }
 
-    /// - Returns: also the ways in which the client may prove itself, where only the server's metadata says which there are.
     private func newSettings(
         _ provider: Provider?, _ document: KeyDocument?
-    ) async throws -> (settings: ClientSettings, methods: [ClientAuthentication]) {
-        var settings: ClientSettings
-        var methods: [ClientAuthentication] = []
+    ) async throws -> ServerDiscovery.Found {
+        var found: ServerDiscovery.Found
         if let document, document.isServiceAccount, let url = document.tokenURL {
             // A Google service account's key says itself how it is used.
-            settings = ClientSettings(
-                grant: .jwtBearer, clientAuthentication: .none, tokenURL: try SettingInput.address("token_uri", url))
-            settings.keyID = document.keyID
+            found = .init(
+                settings: ClientSettings(
+                    grant: .jwtBearer, clientAuthentication: .none, tokenURL: try SettingInput.address("token_uri", url)))
+            found.settings.keyID = document.keyID
+        } else if let resourceURL {
+            found = try await ServerDiscovery(options: settings).resource(resourceURL, issuer: issuer)
         } else if let issuer {
-            let metadata: ServerMetadata
-            (settings, metadata) = try await discover(issuer)
-            if self.settings.clientAuth == nil { methods = metadata.secretMethods }
+            found = try await ServerDiscovery(options: settings).issuer(issuer)
         } else if let provider {
-            settings = try filled(provider)
+            found = .init(settings: try filled(provider))
         } else if let url = self.settings.tokenURL {
-            settings = ClientSettings(tokenURL: try SettingInput.address("--token-url", url))
+            found = .init(settings: ClientSettings(tokenURL: try SettingInput.address("--token-url", url)))
         } else {
             throw Problem(
                 "neither a provider nor a token endpoint was given",
-                hint: "use --provider (claviger providers lists them), --issuer or --token-url", .usage)
+                hint: "use --provider (claviger providers lists them), --issuer, --resource-url or --token-url", .usage)
         }
-        try self.settings.apply(to: &settings)
-        chooseAudience(of: &settings)
-        return (settings, methods)
+        if self.settings.clientAuth != nil { found.methods = [] }
+        try self.settings.apply(to: &found.settings)
+        chooseAudience(of: &found.settings)
+        return found
     }
 
     /// A client assertion is for the issuer alone where its name is known (draft-ietf-oauth-rfc7523bis section 4): one for a
@@ -198,30 +234,6 @@ struct Add: AsyncParsableCommand {
             throw Problem(
                 "the provider \(Problem.quoted(provider.name)) can't be used: \(Terminal.plain(error.reason))",
                 hint: "use --set NAME=VALUE", .usage)
-        }
-    }
-
-    /// What the server says of itself; what was chosen of it is shown.
-    private func discover(_ issuer: String) async throws -> (ClientSettings, ServerMetadata) {
-        let url = try SettingInput.address("--issuer", issuer)
-        var trusted = ClientSettings(tokenURL: url)
-        try settings.apply(to: &trusted)
-        do {
-            let metadata = try await Session.withTransport {
-                try await EndpointClient(transport: $0).metadata(of: url, certificateAuthority: trusted.certificateAuthority)
-            }
-            let found = try metadata.settings(grant: settings.grant, authentication: settings.clientAuth)
-            Terminal.note(
-                "found at \(Terminal.plain(issuer)): \(found.grant.option) with \(found.clientAuthentication.option) at \(found.tokenURL)"
-            )
-            for name in metadata.leftOut {
-                Terminal.note("its \(name) is left out: it is no address that may see a secret (https, without a fragment)")
-            }
-            return (found, metadata)
-        } catch let refusal as ServerMetadata.Refusal {
-            throw Problem(
-                "the metadata of \(Terminal.plain(issuer)) cannot be used: \(Terminal.plain(refusal.reason))",
-                hint: "the issuer must be written as the server writes it; or use --token-url", .unavailable)
         }
     }
 

@@ -1,6 +1,7 @@
 import AgentProtocol
 import Credentials
 import ArgumentParser
+import OAuth
 
 struct Remove: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -13,6 +14,9 @@ struct Remove: AsyncParsableCommand {
 
     @Argument(help: "The credential.")
     var name: String
+
+    @Flag(help: "End the client at its server first, for one that was added with --register.")
+    var deregister = false
 
     @Flag(name: .shortAndLong, help: "Do not ask.")
     var yes = false
@@ -27,7 +31,7 @@ struct Remove: AsyncParsableCommand {
                 if !yes {
                     guard try Terminal.confirm(question, otherwise: .noTerminalToConfirm) else { throw Problem.nothingChanged }
                 }
-                try await agent.remove(name)
+                try await agent.remove(name, deregister: deregister)
             }
         }
         Terminal.note("removed \(Problem.quoted(name)); the state before is in the vault's .previous until the next change")
@@ -36,8 +40,9 @@ struct Remove: AsyncParsableCommand {
     /// A credential whose record can't be read may be removed, too.
     private func question(_ agent: any CredentialManager) async throws -> String {
         do {
-            let keyPair = Terminal.plain(try await agent.show(name).clientID)
-            return "remove \(Problem.quoted(name)) with the key pair \(keyPair)?"
+            let view = try await agent.show(name)
+            let end = deregister ? ", and end its client at \(view.registrationURL?.host ?? "its server")" : ""
+            return "remove \(Problem.quoted(name)) with the key pair \(Terminal.plain(view.clientID))\(end)?"
         } catch {
             switch UnreadableRecord(error) {
             case .newer: return "remove \(Problem.quoted(name)), which a newer claviger has written?"

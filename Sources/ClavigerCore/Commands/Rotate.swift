@@ -26,6 +26,9 @@ struct Rotate: AsyncParsableCommand {
     @Flag(help: "Finish a rotation whose new pair could not be proven.")
     var resume = false
 
+    @Flag(help: "Have the server make a new secret, for a client that was added with --register.")
+    var viaRegistration = false
+
     @Flag(help: "Print the credential, without its secrets, as JSON.")
     var json = false
 
@@ -33,9 +36,9 @@ struct Rotate: AsyncParsableCommand {
     @OptionGroup var vaultOptions: VaultOptions
 
     func validate() throws {
-        let sources = [rollback, resume, !keyPair.isEmpty || clientID != nil]
+        let sources = [rollback, resume, viaRegistration, !keyPair.isEmpty || clientID != nil]
         if sources.count(where: { $0 }) > 1 {
-            throw ValidationError("--rollback, --resume and a new key pair exclude each other")
+            throw ValidationError("--rollback, --resume, --via-registration and a new key pair exclude each other")
         }
     }
 
@@ -62,6 +65,7 @@ struct Rotate: AsyncParsableCommand {
     }
 
     private func oldPair(_ result: CredentialView) -> String {
+        if viaRegistration { return "the old pair is kept for --rollback, if the server still takes it" }
         let provider = result.provider.flatMap { try? ProviderFiles.named($0) }
         return provider?.newSecretRevokesOld == true
             ? "at \(Terminal.plain(provider?.title ?? "")) the old pair ended when the new one was made"
@@ -71,6 +75,7 @@ struct Rotate: AsyncParsableCommand {
     private func rotation(_ agent: any CredentialManager) async throws -> Rotation {
         if rollback { return .previous }
         if resume { return .staged }
+        if viaRegistration { return .renewal }
         let current = try await agent.show(name)
         let page = current.provider.flatMap { try? ProviderFiles.named($0).keysPage }
         let client = try keyPair.client(

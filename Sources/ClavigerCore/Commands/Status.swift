@@ -89,6 +89,12 @@ struct StatusCommand: AsyncParsableCommand {
                     needs.append(ToDo(credential: name, what: what))
                 } else if let end = view.loginEnd(soonAt: now) {
                     needs.append(ToDo(credential: name, what: "its login ends at \(Report.time(end)): claviger login \(name)"))
+                } else if let end = view.keyPairEnd(soonAt: now) {
+                    let way = view.registrationURL == nil ? "" : " --via-registration"
+                    needs.append(
+                        ToDo(
+                            credential: name,
+                            what: "its key pair ends at \(Report.time(end)): claviger rotate \(name)\(way)"))
                 } else if let end = view.idleEnd(soonAt: now) {
                     needs.append(
                         ToDo(

@@ -28,8 +28,9 @@ enum SettingInput {
     /// `--scope "a b"` is `--scope a --scope b`. What a scope may hold is in RFC 6749 section 3.3.
     static func scopes(_ text: String) throws -> [String] {
         let scopes = text.split(separator: " ").map(String.init)
-        let allowed = scopes.allSatisfy { $0.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C } }
-        guard !scopes.isEmpty, allowed else { throw Problem("a scope is empty or has characters that none may have", .usage) }
+        guard !scopes.isEmpty, scopes.allSatisfy(ScopeNames.isName) else {
+            throw Problem("a scope is empty or has characters that none may have", .usage)
+        }
         return scopes
     }
 

@@ -32,6 +32,7 @@ struct CredentialReport {
             guard let value = field.read(summary.settings), value != field.usual else { continue }
             rows.append((field.label, value.words))
         }
+        if let url = summary.registrationURL { rows.append(("registered at", "\(url)")) }
         rows += dates + [("token", tokenWords)]
         return Report.table(rows.map { [$0.0, Terminal.plain($0.1)] })
     }
@@ -39,6 +40,7 @@ struct CredentialReport {
     private var dates: [(String, String)] {
         func age(_ date: Date) -> String { Report.age(date, now: now) }
         var rows = [("key pair since", age(summary.keyPairSince))]
+        if let date = summary.keyPairExpires { rows.append(("key pair ends", end(date, summary.keyPairEnd(soonAt: now) != nil))) }
         if let date = summary.previousKeyPairSince { rows.append(("previous key pair", "kept, from \(Report.time(date))")) }
         if let date = summary.stagedKeyPairSince { rows.append(("staged key pair", "not proven, from \(Report.time(date))")) }
         if let date = summary.refusedSince { rows.append(("refused since", age(date))) }
@@ -107,11 +109,13 @@ extension CredentialReport: Encodable {
         for (name, value) in [
             ("name", summary.name), ("provider", summary.provider), ("state", state.rawValue),
             ("client_id", summary.clientID.isEmpty ? nil : summary.clientID), ("username", summary.username),
+            ("registration_url", summary.registrationURL?.description),
         ] {
             try container.encodeIfPresent(value, forKey: Member(name))
         }
         for (name, date) in [
-            ("key_pair_since", summary.keyPairSince), ("previous_key_pair_since", summary.previousKeyPairSince),
+            ("key_pair_since", summary.keyPairSince), ("key_pair_expires", summary.keyPairExpires),
+            ("previous_key_pair_since", summary.previousKeyPairSince),
             ("staged_key_pair_since", summary.stagedKeyPairSince), ("refused_since", summary.refusedSince),
             ("logged_in_since", summary.loggedInSince), ("login_ended", summary.loginEnded),
             ("login_expires", summary.loginExpires), ("refresh_by", summary.refreshBy),

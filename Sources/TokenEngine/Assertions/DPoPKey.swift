@@ -11,11 +11,7 @@ public enum DPoPKey {
     /// - Returns: a new key in PEM (PKCS#8).
     /// - Throws: `TokenError.memory`.
     public static func make() throws(TokenError) -> Secret {
-        do throws(SodiumError) {
-            return try Secret(utf8: ES256PrivateKey().pemRepresentation)
-        } catch {
-            throw .memory
-        }
+        try ClientKey.make().key
     }
 
     /// A proof for one request.
@@ -36,16 +32,10 @@ public enum DPoPKey {
 
     /// The public key stands in the proof (section 4.2).
     private static func header(_ key: ES256PrivateKey) throws -> JWTHeader {
-        guard let (x, y) = key.parameters else { throw SigningKey.Refusal() }
-        let jwk = ["kty": "EC", "crv": "P-256", "x": base64URL(x), "y": base64URL(y)]
+        let jwk = try ClientKey.publicKey(of: key)
         return JWTHeader(fields: [
             "typ": .string(DPoPProof.type), "jwk": .object(jwk.mapValues { .string($0) }),
         ])
-    }
-
-    /// JWTKit has the coordinates in base64 (RFC 4648 section 4).
-    private static func base64URL(_ text: String) -> String {
-        text.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
     }
 }
 
