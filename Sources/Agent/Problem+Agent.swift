@@ -14,6 +14,14 @@ extension Problem {
     static func denied(_ name: String) -> Problem {
         Problem("no rule allows you to use \(PlainText.quoted(name))", hint: .askForRule(PlainText.of(name)), .denied)
     }
+    /// There is a rule for them, which does not go so far.
+    /// - Parameter allowed: nil where the credential's own scopes are the only ones.
+    static func deniedScopes(_ name: String, _ wanted: [String], allowed: [String]?) -> Problem {
+        let own = allowed.map { "only the scopes " + $0.joined(separator: " ") } ?? "no other scopes than the credential's own"
+        return Problem(
+            "your rule for \(PlainText.quoted(name)) allows \(PlainText.of(own))",
+            hint: .askForScopes(PlainText.of(name), wanted.map(PlainText.of)), .denied)
+    }
     static func livesTooLong(longest: Int) -> Problem {
         Problem("tokens of this credential live longer than the \(longest) s that you are allowed", .denied)
     }

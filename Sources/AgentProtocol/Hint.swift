@@ -22,6 +22,7 @@ public enum Hint: Sendable {
     case removeDamaged(String)
     /// Ask for a rule.
     case askForRule(String)
+    case askForScopes(String, [String])
     case unlock
     case startAgent
     /// Seconds, where they are known.
@@ -51,6 +52,9 @@ public enum Hint: Sendable {
         case .removeDamaged(let name):
             "the others are not affected; take it out with " + Self.command("remove", name) + ", and add it again"
         case .askForRule(let name): "ask whoever keeps the vault for " + Self.command("allow", name, "--user YOU")
+        case .askForScopes(let name, let scopes):
+            "leave --scope out, or ask whoever keeps the vault for "
+                + Self.command("allow", name, "--user YOU" + scopes.map { " --scope " + Self.shellWord($0) }.joined())
         case .unlock: "claviger unlock opens its vault"
         case .startAgent: "claviger unlock starts one"
         case .tryAgain(let seconds?): "try again in \(seconds) s"

@@ -19,9 +19,10 @@ public enum Locations {
     public static var state: String? { folder("XDG_STATE_HOME", ".local/state").map { $0 + "/claviger" } }
 
     /// Where the agent of this user listens: `$CLAVIGER_SOCKET`, else the first place where one does, else the first place
-    /// where one could.
+    /// where one could. Whoever works on the vault of the machine has its agent.
     public static var socket: String? {
         if let path = variable("CLAVIGER_SOCKET") { return path }
+        if namesSystemVault { return systemSocket }
         let places = places
         for path in places where unsafe access(path, F_OK) == 0 { return path }
         return places.first
@@ -43,6 +44,21 @@ public enum Locations {
     /// Where the agent of a whole machine listens, in a folder that root makes for it.
     public static let systemFolder = "/run/claviger"
     public static let systemSocket = "/run/claviger/agent.sock"
+
+    /// The vault of a whole machine, and what its user keeps besides.
+    public static let systemHome = "/var/lib/claviger"
+    public static let systemVault = "/var/lib/claviger/vault"
+
+    /// Whether the environment names the vault of the machine.
+    public static var namesSystemVault: Bool {
+        variable("CLAVIGER_VAULT").map { $0.utf8.elementsEqual(systemVault.utf8) } ?? false
+    }
+
+    /// Whether this machine has a vault and an agent for all its users; they may be out of order.
+    public static var isShared: Bool { owner(of: systemFolder) != nil || owner(of: systemHome) != nil }
+
+    /// The user who keeps the vault of the machine; nil where there is none.
+    public static var systemKeeper: UInt32? { owner(of: systemHome) ?? owner(of: systemFolder) }
 
     /// The vault's path as every process would name it: absolute, and with no symbolic link in it if the file is there.
     /// - Returns: a path that is not absolute where the current folder's name is no UTF-8.

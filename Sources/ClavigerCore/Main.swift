@@ -19,6 +19,7 @@ enum Main {
             if let name = Locations.unreadableVariable { throw Problem.unreadableVariable(name) }
             guard ProcessState.argumentsAreText else { throw Problem.unreadableArgument }
             let words = CommandLine.arguments.dropFirst()
+            try MachineVault.enter(words)
             if words.elementsEqual([RefresherProcess.argument]) { try await RefresherProcess.serve() }
             var command = try Claviger.parseAsRoot(hoistVaultOptions(Array(words)))
             if var asynchronous = command as? any AsyncParsableCommand {

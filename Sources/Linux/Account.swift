@@ -9,4 +9,21 @@ public enum Account {
         }
         return name
     }
+
+    /// Makes this process another user's, with that user's groups, for good.
+    /// - Throws: where this process may not.
+    public static func become(_ uid: UInt32) throws(FileError) {
+        func check(_ status: Int32) throws(FileError) {
+            guard status == 0 else { throw FileError("become the user", name(of: uid)) }
+        }
+        if let entry = unsafe getpwuid(uid) {
+            let group = unsafe entry.pointee.pw_gid
+            try check(unsafe initgroups(entry.pointee.pw_name, group))
+            try check(setgid(group))
+        } else {
+            try check(unsafe setgroups(0, nil))
+            try check(setgid(uid))
+        }
+        try check(setuid(uid))
+    }
 }

@@ -11,8 +11,9 @@ struct MachineTests {}
 /// A machine with an agent of its own user, a developer who has no key, and a stranger: real users, made and removed here.
 final class Machine: Sendable {
     static let folder = "/run/claviger"
+    static let vaultFolder = "/var/lib/claviger"
     static let isPossible =
-        geteuid() == 0 && !FileManager.default.fileExists(atPath: folder)
+        geteuid() == 0 && ![folder, vaultFolder].contains(where: FileManager.default.fileExists)
         && ["/usr/sbin/useradd", "/usr/bin/setpriv"].allSatisfy(FileManager.default.isExecutableFile)
 
     let keeper = "clavigertest1"
@@ -54,7 +55,18 @@ final class Machine: Sendable {
                 process.waitUntilExit()
             }
         }
-        try? FileManager.default.removeItem(atPath: Self.folder)
+        for path in [Self.folder, Self.vaultFolder] { try? FileManager.default.removeItem(atPath: path) }
+    }
+
+    /// Gives the machine a vault of its own, as installing does.
+    func makeVaultFolder() async throws {
+        mkdir(Self.vaultFolder, 0o700)
+        try await admin("/bin/chown", keeper, Self.vaultFolder)
+    }
+
+    /// As root, or as who may become it.
+    func administer(_ arguments: String..., input: String? = nil) async -> ProgramResult {
+        await Program.run(home.file("claviger"), arguments, environment: ["HOME": "/root"], input: input)
     }
 
     private func remove() async {

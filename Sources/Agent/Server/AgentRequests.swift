@@ -288,7 +288,11 @@ struct AgentRequests: Sendable {
         var ask = try Self.ask(context.request.query)
         let authorizer = try Authorizer(context.request.caller, under: context.open.policy())
         guard case .allowed(let grant) = authorizer.decision(on: ask, for: context.name) else {
-            throw Problem.denied(context.name)
+            let wanted = ask.access.scopes
+            guard authorizer.mayShow(context.name), authorizer.rule(for: context.name, scopes: wanted) == nil else {
+                throw Problem.denied(context.name)
+            }
+            throw Problem.deniedScopes(context.name, wanted, allowed: authorizer.scopes(of: context.name))
         }
         ask.access.scopes = grant.scopes
         if !context.request.caller.isOwner { ask.forcedRenewalsPerMinute = TokenQuery.othersForcedRenewals }

@@ -40,6 +40,7 @@ struct AgentCommand: AsyncParsableCommand {
         @OptionGroup var vaultOptions: VaultOptions
 
         func run() async throws {
+            if MachineVault.serves(Session(vaultOptions)) { throw Problem.machineVaultIsKept }
             let socket = try AgentLauncher.socket(socket)
             // What is wrong with a sink is better said here than in the background.
             _ = try keeping.settings()
@@ -64,10 +65,11 @@ struct AgentCommand: AsyncParsableCommand {
             commandName: "stop", abstract: "Lock the agent's vault and end the agent.")
 
         @OptionGroup var finishing: FinishingOptions
+        @OptionGroup var machine: MachineOption
 
         func run() async throws {
             try await FinishingRefreshers.lock(waits: finishing.wait) {
-                try await Session.agent().shutDown()
+                try await Session.ownAgent().shutDown()
                 Terminal.note("the agent has ended")
             }
         }

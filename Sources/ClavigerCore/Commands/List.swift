@@ -17,7 +17,7 @@ struct List: AsyncParsableCommand {
         if json {
             try Terminal.output(Report.json(listed))
         } else if all.isEmpty {
-            Terminal.note("the vault is empty; claviger add stores a credential")
+            ListedReport.noteNone(Session(vaultOptions))
         } else {
             let rows = listed.map { credential in
                 [

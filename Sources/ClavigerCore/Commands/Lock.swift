@@ -9,10 +9,11 @@ struct Lock: AsyncParsableCommand {
             "A refresh that a command has begun without the agent is finished and stored, and its token is not handed out.")
 
     @OptionGroup var finishing: FinishingOptions
+    @OptionGroup var machine: MachineOption
 
     func run() async throws {
         try await FinishingRefreshers.lock(waits: finishing.wait) {
-            try await Session.agent().lock()
+            try await Session.ownAgent().lock()
             Terminal.note("locked")
         }
     }

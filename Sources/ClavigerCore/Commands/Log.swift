@@ -37,6 +37,7 @@ struct Log: AsyncParsableCommand {
 
     func run() throws {
         if acknowledge { return try acknowledgeBreaks() }
+        if MachineVault.serves(Session(vaultOptions)) { throw Problem.machineVaultIsKept }
         let path = try Session(vaultOptions).auditLogPath()
         if verify { return try check(path) }
         let start = try since.map(Self.start)

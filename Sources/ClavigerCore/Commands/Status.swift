@@ -20,7 +20,7 @@ struct StatusCommand: AsyncParsableCommand {
         let path =
             try Session(vaultOptions).isVaultNamed
             ? Session(vaultOptions).absoluteVaultPath() : agent?.vault ?? Session(vaultOptions).absoluteVaultPath()
-        if !json { try Terminal.output(Report.table(overview(agent, path))) }
+        if !json { try Terminal.output(Report.table(overview(agent, path) + machineRow(agent))) }
         let all = try await Session(vaultOptions).withTokenAgent { try await $0.list() }
         let now = Date()
         let needs = Self.needs(all, now, agent?.vault == path ? agent?.failures ?? [] : [])
@@ -33,7 +33,7 @@ struct StatusCommand: AsyncParsableCommand {
     }
 
     private func show(_ all: [ListedCredential], _ needs: [ToDo], _ now: Date) throws {
-        guard !all.isEmpty else { return Terminal.note("the vault is empty; claviger add stores a credential") }
+        guard !all.isEmpty else { return ListedReport.noteNone(Session(vaultOptions)) }
         let rows = all.map { ListedReport($0, now: now) }.map { credential in
             [Terminal.plain(credential.name), credential.state, credential.token, credential.keyPairAge]
         }
@@ -60,6 +60,12 @@ struct StatusCommand: AsyncParsableCommand {
         return [
             ["vault", Terminal.plain(vault)], ["agent", words + " (process \(agent.pid), since \(Report.time(agent.since)))"],
         ]
+    }
+
+    /// A second agent that there is, besides one's own.
+    private func machineRow(_ agent: AgentStatus?) -> [[String]] {
+        guard Locations.isShared, !Locations.namesSystemVault, agent?.vault != Locations.systemVault else { return [] }
+        return [["this machine's", "an agent of \(MachineVault.keeper); --system asks it"]]
     }
 
     struct ToDo: Encodable {

@@ -13,13 +13,16 @@ struct Unlock: AsyncParsableCommand {
     @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
-        let socket = try AgentLauncher.socket(nil)
-        let path = try Session(vaultOptions).absoluteVaultPath()
+        let session = Session(vaultOptions)
+        if MachineVault.serves(session) { throw Problem.machineVaultIsKept }
+        let (socket, path) = (try AgentLauncher.socket(nil), try session.absoluteVaultPath())
         let client = AgentClient(socket: AgentSocket(path: socket), vault: path)
         do {
             _ = try await client.status()
         } catch AgentSocket.Failure.nobody {
-            try AgentLauncher.start(session: Session(vaultOptions), socket: socket, times: times, isLocked: true)
+            // Its service starts it, with the folder that it listens in.
+            if socket == Locations.systemSocket { throw Problem.machineAgentIsAway }
+            try AgentLauncher.start(session: session, socket: socket, times: times, isLocked: true)
         }
         try await unlock(client)
         let status = try await client.status()

@@ -37,6 +37,14 @@ struct ListedReport: Encodable {
         }
     }
 
+    /// What is said where there is nothing to list.
+    static func noteNone(_ session: Session) {
+        Terminal.note(
+            MachineVault.serves(session)
+                ? "nothing in the vault of this machine is allowed to you: ask \(MachineVault.keeper), who keeps it"
+                : "the vault is empty; claviger add stores a credential")
+    }
+
     func encode(to encoder: any Encoder) throws { try json.encode(to: encoder) }
 
     /// A list that has been shown as far as it can be read is no success if a record of it is damaged.

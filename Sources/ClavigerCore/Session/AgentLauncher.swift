@@ -145,7 +145,9 @@ struct AgentLauncher {
         let kind = (try? Path.status(of: socket))?.kind ?? .socket
         let reason = kind == .socket ? PlainText.reason(errno: code) : "there is a \(kind.rawValue)"
         return Problem(
-            "cannot listen on \(Terminal.plain(socket)): \(reason)", hint: "name another place with $CLAVIGER_SOCKET",
+            "cannot listen on \(Terminal.plain(socket)): \(reason)",
+            hint: socket == Locations.systemSocket
+                ? "systemctl start claviger-agent makes its folder" : "name another place with $CLAVIGER_SOCKET",
             .cannotCreate)
     }
 
@@ -167,6 +169,7 @@ struct AgentLauncher {
                 if yields { try await Task.sleep(for: .milliseconds(10)) }
             }
         } catch let error as FileError {
+            if socket == Locations.systemSocket { throw cannotListen(error.code) }
             throw Problem.system("\(error.operation) \(Terminal.plain(error.path))", error.code)
         }
         throw Problem(

@@ -31,6 +31,7 @@ extension Session {
     /// Reads no more than the vault's header.
     /// - Throws: `VaultError` if there is none that could be opened.
     func examineVault() throws {
+        if MachineVault.serves(self) { throw Problem.machineVaultIsKept }
         _ = try LockedVault(path: try vaultPath(), memory: nil)
     }
 
@@ -41,6 +42,7 @@ extension Session {
 
     /// The same, with the key that has opened it.
     func unlockWithKey() throws -> (vault: UnlockedVault, key: UnlockKey) {
+        if MachineVault.serves(self) { throw Problem.machineVaultIsKept }
         let path = try vaultPath()
         let locked = try LockedVault(path: path, memory: options.acceptOlderVault ? nil : Self.memory())
         let (opened, key) = try trying { key in

@@ -18,9 +18,16 @@ struct Session {
 
     // MARK: The agent
 
-    /// The running agent.
+    /// The running agent that tokens would be asked of.
     static func agent() throws -> AgentClient {
         guard let socket = AgentSocket.toAsk() else { throw AgentSocket.Failure.nobody }
+        return AgentClient(socket: socket)
+    }
+
+    /// The agent that a command may lock and end: the caller's own, and that of the machine only where it is named.
+    static func ownAgent() throws -> AgentClient {
+        guard let socket = AgentSocket.toAsk() else { throw AgentSocket.Failure.nobody }
+        guard socket.path == Locations.socket else { throw Problem.noAgentOfYours }
         return AgentClient(socket: socket)
     }
 
@@ -29,6 +36,7 @@ struct Session {
     /// - Parameter reason: what the log says that it was for.
     func withTokenAgent<R>(reason: String? = nil, _ body: (any TokenSource) async throws -> R) async throws -> R {
         guard options.keyFile == nil, !options.acceptOlderVault, let socket = AgentSocket.toAsk() else {
+            if MachineVault.serves(self) { throw Problem.machineAgentIsAway }
             return try await withAgent(reason: reason, body)
         }
         let client = AgentClient(socket: socket, vault: isVaultNamed ? try absoluteVaultPath() : nil, reason: reason)
@@ -37,6 +45,7 @@ struct Session {
             return try await body(client)
         } catch {
             let problem = Problem(describing: error)
+            if socket.path == Locations.systemSocket, MachineVault.serves(self) { throw MachineVault.problem(problem) ?? error }
             guard isForTheVault(problem) else { throw error }
         }
         return try await withAgent(reason: reason, body)
