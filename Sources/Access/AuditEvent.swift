@@ -4,7 +4,7 @@ public import FoundationEssentials
 /// members' names and the events' words are the log's format, and never change.
 public struct AuditEvent: Codable, Equatable, Sendable {
     public enum Kind: String, Codable, Sendable, CaseIterable {
-        case token, refresh, add, check, login, rotate, revoke, edit, rename, remove, allow, deny, unlock, lock
+        case token, refresh, add, check, login, rotate, revoke, edit, rename, remove, block, unblock, allow, deny, unlock, lock
         case keyAdd = "key_add"
         case keyRemove = "key_remove"
         case keyReplace = "key_replace"

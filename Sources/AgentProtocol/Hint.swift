@@ -23,6 +23,8 @@ public enum Hint: Sendable {
     /// Ask for a rule.
     case askForRule(String)
     case askForScopes(String, [String])
+    /// Hand out tokens of a blocked credential again.
+    case unblock(String)
     case unlock
     case startAgent
     /// Seconds, where they are known.
@@ -55,6 +57,8 @@ public enum Hint: Sendable {
         case .askForScopes(let name, let scopes):
             "leave --scope out, or ask whoever keeps the vault for "
                 + Self.command("allow", name, "--user YOU" + scopes.map { " --scope " + Self.shellWord($0) }.joined())
+        case .unblock(let name):
+            Self.command("unblock", name) + " hands out tokens again, when its key pair has been replaced or the alarm was false"
         case .unlock: "claviger unlock opens its vault"
         case .startAgent: "claviger unlock starts one"
         case .tryAgain(let seconds?): "try again in \(seconds) s"

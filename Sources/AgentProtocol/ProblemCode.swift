@@ -10,7 +10,8 @@ public enum ProblemCode: CaseIterable, Sendable {
     case serverUnreachable, serverFailing, unusableAnswer, rateLimited
     case clientRefused, requestRefused, loginRequired, loginRefused, ownedElsewhere, notStored
     // The agent.
-    case noAgent, agentSilent, agentLocked, agentNotTrusted, otherVault, ownerOnly, denied, tooManyRequests, tooManyRenewals
+    case noAgent, agentSilent, agentLocked, agentNotTrusted, otherVault, ownerOnly, denied, blocked, tooManyRequests,
+        tooManyRenewals
     // Everything else.
     case configuration, refused, unavailable, tryAgain, outOfMemory, internalError
     // What only a command ends with; an agent never answers these.
@@ -62,6 +63,7 @@ public enum ProblemCode: CaseIterable, Sendable {
         case .otherVault: ("other_vault", 421, 78)
         case .ownerOnly: ("owner_only", 403, 77)
         case .denied: ("denied", 403, 77)
+        case .blocked: ("blocked", 403, 77)
         case .tooManyRequests: ("too_many_requests", 429, 75)
         case .tooManyRenewals: ("too_many_renewals", 429, 75)
 

@@ -105,7 +105,8 @@ struct Claviger: AsyncParsableCommand {
         version: "claviger 0.1.0",
         subcommands: [
             Init.self, Add.self, List.self, Show.self, StatusCommand.self, Login.self, TokenCommand.self, Check.self, Rotate.self,
-            Revoke.self, Edit.self, Rename.self, Remove.self, ProviderCommands.self, AgentCommand.self, Unlock.self, Lock.self,
+            Revoke.self, Block.self, Unblock.self, Edit.self, Rename.self, Remove.self, ProviderCommands.self, AgentCommand.self,
+            Unlock.self, Lock.self,
             Exec.self, Curl.self, Allow.self, Deny.self, PolicyCommand.self, Log.self, KeyCommand.self, Passwd.self,
         ])
 }

@@ -68,9 +68,18 @@ public struct AuditedService: CredentialManager {
         try await changing(.remove, name) { try await agent.remove(name, deregister: deregister) }
     }
 
+    public func block(_ name: String, reason: String?) async throws -> CredentialView {
+        try await changing(.block, name, for: reason) { try await agent.block(name, reason: reason) }
+    }
+
+    public func unblock(_ name: String) async throws -> CredentialView {
+        try await changing(.unblock, name) { try await agent.unblock(name) }
+    }
+
+    /// - Parameter reason: of this change alone.
     private func changing<R>(
-        _ kind: AuditEvent.Kind, _ name: String, _ body: () async throws -> R
+        _ kind: AuditEvent.Kind, _ name: String, for reason: String? = nil, _ body: () async throws -> R
     ) async throws -> R {
-        try await log.recordChange(kind, of: name, caller: caller, reason: reason, clock: clock, body)
+        try await log.recordChange(kind, of: name, caller: caller, reason: reason ?? self.reason, clock: clock, body)
     }
 }

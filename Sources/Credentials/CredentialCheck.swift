@@ -14,21 +14,22 @@ public enum CheckResult: String, Codable, Sendable {
 
 extension CredentialService {
     /// A key pair is proven by a new token, which is not stored. A login is not refreshed for nothing: its stored token
-    /// is shown to the server where that can be asked, and renewed where not.
+    /// is shown to the server where that can be asked, and renewed where not. A blocked credential is checked, too: whether its new
+    /// key pair or login works is worth knowing before it is unblocked.
     public func check(_ name: String) async throws -> CheckResult {
         let credential = try store.credential(name)
         let settings = credential.configuration.settings
         if !settings.grant.needsLogin { return try await checkClient(name, credential) }
         if settings.introspectionURL != nil {
-            let token = try await driver.token(name, TokenQuery())
+            let token = try await driver.tokenForCheck(name, TokenQuery())
             return try await checkActive(token, of: credential.configuration)
         }
         // Without a refresh token there is nothing to renew, and nobody to ask but the API.
         if credential.state.login == nil, !credential.state.tokens.isEmpty {
-            _ = try await driver.token(name, TokenQuery())
+            _ = try await driver.tokenForCheck(name, TokenQuery())
             return .kept
         }
-        _ = try await driver.token(name, TokenQuery(mode: .fresh))
+        _ = try await driver.tokenForCheck(name, TokenQuery(mode: .fresh))
         return .granted
     }
 

@@ -51,6 +51,10 @@ public protocol CredentialManager: TokenSource {
     func rename(_ name: String, to newName: String) async throws
     /// - Parameter deregister: whether the client ends at its server first (RFC 7592 section 2.3); it stays if the server refuses.
     func remove(_ name: String, deregister: Bool) async throws
+    /// Hands out no token until `unblock`; everything else can be done with the credential all the same.
+    /// - Parameter reason: for everybody who may have tokens of it.
+    func block(_ name: String, reason: String?) async throws -> CredentialView
+    func unblock(_ name: String) async throws -> CredentialView
 }
 
 extension CredentialManager {

@@ -10,6 +10,7 @@ package import Vault
 /// stands is from a newer version, and changing it would lose what that version knows.
 package enum CredentialRecord {
     private struct Description: Codable {
+        var blocked: Blocked?
         var provider: String?
         var settings: ClientSettings
         var keyPair: Pair
@@ -25,13 +26,18 @@ package enum CredentialRecord {
         var registration: EndpointURL?
 
         enum CodingKeys: String, CodingKey {
-            case provider, settings, tokens, login, replaced, refusal, registration
+            case blocked, provider, settings, tokens, login, replaced, refusal, registration
             case forcedRenewals = "forced_renewals"
             case keyPair = "key_pair"
             case previousKeyPair = "previous_key_pair"
             case stagedKeyPair = "staged_key_pair"
             case refusedSince = "refused_since"
         }
+    }
+
+    private struct Blocked: Codable {
+        var reason: String?
+        var since: Int64
     }
 
     private struct Pair: Codable {
@@ -98,6 +104,7 @@ package enum CredentialRecord {
     package static func record(_ credential: Credential) throws -> Record {
         let (configuration, state) = (credential.configuration, credential.state)
         let description = Description(
+            blocked: configuration.block.map { Blocked(reason: $0.reason, since: milliseconds($0.since)) },
             provider: configuration.provider, settings: configuration.settings, keyPair: pair(configuration.keyPair),
             previousKeyPair: configuration.previousKeyPair.map(pair), stagedKeyPair: configuration.stagedKeyPair.map(pair),
             tokens: state.tokens.map(token), replaced: state.replaced.isEmpty ? nil : state.replaced.map(token),
@@ -220,6 +227,7 @@ package enum CredentialRecord {
             guard let token = try record.secret("registration_token") else { throw CredentialError.newerRecord(name: name) }
             configuration.registration = ClientRegistration(url: url, token: token)
         }
+        configuration.block = description.blocked.map { CredentialBlock(since: date($0.since), reason: $0.reason) }
         configuration.previousKeyPair = try description.previousKeyPair.map { try pair($0, suffix: ".previous", in: record) }
         configuration.stagedKeyPair = try description.stagedKeyPair.map { try pair($0, suffix: ".staged", in: record) }
         let credential = Credential(configuration, try state(description, in: record, name: name))

@@ -26,14 +26,19 @@ public struct RevocationReport: Sendable, Equatable {
     public var forgotLogin = false
     /// Whether the server has not ended the login although it can; it stays stored for another try.
     public var keptLogin = false
-    /// Until when the last of those that live on stays valid, as far as they say.
-    public var validUntil: Date?
-    /// Whether one of those that live on never says when it ends.
-    public var neverEnds = false
+    /// When the tokens that live on end, each for itself; nil for one that does not say.
+    public var livingTokens: [Date?] = []
     /// Why the first of the kept ones was not revoked.
     public var failure: TokenError?
 
     public init() {}
+
+    /// Whether a token or a login can still be used by whoever has a copy.
+    public var livesOn: Bool { !livingTokens.isEmpty || forgotLogin || keptLogin }
+    /// Until when the last of those that live on stays valid, as far as they say.
+    public var validUntil: Date? { livingTokens.compactMap { $0 }.max() }
+    /// Whether one of those that live on never says when it ends.
+    public var neverEnds: Bool { livingTokens.contains(nil) }
 }
 
 extension CredentialService {
@@ -76,11 +81,11 @@ extension CredentialService {
             try await claim.update { $0.forget(token) }
         case .success(.unsupported):
             report[keyPath: kind].forgotten += 1
-            report.live(until: token.expires)
+            report.livingTokens.append(token.expires)
             try await claim.update { $0.forget(token) }
         case .failure(let failure):
             report[keyPath: kind].kept += 1
-            report.live(until: token.expires)
+            report.livingTokens.append(token.expires)
             report.failure = report.failure ?? failure
         }
     }
@@ -93,12 +98,5 @@ extension CredentialService {
         } catch {
             return .failure(error)
         }
-    }
-}
-
-extension RevocationReport {
-    /// Counts a token that lives on.
-    fileprivate mutating func live(until expires: Date?) {
-        if let expires { validUntil = max(validUntil ?? expires, expires) } else { neverEnds = true }
     }
 }

@@ -4,6 +4,7 @@ import OAuth
 /// How a credential stands. The words are those of `--json` and of the agent's answers.
 public enum CredentialState: String, Codable, Sendable {
     case ready
+    case blocked
     case keyPairRefused = "key pair refused"
     case rotationUnfinished = "rotation unfinished"
     case refreshRefused = "refresh refused"
@@ -13,6 +14,12 @@ public enum CredentialState: String, Codable, Sendable {
 extension CredentialView {
     /// How it stands, and since when, where that is known of what is not ready.
     public func state(at now: Date) -> (state: CredentialState, since: Date?) {
+        if let blockedSince { return (.blocked, blockedSince) }
+        return stateOfClient(at: now)
+    }
+
+    /// How it would stand if nobody had blocked it.
+    public func stateOfClient(at now: Date) -> (state: CredentialState, since: Date?) {
         if let refusedSince { return (.keyPairRefused, refusedSince) }
         if settings.grant.needsLogin, !isLoggedIn(at: now) { return (.loginNeeded, loginEnded) }
         if let refreshRefusedSince { return (.refreshRefused, refreshRefusedSince) }

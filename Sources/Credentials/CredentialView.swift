@@ -50,6 +50,9 @@ public struct CredentialView: Sendable, Equatable, Codable {
     public var refreshTokenRotates: Bool?
     /// Since when the server has refused the refresh without saying why.
     public var refreshRefusedSince: Date?
+    /// Since when no token is handed out, because somebody has blocked it, and what for.
+    public var blockedSince: Date?
+    public var blockedReason: String?
 
     enum CodingKeys: String, CodingKey {
         case name, provider, settings, tokens, username
@@ -67,6 +70,8 @@ public struct CredentialView: Sendable, Equatable, Codable {
         case refreshUnanswered = "refresh_unanswered"
         case refreshTokenRotates = "refresh_token_rotates"
         case refreshRefusedSince = "refresh_refused_since"
+        case blockedSince = "blocked_since"
+        case blockedReason = "blocked_reason"
     }
 
     init(name: String, _ credential: Credential) {
@@ -81,6 +86,7 @@ public struct CredentialView: Sendable, Equatable, Codable {
         previousKeyPairSince = configuration.previousKeyPair?.since
         stagedKeyPairSince = configuration.stagedKeyPair?.since
         username = configuration.keyPair.client.username
+        (blockedSince, blockedReason) = (configuration.block?.since, configuration.block?.reason)
         if let refusal = state.refusal {
             if refusal.cause == .client { refusedSince = refusal.since } else { refreshRefusedSince = refusal.since }
         }

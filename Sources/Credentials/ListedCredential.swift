@@ -37,6 +37,15 @@ public enum ListedCredential: Sendable, Equatable {
         if case .readable(let view) = self { view } else { nil }
     }
 
+    /// Whether no token of it is handed out, because somebody has blocked it.
+    public var isBlocked: Bool {
+        switch self {
+        case .readable(let view): view.blockedSince != nil
+        case .offered(let offered): offered.state == .blocked
+        case .unreadable: false
+        }
+    }
+
     /// The address below which the service's API lies.
     public var apiURL: EndpointURL? {
         switch self {

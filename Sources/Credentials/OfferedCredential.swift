@@ -13,6 +13,8 @@ public struct OfferedCredential: Sendable, Equatable, Codable {
     public var state: CredentialState
     /// Since when it is in a state that is not `ready`.
     public var since: Date?
+    /// What it is blocked for, if it is and somebody has said so.
+    public var reason: String?
     /// The user who can mend it: whose agent this is.
     public var keeper: String
     /// What may be requested.
@@ -27,7 +29,7 @@ public struct OfferedCredential: Sendable, Equatable, Codable {
     public var presentation: TokenPresentation?
 
     enum CodingKeys: String, CodingKey {
-        case name, state, since, keeper, scopes, token, presentation
+        case name, state, since, reason, keeper, scopes, token, presentation
         case apiURL = "api_url"
         case certificateAuthority = "certificate_authority"
     }
@@ -36,6 +38,7 @@ public struct OfferedCredential: Sendable, Equatable, Codable {
     public init(_ view: CredentialView, scopes: [String]?, keeper: String, at now: Date) {
         name = view.name
         (state, since) = view.state(at: now)
+        reason = view.blockedReason
         self.keeper = keeper
         self.scopes = scopes ?? view.settings.scopes
         token = view.ownToken.map { Token(expires: $0.expires) }

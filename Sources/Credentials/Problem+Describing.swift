@@ -5,7 +5,7 @@ import Glibc
 public import Linux
 import OAuth
 import Sodium
-import TokenEngine
+public import TokenEngine
 import Vault
 
 /// Every error of the vault, of the token engine and of the agent in words. No other code has such words; a new case of one of
@@ -223,7 +223,11 @@ extension Problem {
 
 extension Problem: AuditedError {
     /// What a rule or the caller's user keeps from it. That a server refuses something is a failure.
-    public var isDenial: Bool { code == .denied || code == .ownerOnly }
+    public var isDenial: Bool { code == .denied || code == .ownerOnly || code == .blocked }
+}
+
+extension TokenError: AuditedError {
+    public var isDenial: Bool { if case .blocked = self { true } else { false } }
 }
 
 // MARK: - The token engine
@@ -299,8 +303,17 @@ extension Problem {
         case .lifetimeTooShort(let lifetime, let asked):
             self.init("this server's tokens live \(lifetime) s, less than the \(asked) s asked for", .lifetimeTooShort)
         case .notShown(let refusal): self.init(notShown: refusal, name)
+        case .blocked(let block):
+            self.init(
+                "\(name.map(Self.quoted) ?? "the credential") \(Self.words(block)), and no token of it is handed out",
+                hint: name.map(Hint.unblock), .blocked)
         case .memory: self = .outOfMemory
         }
+    }
+
+    /// `has been blocked since 2026-11-21T10:00:00Z (the key was in a public repository)`.
+    static func words(_ block: CredentialBlock) -> String {
+        "has been blocked since \(time(block.since))" + (block.reason.map { " (\(plain($0)))" } ?? "")
     }
 
     private init(notShown refusal: FieldRefusal, _ name: String?) {

@@ -16,6 +16,13 @@ extension Problem {
         // That it is another credential's is not for them, either.
         while case .noSubject(.failed(_, let inner))? = cause as? TokenError { cause = inner }
         let whole = Problem(describing: cause, of: name)
+        // Only the block of the credential that they have named is told with its reason.
+        if case .blocked(let block)? = error as? TokenError {
+            self.init(
+                "there is no token of \(PlainText.quoted(name)): it \(Self.words(block))",
+                hint: .text("ask \(PlainText.of(keeper)), who keeps it"), .blocked)
+            return
+        }
         // What they have asked for themselves.
         if case .notShown(.secret)? = cause as? TokenError {
             self = whole
@@ -41,6 +48,7 @@ extension Problem {
         case .loginRequired, .loginRefused: "somebody has to log in"
         case .ownedElsewhere: "its login belongs to another machine"
         case .notStored, .cannotWrite, .diskFull: "the vault or its log can't be written"
+        case .blocked: "what it is made from is blocked"
         case .configuration, .noSuchFile: "a setting must be changed"
         default: "the agent can't have one"
         }

@@ -26,7 +26,7 @@ public final class CredentialProxy: Sendable {
     private let targets: [Target]
     private let admission: Admission
     private let upstream: StreamingClient
-    private let describe: @Sendable (any Error) -> String
+    private let describe: @Sendable (any Error) -> (status: Int, title: String)
 
     /// A body up to this size in bytes is kept until its answer is there, so that it can be sent again.
     static let replayLimit = 1 << 20
@@ -35,11 +35,12 @@ public final class CredentialProxy: Sendable {
     ///   - credentials: each with an API address, or it is left out.
     ///   - minimumLifetime: of the tokens, in seconds.
     ///   - admission: whom it answers.
-    ///   - describe: puts an error in words.
+    ///   - describe: puts an error in words, with the status (RFC 9110) of the answer that says so.
     /// - Throws: `SodiumError` if there is no memory.
     public init(
         _ credentials: [ListedCredential], minimumLifetime: Int?, agent: any TokenSource, admission: Admission,
-        upstream: StreamingClient, describe: @escaping @Sendable (any Error) -> String
+        upstream: StreamingClient,
+        describe: @escaping @Sendable (any Error) -> (status: Int, title: String)
     ) throws {
         targets = try credentials.compactMap { credential -> Target? in
             guard let api = credential.apiURL else { return nil }
@@ -114,7 +115,8 @@ public final class CredentialProxy: Sendable {
         do {
             (answer, token) = try await exchange(request, target, url)
         } catch {
-            return try await refuse(502, "\(target.name): \(describe(error))", writer)
+            let (status, title) = describe(error)
+            return try await refuse(status, "\(target.name): \(title)", writer)
         }
         try await pass(answer, token, writer, url, target, base)
     }

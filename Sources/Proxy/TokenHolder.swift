@@ -46,11 +46,17 @@ actor TokenHolder {
 
     /// What was locked, denied or revoked since is noticed after so many seconds at the latest.
     private static let longest = 60.0
+    /// A credential that was blocked since, after so many. That is asked for apart: it writes no line of the log, as each token does.
+    private static let blockInterval = 1.0
 
     private let name: String
     private let minimumLifetime: Int?
     private let agent: any TokenSource
     private var held: Held?
+    /// When the credential was last looked at, and what the agent says of a blocked one: a client that goes on asking must not
+    /// fill the log with refusals.
+    private var looked = Date.distantPast
+    private var blocked: (any Error)?
     /// The word for the moment that the API's server has given last (RFC 9449 section 9).
     private var nonce: String?
     /// A token that was refused although it had just taken the place of a refused one: another would fare no better.
@@ -65,8 +71,30 @@ actor TokenHolder {
 
     /// - Throws: what the agent throws.
     func current() async throws -> Held {
+        try await refuseIfBlocked()
         if let held, Date() < held.until { return held }
         return try await fetch(nil)
+    }
+
+    private func refuseIfBlocked() async throws {
+        if abs(Date().timeIntervalSince(looked)) >= Self.blockInterval {
+            looked = Date()
+            // Whatever else is wrong shows when a token is asked for.
+            let isBlocked = (try? await agent.credential(name))?.isBlocked ?? false
+            if isBlocked { held = nil }
+            if !isBlocked || blocked == nil { blocked = isBlocked ? await refusal() : nil }
+        }
+        if let blocked { throw blocked }
+    }
+
+    /// What the agent says to whoever asks for a token of a blocked credential; nil if it gives one after all.
+    private func refusal() async -> (any Error)? {
+        do {
+            _ = try await fetch(nil)
+            return nil
+        } catch {
+            return error
+        }
     }
 
     /// The token for one request: with a proof for just that, where it is bound to a key.

@@ -55,6 +55,8 @@ public struct CredentialConfiguration: Sendable {
     public var previousKeyPair: KeyPair?
     /// A pair whose rotation was begun: typed in and safe, but not yet proven.
     public var stagedKeyPair: KeyPair?
+    /// Nil where tokens are handed out.
+    public var block: CredentialBlock?
 
     public init(
         provider: String?, settings: ClientSettings, secretFields: SecretFields = SecretFields(), keyPair: KeyPair

@@ -62,17 +62,39 @@ public final class TokenDriver: Sendable {
     ///   nobody else's.
     public func token(_ name: String, _ ask: TokenQuery) async throws -> CachedToken {
         let stored = try await store.credential(name)
+        try stored.refuseIfBlocked()
         let decision = CacheDecision(ask: ask, seen: stored.state.token(for: ask.access))
-        switch decision.verdict(stored, at: clock.now()) {
+        if let token = try served(decision, stored) { return token }
+        let token = try await acquireOnce(name, decision)
+        // It may have been blocked meanwhile. What was acquired is stored, and handed out to nobody.
+        try await store.credential(name).refuseIfBlocked()
+        return token
+    }
+
+    /// The same, also for a blocked credential: for the proof that a login works, whose token nobody is given.
+    public func tokenForCheck(_ name: String, _ ask: TokenQuery) async throws -> CachedToken {
+        let stored = try await store.credential(name)
+        let decision = CacheDecision(ask: ask, seen: stored.state.token(for: ask.access))
+        if let token = try served(decision, stored) { return token }
+        return try await acquireOnce(name, decision)
+    }
+
+    /// - Returns: nil where a token must be acquired.
+    private func served(_ decision: CacheDecision, _ credential: Credential) throws(TokenError) -> CachedToken? {
+        switch decision.verdict(credential, at: clock.now()) {
         case .serve(let token): return token
-        case .fail(let failure) where !ask.resends: throw failure
-        case .acquire, .reject, .fail:
-            return try await flights.run(Flight(name: name, ask: ask)) { try await self.acquire(name, decision) }
+        case .fail(let failure) where !decision.ask.resends: throw failure
+        case .acquire, .reject, .fail: return nil
         }
+    }
+
+    private func acquireOnce(_ name: String, _ decision: CacheDecision) async throws -> CachedToken {
+        try await flights.run(Flight(name: name, ask: decision.ask)) { try await self.acquire(name, decision) }
     }
 
     /// Whether a caller gets the stored token, or is refused, without anything being sent.
     public func serves(_ credential: Credential, _ ask: TokenQuery) -> Bool {
+        if credential.configuration.block != nil { return true }
         let decision = CacheDecision(ask: ask, seen: credential.state.token(for: ask.access))
         switch decision.verdict(credential, at: clock.now()) {
         case .serve: return true

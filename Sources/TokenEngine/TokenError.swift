@@ -46,6 +46,8 @@ public enum TokenError: Error, Codable, Equatable, Sendable {
     case lifetimeTooShort(lifetime: Int, asked: Int)
     /// There is a token, and something that came with it is not shown.
     case notShown(FieldRefusal)
+    /// Somebody has blocked the credential.
+    case blocked(CredentialBlock)
     case memory
 }
 
@@ -79,7 +81,7 @@ extension TokenError {
         case .refused(.invalidGrant), .refused(.registered("access_denied")): .logIn
         case .refused, .redirected, .badKey, .notBound, .noSuchEndpoint: .configure
         case .noSubject(.failed(_, let failure)): failure.remedy
-        case .noSubject: .configure
+        case .noSubject, .blocked: .configure
         case .lifetimeTooShort, .notShown(.secret), .notShown(.noField): .askOtherwise
         case .notShown(.noKeys): .retry(after: nil)
         case .notShown(.noIDToken), .notShown(.noIssuer): .configure

@@ -88,7 +88,7 @@ private struct Fixture {
     }
 }
 
-private final class MovableClock: WallClock {
+final class MovableClock: WallClock {
     private let time = Mutex(Date(timeIntervalSince1970: 1_000_000))
     func now() -> Date { time.withLock { $0 } }
     func advance(_ seconds: Double) { time.withLock { $0.addTimeInterval(seconds) } }

@@ -136,6 +136,21 @@ struct ProxyTests {
                 == "502 api: the certificate of 127.0.0.1 is refused: its authority is not trusted here")
     }
 
+    /// It has a token that is good for an hour.
+    @Test func `a running proxy refuses from the second on in which its credential is blocked`() async throws {
+        let fixture = try await Fixture()
+        let script = """
+            call() { curl -s -o /dev/null -w '%{http_code}\n' "$API_BASE_URL/echo"; }
+            call; "$0" block api 2>/dev/null; until [ "$(call)" = 403 ]; do sleep 0.1; done; call
+            "$0" unblock api 2>/dev/null; until [ "$(call)" = 200 ]; do sleep 0.1; done; call
+            """
+        let variables = fixture.environment.map { "\($0)='\($1)' " }.joined()
+        let job = await fixture.run(
+            "exec", "--proxy", "api", "--", "/bin/sh", "-c",
+            script.replacing("\"$0\"", with: "env \(variables) \(Program.claviger)"))
+        #expect(job.output == "200\n403\n200\n", "\(job.errors)")
+    }
+
     private func title(_ fixture: Fixture) async -> String {
         let script = #"curl -s -w '\n%{http_code}' "$API_BASE_URL/echo""#
         let lines = await fixture.run("exec", "--proxy", "api", "--", "/bin/sh", "-c", script).output.split(separator: "\n")

@@ -167,7 +167,7 @@ TOKEN = members(
     expires_=integer, rejected_=integer, requested_audiences_=array(text), requested_scopes=array(text), scopes_=array(text),
     sent=integer, type=text)  # fmt: skip
 CREDENTIAL = members(
-    forced_renewals_=array(integer), key_pair=PAIR, login_=LOGIN, previous_key_pair_=PAIR, provider_=text,
+    blocked_=members(reason_=text, since=integer), forced_renewals_=array(integer), key_pair=PAIR, login_=LOGIN, previous_key_pair_=PAIR, provider_=text,
     refusal_=members(asked=integer, since_=integer, status_=integer, times=integer), refused_since_=integer,
     registration_=address, replaced_=array(TOKEN), settings=SETTINGS, staged_key_pair_=PAIR, tokens=array(TOKEN))  # fmt: skip
 WHO = members(id=natural(32), name=text)

@@ -169,7 +169,7 @@ def everything():
     full = TOKEN | {"expires": SENT, "rejected": SENT, "requested_audiences": ["a"], "requested_scopes": ["r"], "scopes": ["r"]}
     pair = PAIR | {"expires": SENT, "username": "u"}
     description = credential(
-        ALL_SETTINGS, key_pair=pair, previous_key_pair=pair, staged_key_pair=pair, provider="p", tokens=[full, TOKEN],
+        ALL_SETTINGS, blocked={"reason": "made up", "since": SENT}, key_pair=pair, previous_key_pair=pair, staged_key_pair=pair, provider="p", tokens=[full, TOKEN],
         replaced=[full], forced_renewals=[SENT], registration="https://made-up.example/x", refused_since=SENT, refusal={"asked": SENT, "times": 2},
         login=LOGIN | {"boot": "b", "ended": SENT, "expires": SENT, "refresh_by": SENT, "resent": True, "sent_last": SENT + 1, "spending": SENT})  # fmt: skip
     names = [
@@ -246,6 +246,7 @@ def good():
     }.items():  # fmt: skip
         records = [Record(f"{index}", credential({member: word})) for index, word in enumerate(words)]
         yield opens("credentials-by-" + member.replace("_", "-"), records)
+    yield opens("credential-blocked-without-a-reason", [Record("x", credential(blocked={"since": SENT}))])
     yield opens("credential-of-an-older-version", [Record("x", credential(refused_since=SENT))])
     yield opens("credential-with-extreme-text", [Record("x", credential(provider="\x00\x1f\x7f\u2028\ufeff\U0010ffff\\\"/"))])
     names = {"secret_headers": ["X-K\u0301", "X-\u1e30", "x-k\u0301"], "secret_parameters": []}
@@ -447,6 +448,7 @@ def content_refusals():
     yield newer("credential-out-of-order", unordered.encode())
     yield newer("credential-with-a-member-twice", b'{"key_pair":{"client_id":"made-up","since":1},' + canonical(credential())[1:])
     yield newer("credential-with-null", credential(provider=None))
+    yield newer("credential-blocked-without-a-time", credential(blocked={"reason": "made up"}))
     yield newer("credential-with-a-fraction", credential(refused_since=1.5))
     yield newer("credential-with-a-huge-number", credential(refused_since=2**63))
     yield newer("credential-with-an-unknown-member", credential(made_up=1))

@@ -116,6 +116,10 @@ public final class DetachedAgent: CredentialManager {
     public func remove(_ name: String, deregister: Bool) async throws {
         try await local.remove(name, deregister: deregister)
     }
+    public func block(_ name: String, reason: String?) async throws -> CredentialView {
+        try await local.block(name, reason: reason)
+    }
+    public func unblock(_ name: String) async throws -> CredentialView { try await local.unblock(name) }
 
     private func summary(_ operation: ServiceRequest.Operation) async throws -> CredentialView {
         guard case .summary(let summary) = try await perform(operation) else { throw Problem.refresherEnded }

@@ -22,6 +22,8 @@ final class RenewalSchedule: Sendable {
         var nextTry = Date.distantPast
         var failures = 0
         var isBusy = false
+        /// The vault's generation in which the credential was found to be blocked, and the file removed.
+        var blockedIn: UInt64?
     }
 
     private struct State {
@@ -92,6 +94,7 @@ final class RenewalSchedule: Sendable {
         }
         guard isDue, let all = try? agent.list() else { return }
         for summary in all.compactMap(\.view) where summary.refusedSince == nil && summary.loginEnded == nil {
+            guard summary.blockedSince == nil else { continue }
             guard !summary.settings.grant.needsLogin || summary.loggedInSince != nil else { continue }
             let server = summary.settings.tokenURL.host
             cache.withPlans { $0.plan(TokenKey(name: summary.name), at: server, now: now) }
@@ -109,6 +112,7 @@ final class RenewalSchedule: Sendable {
         }
         guard isDue, let all = try? agent.list() else { return }
         for view in all.compactMap(\.view) where view.idleEnd(soonAt: now).map({ $0 > now }) ?? false {
+            guard view.blockedSince == nil else { continue }
             let name = view.name
             guard now.timeIntervalSince(state.withLock { $0.used[name] } ?? .distantPast) >= 86_400 else { continue }
             state.withLock { $0.used[name] = now }
@@ -135,6 +139,10 @@ final class RenewalSchedule: Sendable {
             await record(name, handout.token)
         } catch VaultError.noSuchCredential {
             cache.withPlans { $0.forget(due.key) }
+        } catch let error as TokenError where error.block != nil {
+            // Whoever asks when it is unblocked has it planned anew.
+            cache.withPlans { $0.forget(due.key) }
+            state.withLock { $0.failures[name] = nil }
         } catch TokenError.lifetimeTooShort {
             // A server may hand out the same token until its end: that is no failure.
             postpone(due, by: max(1, left / 2))
@@ -204,7 +212,9 @@ final class RenewalSchedule: Sendable {
             return known
         }
         guard let known = taken else { return }
+        let generation = try? vault.newestGeneration()
         defer { state.withLock { $0.sinks[index]?.isBusy = false } }
+        if let blockedIn = known.blockedIn, blockedIn == generation, !sink.isThere { return }
         do {
             let token: CachedToken
             if let cached = try cache.handout(sink.credential, TokenQuery(), at: now) {
@@ -222,14 +232,37 @@ final class RenewalSchedule: Sendable {
             try sink.write(sink.render(token))
             state.withLock { $0.sinks[index] = SinkState(written: handout.token) }
             state.withLock { $0.failures["sink " + sink.path] = nil }
+        } catch let error as TokenError where error.block != nil {
+            remove(sink, index, known, because: error, in: generation)
         } catch {
-            let pause = min(60, pow(2, Double(min(known.failures, 6))))
-            state.withLock { state in
-                state.sinks[index] = SinkState(
-                    written: known.written, nextTry: now.addingTimeInterval(pause), failures: known.failures + 1)
-            }
-            note(error, sink.credential, under: "sink " + sink.path, "\(sink.path) could not be written")
+            failed(sink, index, known, error, "could not be written")
         }
+    }
+
+    /// A token of a blocked credential must not go on being used: the file goes, and a program that reads it fails at once instead of
+    /// sending nothing to its API. It comes back when the credential is unblocked.
+    private func remove(_ sink: TokenSink, _ index: Int, _ known: SinkState, because block: TokenError, in generation: UInt64?) {
+        do {
+            try sink.remove()
+            state.withLock { state in
+                state.sinks[index] = SinkState(blockedIn: generation)
+                state.failures["sink " + sink.path] = nil
+            }
+            if known.blockedIn == nil {
+                settings.report("\(sink.path) is removed: \(Problem(describing: block, of: sink.credential).title)")
+            }
+        } catch {
+            failed(sink, index, known, error, "holds a token of a blocked credential, and could not be removed")
+        }
+    }
+
+    private func failed(_ sink: TokenSink, _ index: Int, _ known: SinkState, _ error: any Error, _ what: String) {
+        let pause = min(60, pow(2, Double(min(known.failures, 6))))
+        let then = clock.now().addingTimeInterval(pause)
+        state.withLock { state in
+            state.sinks[index] = SinkState(written: known.written, nextTry: then, failures: known.failures + 1)
+        }
+        note(error, sink.credential, under: "sink " + sink.path, "\(sink.path) \(what)")
     }
 }
 

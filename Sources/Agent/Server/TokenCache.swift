@@ -103,9 +103,10 @@ final class TokenCache: Sendable {
     }
 
     /// The host that the credential's tokens come from.
-    /// - Returns: nil if this token is not the one that is stored.
+    /// - Returns: nil if this token is not the one that is stored, or may not be handed out any more.
     private func server(of token: CachedToken, _ name: String) throws -> String? {
         let credential = try CredentialRecord.credential(try vault.record(name), name: name)
+        guard credential.configuration.block == nil else { return nil }
         guard credential.state.token(for: token.access)?.token.equals(token.token) == true else { return nil }
         return credential.configuration.settings.tokenURL.host
     }

@@ -52,4 +52,20 @@ public struct TokenSink: Sendable {
             throw VaultError(FileError(operation: error.operation, path: path, code: error.code))
         }
     }
+
+    /// Takes the file away, if it is there.
+    /// - Throws: `VaultError.system` or `.notARegularFile`.
+    func remove() throws(VaultError) {
+        guard isThere else { return }
+        guard obstacle == nil else { throw .notARegularFile(path: path, kind: obstacle ?? "") }
+        do throws(FileError) {
+            let (folder, pinned) = try Path.pin(folder: Path.folder(of: path))
+            defer { withExtendedLifetime(folder) {} }
+            let place = pinned + "/" + Path.name(of: path)
+            AtomicFile.removeAbandoned(beside: place)
+            try Path.forget(place)
+        } catch {
+            throw VaultError(FileError(operation: error.operation, path: path, code: error.code))
+        }
+    }
 }

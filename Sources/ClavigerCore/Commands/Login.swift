@@ -55,6 +55,7 @@ struct Login: AsyncParsableCommand {
                 let result = try await namingPermissions(of: credential) { try await logIn(agent, credential) }
                 Terminal.note(
                     "logged in to \(Problem.quoted(name)); the token: \(CredentialReport(result, now: .now).tokenWords)")
+                Terminal.noteBlock(of: result)
             }
         }
     }

@@ -1,6 +1,7 @@
 import AgentProtocol
-import Credentials
 import ArgumentParser
+import Credentials
+import OAuth
 
 struct Revoke: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -8,7 +9,8 @@ struct Revoke: AsyncParsableCommand {
         abstract: "Revoke the tokens of a credential at the server, and forget them.",
         discussion: """
             Where the server has no revocation endpoint (RFC 7009), the tokens are forgotten here, and it is said until \
-            when they stay valid. The key pair stays: claviger remove takes it out of the vault.
+            when each stays valid; the exit status is not 0 then. The key pair stays, and buys new tokens: claviger block \
+            hands out no more, claviger remove takes it out of the vault.
             """)
 
     @Argument(help: "The credential.")
@@ -17,59 +19,13 @@ struct Revoke: AsyncParsableCommand {
     @Flag(help: "Revoke the tokens of every credential: for the day on which something leaked.")
     var all = false
 
+    @Flag(name: .shortAndLong, help: "With --all: do not ask.")
+    var yes = false
+
     @Flag(help: "Print what was done as JSON.")
     var json = false
 
     @OptionGroup var vaultOptions: VaultOptions
-
-    private struct Document: Encodable {
-        var name: String
-        var revoked = 0
-        var forgotten = 0
-        var endedLogin = false
-        var forgotLogin = false
-        var kept = 0
-        /// Of the tokens that had been replaced before.
-        var replaced: Replaced?
-        var keptLogin = false
-        var validUntil: String?
-        var error: String?
-
-        enum CodingKeys: String, CodingKey {
-            case name, revoked, forgotten, kept, replaced, error
-            case keptLogin = "kept_login"
-            case endedLogin = "ended_login"
-            case forgotLogin = "forgot_login"
-            case validUntil = "valid_until"
-        }
-
-        init(_ name: String, _ report: RevocationReport) {
-            self.name = name
-            (revoked, forgotten, kept) = (report.tokens.revoked, report.tokens.forgotten, report.tokens.kept)
-            replaced = Replaced(report.replaced)
-            (endedLogin, forgotLogin) = (report.endedLogin, report.forgotLogin)
-            keptLogin = report.keptLogin
-            validUntil = report.validUntil.map(Report.time)
-            error = report.failure.map { Problem(describing: $0, of: name).title }
-        }
-
-        init(_ name: String, _ problem: Problem) {
-            self.name = name
-            error = problem.title
-        }
-    }
-
-    private struct Replaced: Encodable {
-        var revoked: Int
-        var forgotten: Int
-        var kept: Int
-
-        /// Nil where there were none.
-        init?(_ counts: RevocationReport.Counts) {
-            guard counts != RevocationReport.Counts() else { return nil }
-            (revoked, forgotten, kept) = (counts.revoked, counts.forgotten, counts.kept)
-        }
-    }
 
     func validate() throws {
         if (name == nil) != all { throw ValidationError("name a credential, or use --all") }
@@ -77,70 +33,56 @@ struct Revoke: AsyncParsableCommand {
 
     func run() async throws {
         guard let name else { return try await revokeAll() }
-        let report = try await naming(name) { try await Session(vaultOptions).withAgent { try await $0.revoke(name) } }
-        if json { try Terminal.output(Report.json(Document(name, report))) } else { Terminal.note(words(report)) }
-        if let failure = report.failure { throw Problem(describing: failure, of: name) }
+        let outcome = try await naming(name) {
+            try await Session(vaultOptions).withAgent { agent in
+                let credential = try await agent.credential(name)
+                return await Self.revoke(name, credential, agent, try? ProviderFiles.catalogue())
+            }
+        }
+        if json { try Terminal.output(Report.json(outcome)) } else { Terminal.note(outcome.words) }
+        if let problem = outcome.problem { throw problem }
     }
 
     /// All at once; what could not be revoked is reported, and stays stored for another try.
     private func revokeAll() async throws {
-        let results = try await Session(vaultOptions).withAgent { agent in
-            let names = try await agent.list().map(\.name)
-            return await Concurrently.run(names, "revoked") { name -> Result<RevocationReport, Problem> in
-                do {
-                    return .success(try await agent.revoke(name))
-                } catch {
-                    return .failure(Problem(describing: error, of: name))
-                }
-            }
+        let outcomes = try await Session(vaultOptions).withAgent { agent in
+            let all = try await agent.list()
+            try confirm(all.count)
+            let (catalogue, byName) = (try? ProviderFiles.catalogue(), Dictionary(all.map { ($0.name, $0) }) { $1 })
+            return await Concurrently.run(all.map(\.name), "revoked") { name in
+                await Self.revoke(name, byName[name], agent, catalogue)
+            }.map(\.result)
         }
         if json {
-            try Terminal.output(
-                Report.json(
-                    results.map { name, result in
-                        switch result {
-                        case .success(let report): Document(name, report)
-                        case .failure(let failure): Document(name, failure)
-                        }
-                    }))
-        } else if !results.isEmpty {
-            try Terminal.output(
-                Report.table(
-                    results.map { name, result in
-                        switch result {
-                        case .success(let report):
-                            report.failure.map {
-                                [Terminal.plain(name), "FAILED", Problem(describing: $0, of: name).title + "; " + words(report)]
-                            } ?? [Terminal.plain(name), "done", words(report)]
-                        case .failure(let failure): [Terminal.plain(name), "FAILED", failure.title]
-                        }
-                    }))
+            try Terminal.output(Report.json(outcomes))
+        } else if !outcomes.isEmpty {
+            try Terminal.output(Report.table(outcomes.map(\.row)))
         }
-        let failed = results.count { if case .success(let report) = $0.result { report.failure != nil } else { true } }
-        if failed > 0 { throw Problem.someFailed(failed, of: results.count) }
+        let living = outcomes.count(where: \.livesOn)
+        guard living > 0 else { return }
+        throw Problem(
+            "\(living) of \(outcomes.count) NOT REVOKED",
+            hint: "claviger block NAME hands out no new tokens until the key pair is made anew, and claviger rotate stores it",
+            .checkFailed)
     }
 
-    private func words(_ report: RevocationReport) -> String {
-        if report == RevocationReport() { return "there was no valid token to revoke" }
-        var parts: [String] = []
-        if report.endedLogin { parts.append("ended the login at the server") }
-        if report.forgotLogin { parts.append("forgot the login, which only the provider's own pages can end") }
-        let until =
-            report.neverEnds
-            ? "for as long as the server likes" : report.validUntil.map { "until \(Report.time($0))" } ?? "for a while"
-        if report.keptLogin { parts.append("the server did not end the login, which is kept for another try") }
-        func tell(_ count: KeyPath<RevocationReport.Counts, Int>, _ words: (String) -> String) {
-            let (tokens, replaced) = (report.tokens[keyPath: count], report.replaced[keyPath: count])
-            if tokens > 0 { parts.append(words("\(tokens) token\(tokens == 1 ? "" : "s")")) }
-            if replaced > 0 { parts.append(words("\(replaced) that had been replaced before")) }
+    private static func revoke(
+        _ name: String, _ credential: ListedCredential?, _ agent: any CredentialManager, _ catalogue: Catalogue?
+    ) async -> RevocationOutcome {
+        let result: Result<RevocationReport, Problem>
+        do {
+            result = .success(try await agent.revoke(name))
+        } catch {
+            result = .failure(Problem(describing: error, of: name))
         }
-        tell(\.revoked) { "revoked \($0) at the server" }
-        tell(\.kept) {
-            "the server did not revoke \($0), kept for another try: whoever has a copy can use it \(until)"
-        }
-        tell(\.forgotten) {
-            "forgot \($0), which the server has no way to revoke: whoever has a copy can use it \(until)"
-        }
-        return parts.joined(separator: "; ")
+        let provider = credential?.view?.provider.flatMap { catalogue?[$0] }
+        return RevocationOutcome(
+            name: name, result: result, keysPage: provider?.keysPage, isBlocked: credential?.isBlocked ?? false)
+    }
+
+    private func confirm(_ count: Int) throws {
+        if yes || count == 0 { return }
+        let question = "revoke the tokens of \(count == 1 ? "the one credential" : "all \(count) credentials") in the vault?"
+        guard try Terminal.confirm(question, otherwise: .noTerminalToConfirm) else { throw Problem.nothingChanged }
     }
 }

@@ -56,11 +56,12 @@ struct Rotate: AsyncParsableCommand {
         let proof =
             keyPair.noVerify
             ? "not proven, as asked"
-            : result.state(at: now).state == .loginNeeded
+            : result.stateOfClient(at: now).state == .loginNeeded
                 ? "not proven: log in with claviger login \(Terminal.plain(name))" : "proven: a token was acquired"
         Terminal.note(
             "rotated \(Problem.quoted(name)) to the client id \(Terminal.plain(result.clientID)); \(proof); "
                 + oldPair(result))
+        Terminal.noteBlock(of: result)
         if json { try Terminal.output(Report.json(CredentialReport(result, now: now))) }
     }
 

@@ -91,7 +91,7 @@ struct StatusCommand: AsyncParsableCommand {
             let name = listed.name
             switch listed {
             case .readable(let view):
-                if let what = Self.remedy(view.state(at: now).state, name) {
+                if let what = Self.unblocking(view) ?? Self.remedy(view.state(at: now).state, name) {
                     needs.append(ToDo(credential: name, what: what))
                 } else if let end = view.loginEnd(soonAt: now) {
                     needs.append(ToDo(credential: name, what: "its login ends at \(Report.time(end)): claviger login \(name)"))
@@ -109,7 +109,9 @@ struct StatusCommand: AsyncParsableCommand {
                 }
             case .offered(let offered):
                 guard offered.state != .ready, offered.state != .rotationUnfinished else { continue }
-                needs.append(ToDo(credential: name, what: "\(offered.state.rawValue); \(offered.keeper) can mend it"))
+                let reason = offered.reason.map { " (\($0))" } ?? ""
+                let state = Report.state(offered.state, blockedSince: offered.since) + reason
+                needs.append(ToDo(credential: name, what: "\(state); \(offered.keeper) can mend it"))
             case .unreadable(_, let reason): needs.append(ToDo(unreadable: name, reason))
             }
         }
@@ -122,10 +124,18 @@ struct StatusCommand: AsyncParsableCommand {
         return needs
     }
 
+    private static func unblocking(_ view: CredentialView) -> String? {
+        guard let since = view.blockedSince else { return nil }
+        let (reason, name) = (view.blockedReason.map { " (\($0))" } ?? "", Hint.shellWord(view.name))
+        return "blocked since \(Report.time(since))\(reason); make its key pair anew, claviger rotate \(name), then "
+            + "claviger unblock \(name)"
+    }
+
     private static func remedy(_ state: CredentialState, _ name: String) -> String? {
         let name = Hint.shellWord(name)
         return switch state {
-        case .ready: nil
+        // What is blocked has its own words.
+        case .ready, .blocked: nil
         case .keyPairRefused: "the server refuses the key pair; make a new one, and claviger rotate \(name)"
         case .rotationUnfinished: "a new key pair is not proven yet; claviger rotate \(name) --resume"
         case .refreshRefused: "the server refuses to renew the login and does not say why; claviger login \(name)"

@@ -14,6 +14,9 @@ struct CredentialReport {
 
     var state: CredentialState { summary.state(at: now).state }
 
+    /// For a table in which nothing else says since when.
+    var stateWords: String { Report.state(state, blockedSince: summary.blockedSince) }
+
     /// How long the token for the credential's own scopes lives.
     var tokenWords: String { Report.life(summary.ownToken.map(\.expires), now: now) }
 
@@ -39,7 +42,10 @@ struct CredentialReport {
 
     private var dates: [(String, String)] {
         func age(_ date: Date) -> String { Report.age(date, now: now) }
-        var rows = [("key pair since", age(summary.keyPairSince))]
+        var rows: [(String, String)] = []
+        if let date = summary.blockedSince { rows.append(("blocked since", age(date))) }
+        if let reason = summary.blockedReason { rows.append(("blocked for", reason)) }
+        rows.append(("key pair since", age(summary.keyPairSince)))
         if let date = summary.keyPairExpires { rows.append(("key pair ends", end(date, summary.keyPairEnd(soonAt: now) != nil))) }
         if let date = summary.previousKeyPairSince { rows.append(("previous key pair", "kept, from \(Report.time(date))")) }
         if let date = summary.stagedKeyPairSince { rows.append(("staged key pair", "not proven, from \(Report.time(date))")) }
@@ -110,6 +116,7 @@ extension CredentialReport: Encodable {
             ("name", summary.name), ("provider", summary.provider), ("state", state.rawValue),
             ("client_id", summary.clientID.isEmpty ? nil : summary.clientID), ("username", summary.username),
             ("registration_url", summary.registrationURL?.description),
+            ("blocked_reason", summary.blockedReason),
         ] {
             try container.encodeIfPresent(value, forKey: Member(name))
         }
@@ -120,6 +127,7 @@ extension CredentialReport: Encodable {
             ("logged_in_since", summary.loggedInSince), ("login_ended", summary.loginEnded),
             ("login_expires", summary.loginExpires), ("refresh_by", summary.refreshBy),
             ("refresh_unanswered", summary.refreshUnanswered), ("refresh_refused_since", summary.refreshRefusedSince),
+            ("blocked_since", summary.blockedSince),
         ] {
             try container.encodeIfPresent(date.map(Report.time), forKey: Member(name))
         }

@@ -6,6 +6,7 @@ import OAuth
 /// A credential in a list, as cells of a table and in the form of `--json`: as much of it as the caller may see.
 struct ListedReport: Encodable {
     let name: String
+    /// With a time, if it is blocked.
     let state: String
     /// The service, as far as it is known.
     let server: String
@@ -23,12 +24,13 @@ struct ListedReport: Encodable {
         switch listed {
         case .readable(let view):
             let report = CredentialReport(view, now: now)
-            (state, token, keyPairAge) = (report.state.rawValue, report.tokenWords, report.keyPairAge)
+            (state, token, keyPairAge) = (report.stateWords, report.tokenWords, report.keyPairAge)
             server = view.provider ?? view.settings.tokenURL.host
             json = report
         case .offered(let offered):
             let report = OfferedReport(offered: offered, now: now)
-            (state, token, keyPairAge) = (offered.state.rawValue, report.tokenWords, "-")
+            state = Report.state(offered.state, blockedSince: offered.since)
+            (token, keyPairAge) = (report.tokenWords, "-")
             server = offered.apiURL?.host ?? "-"
             json = report
         case .unreadable(let name, let reason):

@@ -1,4 +1,5 @@
 import AgentProtocol
+import Credentials
 import OAuth
 import TokenEngine
 
@@ -8,6 +9,14 @@ extension Terminal {
         guard let before, before != now else { return }
         let words = now == .basicRaw ? "as they are, not form-encoded" : "form-encoded, as RFC 6749 says"
         note("the server reads id and secret \(words): kept as --client-auth \(now.option)")
+    }
+
+    /// Says of a credential whose key pair or login is new that nobody gets tokens of it yet.
+    static func noteBlock(of credential: CredentialView) {
+        guard let since = credential.blockedSince else { return }
+        note(
+            "\(Problem.quoted(credential.name)) is still blocked, since \(Report.time(since)): "
+                + "claviger unblock \(Hint.shellWord(credential.name)) hands out tokens again")
     }
 
     /// Says of a token that it is of no use without a proof (RFC 9449).

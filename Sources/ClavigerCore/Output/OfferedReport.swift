@@ -8,7 +8,7 @@ struct OfferedReport: Encodable {
     let now: Date
 
     private enum CodingKeys: String, CodingKey {
-        case name, state, since, keeper, scopes, token, presentation
+        case name, state, since, reason, keeper, scopes, token, presentation
         case apiURL = "api_url"
         case ownCA = "own_ca"
     }
@@ -23,6 +23,7 @@ struct OfferedReport: Encodable {
     var text: String {
         var rows = [("name", offered.name), ("state", offered.state.rawValue)]
         if let since = offered.since { rows.append(("since", Report.age(since, now: now))) }
+        if let reason = offered.reason { rows.append(("blocked for", reason)) }
         rows.append(("kept by", offered.keeper))
         if !offered.scopes.isEmpty { rows.append(("scopes", offered.scopes.joined(separator: " "))) }
         if let api = offered.apiURL { rows.append(("api url", api.description)) }
@@ -37,6 +38,7 @@ struct OfferedReport: Encodable {
         try container.encode(offered.name, forKey: .name)
         try container.encode(offered.state, forKey: .state)
         try container.encodeIfPresent(offered.since.map(Report.time), forKey: .since)
+        try container.encodeIfPresent(offered.reason, forKey: .reason)
         try container.encode(offered.keeper, forKey: .keeper)
         try container.encode(offered.scopes, forKey: .scopes)
         try container.encodeIfPresent(offered.apiURL, forKey: .apiURL)

@@ -1,5 +1,6 @@
 import Agent
 import AgentProtocol
+import Credentials
 import FoundationEssentials
 
 /// How results are written: JSON, tables, times.
@@ -31,6 +32,11 @@ enum Report {
     /// A time, and how long ago that was.
     static func age(_ date: Date, now: Date) -> String {
         "\(time(date)) (\(duration(now.timeIntervalSince(date))) ago)"
+    }
+
+    /// How a credential stands, and since when it is blocked, if it is.
+    static func state(_ state: CredentialState, blockedSince: Date?) -> String {
+        state.rawValue + (state == .blocked ? blockedSince.map { " since \(time($0))" } ?? "" : "")
     }
 
     /// How long a token lives.

@@ -29,7 +29,7 @@ struct ProvenCurl {
         let upstream = StreamingClient(proxies: ProxySettings(environment: Session.environment))
         let proxy = try CredentialProxy(
             [try await agent.credential(name).withAPI(try origin())], minimumLifetime: nil, agent: agent, admission: admission,
-            upstream: upstream, describe: { Problem(describing: $0).title })
+            upstream: upstream, describe: CredentialProxy.answer)
         do {
             let status = try await serve(proxy)
             await upstream.close()

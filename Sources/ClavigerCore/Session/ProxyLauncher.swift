@@ -128,7 +128,7 @@ struct ProxyLauncher {
         let upstream = StreamingClient(proxies: ProxySettings(environment: Session.environment))
         let proxy = try CredentialProxy(
             credentials, minimumLifetime: minimumLifetime, agent: agent, admission: admission, upstream: upstream,
-            describe: { Problem(describing: $0).title })
+            describe: CredentialProxy.answer)
         let end = commandsEnd()
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -177,5 +177,14 @@ struct ProxyLauncher {
             continuation.onTermination = { _ in unsafe source.cancel() }
             unsafe source.resume()
         }
+    }
+}
+
+extension CredentialProxy {
+    /// How a proxy answers an error. What is wrong otherwise than by a block is wrong behind the proxy, where a caller looks for
+    /// the token server.
+    static func answer(to error: any Error) -> (status: Int, title: String) {
+        let problem = Problem(describing: error)
+        return (problem.code == .blocked ? problem.code.status : 502, problem.title)
     }
 }
