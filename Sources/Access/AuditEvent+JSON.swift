@@ -23,6 +23,7 @@ extension AuditEvent {
         object.add("outcome", outcome, limit: Bound.word)
         object.add("pid", number: pid)
         object.add("previous", previous, limit: Bound.word)
+        object.add("problem", problem, limit: Bound.word)
         object.add("reason", reason, limit: Bound.reason)
         object.add("seq", number: sequence)
         object.add("time", time.formatted(.iso8601), limit: Bound.word)

@@ -42,6 +42,8 @@ public struct AuditEvent: Codable, Equatable, Sendable {
     public var exe: String?
     public var token: String?
     public var reason: String?
+    /// Why it was not done: the stable word of the problem.
+    public var problem: String?
     /// In the first line of a file and after missing lines: the MAC that the chain goes on from.
     public var previous: String?
     /// In `rotated` and `acknowledged`: the number of the oldest line that is kept.
@@ -83,17 +85,22 @@ public struct AuditEvent: Codable, Equatable, Sendable {
 
     /// The outcome of what is about to be done.
     public static let begun = "begun"
+    /// The outcome of a request beyond what a user may ask.
+    public static let tooOften = "too often"
 
-    /// The outcome that an error is logged as.
-    public static func outcome(of error: any Error) -> String {
-        guard let error = error as? any AuditedError else { return "failed" }
-        return error.isDone ? "done" : error.isDenial ? "denied" : "failed"
+    /// Says how it ended, where that is with an error.
+    public mutating func fail(_ error: any Error) {
+        let audited = error as? any AuditedError
+        outcome = audited?.isDone == true ? "done" : audited?.isDenial == true ? "denied" : "failed"
+        problem = outcome == "done" ? nil : audited?.word
     }
 }
 
 /// An error that can say that something was not allowed, which the log tells apart from what failed.
 public protocol AuditedError: Error {
     var isDenial: Bool { get }
+    /// What kind of problem it is, in a stable word.
+    var word: String { get }
     /// Whether what was to be done is done all the same.
     var isDone: Bool { get }
 }

@@ -159,7 +159,7 @@ public final class AuditLog: Sendable {
         case .success(let value): event.token = token(value).map(fingerprint)
         case .failure(let error):
             if error is AuditError { return false }
-            event.outcome = AuditEvent.outcome(of: error)
+            event.fail(error)
         }
         return true
     }
@@ -298,10 +298,9 @@ public final class AuditLog: Sendable {
 extension AuditEvent {
     fileprivate mutating func concludes<R>(_ result: Result<R, any Error>, at now: Date) {
         time = now
-        outcome =
-            switch result {
-            case .success: "done"
-            case .failure(let error): Self.outcome(of: error)
-            }
+        switch result {
+        case .success: outcome = "done"
+        case .failure(let error): fail(error)
+        }
     }
 }

@@ -23,6 +23,18 @@ public struct Policy: Codable, Equatable, Sendable {
         return rules.count < before
     }
 
+    /// Removes all rules for a user or a group.
+    /// - Parameters:
+    ///   - credential: nil for every one.
+    ///   - matches: says which subjects are meant.
+    /// - Returns: the rules that were removed.
+    public mutating func deny(_ credential: String?, _ matches: (Subject) -> Bool) -> [Rule] {
+        func isMeant(_ rule: Rule) -> Bool { (credential == nil || rule.credential == credential) && matches(rule.subject) }
+        let denied = rules.filter(isMeant)
+        rules.removeAll(where: isMeant)
+        return denied
+    }
+
     /// Whether any rule is for a caller.
     public func names(_ caller: Caller) -> Bool { rules.contains { $0.subject.matches(caller) } }
 
@@ -56,13 +68,26 @@ public struct Rule: Codable, Equatable, Sendable {
 }
 
 /// Whom a rule is for.
-public enum Subject: Codable, Equatable, Sendable {
+public enum Subject: Codable, Hashable, Sendable {
     /// A user or a group of this machine, by number; the name is what it was called when the rule was made.
     case user(id: UInt32, name: String)
     case group(id: UInt32, name: String)
 
-    var isUser: Bool {
+    public var isUser: Bool {
         if case .user = self { true } else { false }
+    }
+
+    public var number: UInt32 {
+        switch self {
+        case .user(let number, _), .group(let number, _): number
+        }
+    }
+
+    /// What it was called when the rule was made; the number in digits where it was named by that.
+    public var name: String {
+        switch self {
+        case .user(_, let name), .group(_, let name): name
+        }
     }
 
     func matches(_ caller: Caller) -> Bool {

@@ -26,8 +26,14 @@ package struct FileStateStore: TokenStateStore {
     }
 
     /// Writes that a refresh token is about to be sent, or what has come of it.
-    fileprivate func record(_ outcome: String, of name: String) async throws {
-        try await log.appendInTurn(AuditEvent(.refresh, of: name, by: caller, outcome: outcome, at: clock.now()))
+    fileprivate func recordBegun(_ name: String) async throws {
+        try await log.appendInTurn(AuditEvent(.refresh, of: name, by: caller, outcome: AuditEvent.begun, at: clock.now()))
+    }
+
+    fileprivate func recordEnd(_ name: String, _ failure: (any Error)?) async throws {
+        var event = AuditEvent(.refresh, of: name, by: caller, at: clock.now())
+        if let failure { event.fail(failure) }
+        try await log.appendInTurn(event)
     }
 
     /// What is in the log now is on the disk when this returns.
@@ -77,7 +83,7 @@ private final class FileClaim: TokenClaim {
             room.withLock { $0 = taken }
         }
         guard let sending else { return SendPermit(refreshToken: nil) }
-        try await store.record(AuditEvent.begun, of: name)
+        try await store.recordBegun(name)
         do {
             try store.synchronizeLog()
             return SendPermit(refreshToken: try await journal(sending))
@@ -127,7 +133,7 @@ private final class FileClaim: TokenClaim {
     }
 
     func conclude(_ failure: (any Error)?) async throws {
-        try await store.record(failure.map { AuditEvent.outcome(of: $0) } ?? "done", of: name)
+        try await store.recordEnd(name, failure)
     }
 
     func update(_ change: @escaping @Sendable (inout TokenState) -> Void) async throws {

@@ -221,6 +221,12 @@ extension Problem {
     }
 }
 
+extension AuditedError {
+    public var word: String { Problem(describing: self).code.word }
+}
+
+extension RegistrationError: AuditedError {}
+
 extension Problem: AuditedError {
     /// What a rule or the caller's user keeps from it. That a server refuses something is a failure.
     public var isDenial: Bool { code == .denied || code == .ownerOnly || code == .blocked }

@@ -194,6 +194,7 @@ private struct LogFixture {
 
     private struct Denied: AuditedError {
         var isDenial: Bool
+        var word: String { "made_up" }
     }
 
     private var caller: Caller { Caller(uid: 7, gid: 8, pid: 9, exe: "/bin/made-up") }

@@ -71,7 +71,7 @@ final class AgentFixture: Sendable {
 
     init(
         server: GrantingServer = GrantingServer(), limits: HTTPServer.Limits = .init(), unlocked: Bool = true,
-        refresh: RefreshSettings = RefreshSettings()
+        refresh: RefreshSettings = RefreshSettings(), accounts: Accounts = Accounts { _ in .unknown }
     ) async throws {
         self.server = server
         key = Secret(try SecretBytes.random(count: 32))
@@ -80,7 +80,8 @@ final class AgentFixture: Sendable {
         let local = CredentialService(vault: vault, transport: server)
         for name in ["a", "b"] { _ = try await local.add(name, try Self.credential(), verify: false) }
         let agent = AgentServer(
-            vault: path, memory: nil, transport: server, host: .unnamed, clock: clock, limits: limits, refresh: refresh)
+            vault: path, memory: nil, transport: server, host: .unnamed, clock: clock, limits: limits, refresh: refresh,
+            accounts: accounts)
         self.agent = agent
         if unlocked { try agent.open(try LockedVault(path: path, memory: nil).unlock(with: .keyFile(key))) }
         let socket = AgentSocket(path: folder.file("s"))
@@ -712,10 +713,10 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         let vault: AgentVault
         private let requests: AgentRequests
 
-        init(_ fixture: AgentFixture, idle: Double? = nil) throws {
+        init(_ fixture: AgentFixture, idle: Double? = nil, accounts: Accounts = Accounts { _ in .unknown }) throws {
             vault = AgentVault(
                 path: fixture.folder.file("vault"), memory: nil, transport: fixture.server, host: .unnamed,
-                clock: fixture.clock, refresh: RefreshSettings())
+                clock: fixture.clock, refresh: RefreshSettings(), accounts: accounts)
             let unlocked = try LockedVault(path: vault.path, memory: nil).unlock(with: .keyFile(fixture.key))
             vault.open(unlocked, ttl: nil, idle: idle)
             requests = AgentRequests(vault: vault, clock: fixture.clock, shutDown: {})

@@ -214,7 +214,7 @@ private final class AnsweringServer: HTTPTransport {
         new.refreshToken = try Secret(utf8: "made-up-refresh-token")
         _ = try await service.add("a", new, verify: false)
         await #expect(throws: AuditError.self) { try await service.token("a", TokenQuery()) }
-        let stored = try await service.store.credential("a").state
+        let stored = try service.store.credential("a").state
         #expect(stored.login?.refreshToken.revealed() == "made-up-next")
         #expect(stored.tokens.count == 1)
     }

@@ -141,7 +141,7 @@ struct Inspection {
         let all = FileManager.default.enumerator(atPath: home)?.compactMap { $0 as? String } ?? []
         return all.filter { name in
             var isFolder: ObjCBool = false
-            FileManager.default.fileExists(atPath: home + "/" + name, isDirectory: &isFolder)
+            _ = FileManager.default.fileExists(atPath: home + "/" + name, isDirectory: &isFolder)
             let last = Path.name(of: name)
             return !isFolder.boolValue && !usual.contains(last) && !last.hasSuffix(".generation")
         }

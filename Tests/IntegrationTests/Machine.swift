@@ -79,20 +79,26 @@ final class Machine: Sendable {
         try #require(result.status == 0, "\(program): \(result.errors)")
     }
 
-    func run(as user: String, _ command: [String], _ variables: [String: String] = [:], input: String? = nil) async
+    func run(
+        as user: String, group: String? = nil, _ command: [String], _ variables: [String: String] = [:], input: String? = nil
+    ) async
         -> ProgramResult
     {
         let home = home.file(user == keeper ? "keeper" : user == developer ? "developer" : "stranger")
         return await Program.run(
-            "/usr/bin/setpriv", ["--reuid", user, "--regid", user, "--init-groups"] + command,
+            "/usr/bin/setpriv", ["--reuid", user, "--regid", group ?? user, "--init-groups"] + command,
             environment: variables.merging(["HOME": home]) { $1 }, input: input)
     }
 
     func keep(_ arguments: String...) async throws { try await keep(arguments) }
 
+    /// What the keeper's commands are given.
+    var keys: [String: String] {
+        ["CLAVIGER_KEY_FILE": home.file("keeper/key"), "CLAVIGER_SOCKET": Self.folder + "/agent.sock"]
+    }
+
     func keep(_ arguments: [String], input: String? = nil) async throws {
-        let variables = ["CLAVIGER_KEY_FILE": home.file("keeper/key"), "CLAVIGER_SOCKET": Self.folder + "/agent.sock"]
-        let result = await run(as: keeper, [home.file("claviger")] + arguments, variables, input: input)
+        let result = await run(as: keeper, [home.file("claviger")] + arguments, keys, input: input)
         try #require(result.status == 0, "\(arguments): \(result.errors)")
     }
 

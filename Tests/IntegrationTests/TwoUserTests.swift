@@ -102,5 +102,54 @@ extension MachineTests {
             try await machine.add("new")
             #expect(await machine.develop("token", "new").refuses(77, "no rule allows you to use"))
         }
+
+        @Test func `somebody who leaves has nothing more, and leaves it to nobody`() async throws {
+            let machine = try await Machine()
+            try await machine.keep("init")
+            for name in ["torq", "other"] { try await machine.add(name) }
+            let number = unsafe try #require(getpwnam(machine.stranger)).pointee.pw_uid
+            for name in ["torq", "other"] { try await machine.keep("allow", name, "--user", machine.stranger) }
+            try await machine.keep("allow", "torq", "--user", machine.developer)
+            try await machine.keep("agent")
+            func token() async -> ProgramResult {
+                await machine.run(as: machine.stranger, [machine.home.file("claviger"), "token", "torq"])
+            }
+            #expect(await token().status == 0)
+
+            // The number goes to a new user.
+            try await machine.keep("agent", "stop")
+            #expect(await Program.run("/usr/sbin/usermod", ["--login", "clavigertest5", machine.stranger]).status == 0)
+            defer { Task { await Program.run("/usr/sbin/userdel", ["clavigertest5"]) } }
+            try await machine.keep("agent")
+            let heir = await machine.run(
+                as: "clavigertest5", group: "\(number)", [machine.home.file("claviger"), "token", "torq"])
+            #expect(heir.refuses(77, "no rule allows you to use"), "\(heir.errors)")
+            #expect(await machine.develop("token", "torq").status == 0)
+            let listed = await machine.run(as: machine.keeper, [machine.home.file("claviger"), "policy"], machine.keys)
+            #expect(listed.output.contains("gives nothing: the name is gone"), "\(listed)")
+            let explained = await machine.run(
+                as: machine.keeper, [machine.home.file("claviger"), "policy", "explain", "torq", "--user", "clavigertest5"],
+                machine.keys)
+            #expect(explained.output.contains("no rule lets clavigertest5"), "\(explained)")
+
+            // By the name as it was; the developer's rule stays.
+            try await machine.keep("deny", "--user", machine.stranger)
+            let rest = await machine.run(as: machine.keeper, [machine.home.file("claviger"), "policy"], machine.keys)
+            #expect(!rest.output.contains(machine.stranger) && rest.output.contains(machine.developer))
+            let log = await machine.run(
+                as: machine.keeper, [machine.home.file("claviger"), "log", "--kind", "deny", "--credential", "other"],
+                machine.keys)
+            #expect(log.output.contains("user " + machine.stranger), "\(log)")
+            let again = await machine.run(
+                as: machine.keeper, [machine.home.file("claviger"), "deny", "--user", machine.stranger], machine.keys)
+            #expect(again.refuses(66, "there is no rule for the user"), "\(again.errors)")
+            // A rule that was made by number is for whoever has it.
+            try await machine.keep("allow", "torq", "--user", "\(number)")
+            let numbered = await machine.run(
+                as: "clavigertest5", group: "\(number)", [machine.home.file("claviger"), "token", "torq"])
+            #expect(numbered.status == 0, "\(numbered.errors)")
+            try await machine.keep("deny", "--user", "\(number)")
+            try await machine.keep("agent", "stop")
+        }
     }
 }

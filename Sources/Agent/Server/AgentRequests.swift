@@ -120,7 +120,7 @@ struct AgentRequests: Sendable {
         switch rates.admit(request.caller, isNamed: try open.policy().names(request.caller), at: clock.now()) {
         case .allowed: return nil
         case .firstRefusal:
-            let event = AuditEvent(.token, by: request.caller, outcome: "too often", at: clock.now())
+            let event = AuditEvent(.token, by: request.caller, outcome: AuditEvent.tooOften, at: clock.now())
             return try logged(event, request, open) { throw Problem.tooManyRequests }
         case .refused: throw Problem.tooManyRequests
         }
@@ -310,7 +310,7 @@ struct AgentRequests: Sendable {
         if handout.isBound, context.request.isPlainText, handout.fields == nil {
             return .now(problem(Problem.boundToken, context.request.http))
         }
-        var event = event(context, "done")
+        var event = event(context)
         event.token = context.open.log.fingerprint(handout.token)
         return try logged(event, context.request, context.open) { try answer(handout, context) }
     }
@@ -321,11 +321,13 @@ struct AgentRequests: Sendable {
         let problem =
             context.request.caller.isOwner
             ? Problem(describing: error, of: name) : Problem(toOthers: error, of: name, keeper: keeper)
-        return try logged(event(context, AuditEvent.outcome(of: problem)), context.request, context.open) { throw problem }
+        var event = event(context)
+        event.fail(problem)
+        return try logged(event, context.request, context.open) { throw problem }
     }
 
-    private func event(_ context: RequestContext, _ outcome: String) -> AuditEvent {
-        var event = AuditEvent(.token, of: context.name, by: context.request.caller, outcome: outcome, at: clock.now())
+    private func event(_ context: RequestContext) -> AuditEvent {
+        var event = AuditEvent(.token, of: context.name, by: context.request.caller, at: clock.now())
         event.reason = context.request.decoded("Claviger-Reason")
         return event
     }

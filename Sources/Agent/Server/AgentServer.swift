@@ -1,4 +1,4 @@
-import Access
+public import Access
 import Credentials
 import FoundationEssentials
 public import HTTP
@@ -18,11 +18,11 @@ public final class AgentServer: Sendable {
     public init(
         vault path: String, memory: SeenGenerations?, transport: any HTTPTransport, host: Host,
         clock: any WallClock = SystemClock(),
-        limits: HTTPServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings()
+        limits: HTTPServer.Limits = .init(), refresh: RefreshSettings = RefreshSettings(), accounts: Accounts = Accounts()
     ) {
         self.clock = clock
         vault = AgentVault(
-            path: path, memory: memory, transport: transport, host: host, clock: clock, refresh: refresh)
+            path: path, memory: memory, transport: transport, host: host, clock: clock, refresh: refresh, accounts: accounts)
         let stop = stop
         let requests = AgentRequests(vault: vault, clock: clock) { stop.signal() }
         server = HTTPServer(limits: limits, stop: stop, bodyLimit: AgentRequests.bodyLimit) { requests.replies(to: $0) }

@@ -1,6 +1,7 @@
 import Access
 import AgentProtocol
 import Credentials
+import Dispatch
 import FoundationEssentials
 import Glibc
 import Sodium
@@ -18,6 +19,8 @@ final class AgentVault: Sendable {
         let cache: TokenCache
         let log: AuditLog
         let renewals: RenewalSchedule
+        private let accounts: Accounts
+        private let clock: any WallClock
         private let lock: Lock
 
         /// Whether the vault was locked since; what is in flight still holds its keys.
@@ -33,11 +36,11 @@ final class AgentVault: Sendable {
 
         init(
             vault: UnlockedVault, logPath: String, transport: any HTTPTransport, host: Host, clock: any WallClock,
-            refresh: RefreshSettings
+            refresh: RefreshSettings, accounts: Accounts
         ) {
             self.vault = vault
             cache = TokenCache(vault: vault)
-            policies = Mutex((0, Policy()))
+            (self.accounts, self.clock) = (accounts, clock)
             log = AuditLog(vault: vault, path: logPath)
             let lock = Lock()
             self.lock = lock
@@ -86,16 +89,37 @@ final class AgentVault: Sendable {
             return try await task.value
         }
 
-        private let policies: Mutex<(generation: UInt64, policy: Policy)>
+        private struct KnownPolicy {
+            var generation: UInt64 = 0
+            var version = 0
+            var rules = Policy()
+            var current = Policy()
+        }
 
-        /// The policy as it is in the vault now.
+        private let known = Mutex(KnownPolicy())
+
+        /// The policy as it is in the vault now, without the rules of users and groups that are gone.
         func policy() throws -> Policy {
             let generation = try vault.newestGeneration()
-            let known = policies.withLock { $0 }
-            if known.generation == generation { return known.policy }
-            let policy = try RuleStore(vault: vault, log: log).read()
-            policies.withLock { $0 = (generation, policy) }
-            return policy
+            let version = accounts.version
+            var policy = known.withLock { $0 }
+            let isNew = policy.generation != generation
+            if isNew { policy.rules = try RuleStore(vault: vault, log: log).read() }
+            accounts.look(for: policy.rules.rules.lazy.map(\.subject), isNew: isNew, at: clock.now())
+            if !isNew, policy.version == version { return policy.current }
+            (policy.generation, policy.version) = (generation, version)
+            policy.current = policy.rules.current(by: accounts)
+            let next = policy
+            known.withLock { $0 = next }
+            return next.current
+        }
+
+        /// Looks up whom the rules are for, before anybody asks; for no longer than two seconds.
+        func learnAccounts() {
+            guard let rules = try? RuleStore(vault: vault, log: log).read().rules, !rules.isEmpty else { return }
+            let isDone = DispatchSemaphore(value: 0)
+            accounts.look(for: rules.map(\.subject), isNew: true, at: clock.now()) { isDone.signal() }
+            _ = isDone.wait(timeout: .now() + 2)
         }
     }
 
@@ -115,14 +139,16 @@ final class AgentVault: Sendable {
     private let host: Host
     private let clock: any WallClock
     private let refresh: RefreshSettings
+    private let accounts: Accounts
     private let state = Mutex(State())
     private let lastTry = Mutex<Task<Void, Never>?>(nil)
 
     init(
         path: String, memory: SeenGenerations?, transport: any HTTPTransport, host: Host, clock: any WallClock,
-        refresh: RefreshSettings
+        refresh: RefreshSettings, accounts: Accounts
     ) {
         self.path = path
+        self.accounts = accounts
         self.refresh = refresh
         self.memory = memory
         self.transport = transport
@@ -187,7 +213,10 @@ final class AgentVault: Sendable {
             return true
         }
         if isHeld { return }
-        let next = Open(vault: vault, logPath: path + ".log", transport: transport, host: host, clock: clock, refresh: refresh)
+        let next = Open(
+            vault: vault, logPath: path + ".log", transport: transport, host: host, clock: clock, refresh: refresh,
+            accounts: accounts)
+        next.learnAccounts()
         let old = state.withLock { state in
             defer {
                 state.open = next

@@ -33,7 +33,10 @@ struct Allow: AsyncParsableCommand {
         let rule = Rule(
             credential: name, subject: try subject.subject(), scopes: scopes.isEmpty ? nil : scopes,
             maxTTL: longestLife.map { Int($0.seconds) })
-        try Session(vaultOptions).withPolicy(.allow, name) { try $0.update(credential: name) { $0.allow(rule) } }
+        try Session(vaultOptions).withPolicy(.allow, name, reason: rule.subject.words) {
+            try $0.update(credential: name) { $0.allow(rule) }
+            return [rule]
+        }
         Terminal.note("allowed: \(rule.words)")
     }
 }

@@ -3,6 +3,7 @@ import AgentProtocol
 import ArgumentParser
 import Credentials
 import FoundationEssentials
+import Linux
 import OAuth
 
 struct Log: AsyncParsableCommand {
@@ -22,6 +23,8 @@ struct Log: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Only what is not older: 2h, 7d, or a time such as 2026-11-21T10:00:00Z.", valueName: "time"))
     var since: String?
 
+    @OptionGroup var filter: LogFilter
+
     @Option(help: ArgumentHelp("With --acknowledge: what was found.", valueName: "text"))
     var reason: String?
 
@@ -29,8 +32,8 @@ struct Log: AsyncParsableCommand {
 
     func validate() throws {
         if verify, acknowledge { throw ValidationError("--acknowledge shows what --verify shows; give one of them") }
-        if verify || acknowledge, json || since != nil {
-            throw ValidationError("--json and --since are for showing lines, not for checking them")
+        if verify || acknowledge, json || since != nil || !filter.isEmpty {
+            throw ValidationError("--json, --since and what else chooses lines are for showing them, not for checking them")
         }
         if reason != nil, !acknowledge { throw ValidationError("--reason goes with --acknowledge") }
     }
@@ -41,19 +44,35 @@ struct Log: AsyncParsableCommand {
         let path = try Session(vaultOptions).auditLogPath()
         if verify { return try check(path) }
         let start = try since.map(Self.start)
-        var unreadable = 0
+        let isWanted = try filter.matcher(Session(vaultOptions))
+        var names: [UInt32: String?] = [:]
+        var (unreadable, found, oldest): (Int, Int, Date?) = (0, 0, nil)
         for file in AuditFiles.all(path) {
             for line in try AuditFiles.lines(file) {
                 guard let event = AuditEvent(line: line) else {
                     unreadable += 1
                     continue
                 }
+                oldest = oldest ?? event.time
                 if let start, event.time < start { continue }
-                try Terminal.output(json ? AuditEvent.printable(line: line) : LogWords.line(event))
+                guard isWanted(event) else { continue }
+                found += 1
+                if json {
+                    try Terminal.output(AuditEvent.printable(line: line))
+                } else {
+                    let user = names[event.uid] ?? Account.knownName(of: event.uid)
+                    names[event.uid] = .some(user)
+                    try Terminal.output(LogWords.line(event, user: user))
+                }
             }
         }
         if unreadable > 0 {
             Terminal.note("\(unreadable) lines can't be read and are not shown: see claviger log --verify")
+        }
+        // Whoever asks for one token or one user wants to know, not to see nothing.
+        if found == 0, !filter.isEmpty {
+            throw Problem(
+                "no line of the log is about that", hint: oldest.map { "it goes back to \(Report.time($0))" }, .checkFailed)
         }
     }
 

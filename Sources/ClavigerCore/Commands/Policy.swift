@@ -20,11 +20,21 @@ struct PolicyCommand: AsyncParsableCommand {
 
         func run() throws {
             let rules = try Session(vaultOptions).policy().rules
-            if json { return try Terminal.output(Report.json(rules.map(RuleDocument.init))) }
+            let accounts = Accounts()
+            accounts.lookNow(for: rules.map(\.subject))
+            let standings = rules.map { accounts.standing(of: $0.subject) }
+            if json { return try Terminal.output(Report.json(zip(rules, standings).map(RuleDocument.init))) }
             if rules.isEmpty { return Terminal.note("no rules: only root and the agent's own user have tokens") }
-            let rows = rules.map { [$0.credential, $0.subject.words, $0.scopes?.joined(separator: " ") ?? "", $0.lifeWords] }
-            let plain = rows.map { $0.map(Terminal.plain) }
-            try Terminal.output(Report.table([["CREDENTIAL", "WHO", "SCOPES", "LONGEST LIFE"]] + plain))
+            let isPlain = standings.allSatisfy { $0 == .current }
+            let rows = zip(rules, standings).map { rule, standing in
+                let row = [rule.credential, rule.subject.words, rule.scopes?.joined(separator: " ") ?? "", rule.lifeWords]
+                return (row + (isPlain ? [] : [standing.words])).map(Terminal.plain)
+            }
+            let head = ["CREDENTIAL", "WHO", "SCOPES", "LONGEST LIFE"] + (isPlain ? [] : ["NOW"])
+            try Terminal.output(Report.table([head] + rows))
+            if !isPlain {
+                Terminal.note("rules that give nothing are taken away with claviger deny --user or --group, also by number")
+            }
         }
     }
 }
@@ -49,14 +59,16 @@ extension PolicyCommand {
         @OptionGroup var vaultOptions: VaultOptions
 
         func run() throws {
-            let session = try Session(vaultOptions)
+            let session = Session(vaultOptions)
             let vault = try session.unlock()
             _ = try vault.record(name)
             let caller = try SubjectInput.caller(user)
             let scopes = try scope.flatMap(SettingInput.scopes)
             // The agent runs as the user who owns the vault.
             let isOwner = caller.uid == 0 || caller.uid == vault.owner?.0
-            let policy = try session.policy(of: vault)
+            let (all, accounts) = (try session.policy(of: vault), Accounts())
+            accounts.lookNow(for: all.rules.map(\.subject))
+            let policy = all.current(by: accounts)
             let rule = Authorizer(rulesOnly: caller, under: policy).rule(for: name, scopes: scopes)
             let answer = PolicyAnswer(isOwner: isOwner, rule: rule, scopes: scopes)
             try Terminal.output(json ? Report.json(answer.document) : answer.words(user, name))
@@ -75,7 +87,7 @@ private struct PolicyAnswer {
         var rule: RuleDocument?
     }
 
-    var document: Document { Document(allowed: isOwner || rule != nil, rule: isOwner ? nil : rule.map(RuleDocument.init)) }
+    var document: Document { Document(allowed: isOwner || rule != nil, rule: isOwner ? nil : rule.map { RuleDocument($0) }) }
 
     func words(_ user: String, _ name: String) -> String {
         let (user, name) = (Terminal.plain(user), Terminal.plain(name))
@@ -99,13 +111,17 @@ private struct RuleDocument: Encodable {
     var gid: UInt32?
     var scopes: [String]?
     var maxTTL: Int?
+    /// Why it gives nothing; left out of one that does give something.
+    var standing: String?
 
     enum CodingKeys: String, CodingKey {
         case credential, user, uid, group, gid, scopes
+        case standing = "gives_nothing"
         case maxTTL = "max_ttl"
     }
 
-    init(_ rule: Rule) {
+    init(_ rule: Rule, _ standing: Accounts.Standing = .current) {
+        self.standing = standing == .current ? nil : standing.words
         credential = rule.credential
         scopes = rule.scopes
         maxTTL = rule.maxTTL

@@ -2,8 +2,30 @@ import Access
 import Credentials
 import AgentProtocol
 import Glibc
+import Linux
 
 extension SubjectOptions {
+    /// As a line of the log has it.
+    var words: String { user.map { "user \($0)" } ?? "group \(group ?? "")" }
+
+    /// Which subjects of rules are meant: those that have the name or the number, or had the name when the rule was made. They need
+    /// not be there any more.
+    func matcher() -> (Subject) -> Bool {
+        let isUser = user != nil
+        let text = user ?? group ?? ""
+        let number = UInt32(text)
+        let today: UInt32? =
+            switch isUser ? Account.user(named: text) : Account.group(named: text) {
+            case .number(let number): number
+            case .nobody, .unknown: nil
+            }
+        return { subject in
+            guard subject.isUser == isUser else { return false }
+            if let number { return subject.number == number }
+            return subject.name == text || subject.number == today
+        }
+    }
+
     /// - Throws: a problem if there is no such user or group.
     func subject() throws -> Subject {
         if let user {

@@ -6,10 +6,13 @@ enum LogWords {
     // MARK: Lines
 
     /// One event: its columns are two spaces apart, and none can have two spaces, or a quotation mark that ends it, in it.
-    static func line(_ event: AuditEvent) -> String {
+    /// - Parameter user: what the event's user is called now; nil for one without a name.
+    static func line(_ event: AuditEvent, user: String?) -> String {
         var words = [Report.time(event.time), event.event.rawValue]
         if let name = event.credential { words.append(quoted(name)) }
-        words += [event.outcome, "uid \(event.uid)", "pid \(event.pid)"].map { bare($0) }
+        let outcome = event.outcome + (event.problem.map { ": " + $0 } ?? "")
+        let who = "uid \(event.uid)" + (user.map { " " + quoted($0) } ?? "")
+        words += [bare(outcome), who, bare("pid \(event.pid)")]
         if let exe = event.exe { words.append(quoted(exe)) }
         if let token = event.token { words.append("token \(bare(token))") }
         if let reason = event.reason { words.append("reason \(quoted(reason, always: true))") }

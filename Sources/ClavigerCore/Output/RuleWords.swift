@@ -10,6 +10,17 @@ extension Subject {
     }
 }
 
+extension Accounts.Standing {
+    /// Why a rule gives nothing; empty where it does.
+    var words: String {
+        switch self {
+        case .current: ""
+        case .gone: "gives nothing: the name is gone"
+        case .renumbered(let number): "gives nothing: the name has the number \(number) now"
+        }
+    }
+}
+
 extension Rule {
     var lifeWords: String { maxTTL.map { Report.duration(Double($0)) } ?? "" }
 

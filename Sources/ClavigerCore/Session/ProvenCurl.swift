@@ -67,14 +67,14 @@ struct ProvenCurl {
 
     /// The address goes to curl on a pipe: there is a secret in it.
     private func curl(_ address: String) async throws -> Int32 {
-        do {
+        do throws(FileError) {
             let reading = try File.pipe(holding: Array("url = \"\(address)\"\n".utf8))
             var curl = ChildProcess("curl", ["--config", "/dev/fd/3"] + arguments)
             curl.streams = [.inherited, .inherited, .inherited, .file(reading)]
             curl.inheritsFurtherFiles = true
             let running = try curl.start()
             return await Task.detached { running.wait() }.value
-        } catch let error as FileError {
+        } catch {
             throw Problem.system("run curl", error.code)
         }
     }

@@ -3,7 +3,7 @@ import AgentProtocol
 import FoundationEssentials
 import OAuth
 import Sodium
-public import TokenEngine
+import TokenEngine
 
 /// What everything that hands out tokens must do, be it in this process or behind a socket. Each check makes a source of its
 /// own and throws if the source does something else.
