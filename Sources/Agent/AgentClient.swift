@@ -47,6 +47,9 @@ public struct AgentClient: TokenSource {
 
     // MARK: The agent itself
 
+    /// Says that this process is about to store a new key pair. Until it ends, whoever can't have a token meanwhile is told so.
+    public func rotates(_ name: String) async throws { _ = try await send(.rotation(name)) }
+
     public func status() async throws -> AgentStatus {
         try await fetch(AgentStatus.self, .status())
     }

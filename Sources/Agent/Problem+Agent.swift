@@ -1,5 +1,6 @@
 import AgentProtocol
 import Credentials
+import FoundationEssentials
 
 /// What the agent refuses by itself.
 extension Problem {
@@ -21,6 +22,13 @@ extension Problem {
         return Problem(
             "your rule for \(PlainText.quoted(name)) allows \(PlainText.of(own))",
             hint: .askForScopes(PlainText.of(name), wanted.map(PlainText.of)), .denied)
+    }
+    static let unwatchable = Problem("the process that rotates can't be watched from here", .refused)
+    static func beingRotated(_ name: String, _ since: Date) -> Problem {
+        let since = UTCTime.text(Int(since.timeIntervalSince1970.rounded(.down)))
+        return Problem(
+            "the key pair of \(PlainText.quoted(name)) is being rotated, since \(since), and the old one is refused",
+            hint: .waitForRotation(PlainText.of(name)), .beingRotated)
     }
     static func livesTooLong(longest: Int) -> Problem {
         Problem("tokens of this credential live longer than the \(longest) s that you are allowed", .denied)

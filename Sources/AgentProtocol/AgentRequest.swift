@@ -63,6 +63,7 @@ public struct AgentRequest: Sendable {
 
     public static func list() -> AgentRequest { AgentRequest("GET", "/v1/credentials") }
     public static func show(_ name: String) -> AgentRequest { AgentRequest("GET", "/v1/credentials/" + encoded(name)) }
+    public static func rotation(_ name: String) -> AgentRequest { AgentRequest("POST", "/v1/rotations/" + encoded(name)) }
     public static func status() -> AgentRequest { AgentRequest("GET", "/v1/status") }
     /// - Parameter body: an `UnlockRequest` in JSON.
     public static func unlock(_ body: [UInt8]) -> AgentRequest { AgentRequest("POST", "/v1/unlock", body: body) }

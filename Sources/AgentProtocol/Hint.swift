@@ -25,6 +25,8 @@ public enum Hint: Sendable {
     case askForScopes(String, [String])
     /// Hand out tokens of a blocked credential again.
     case unblock(String)
+    /// Somebody is about to store a new key pair.
+    case waitForRotation(String)
     case unlock
     case startAgent
     /// Seconds, where they are known.
@@ -59,6 +61,7 @@ public enum Hint: Sendable {
                 + Self.command("allow", name, "--user YOU" + scopes.map { " --scope " + Self.shellWord($0) }.joined())
         case .unblock(let name):
             Self.command("unblock", name) + " hands out tokens again, when its key pair has been replaced or the alarm was false"
+        case .waitForRotation(let name): Self.command("token", name, "--wait 60s") + " waits for the new one"
         case .unlock: "claviger unlock opens its vault"
         case .startAgent: "claviger unlock starts one"
         case .tryAgain(let seconds?): "try again in \(seconds) s"

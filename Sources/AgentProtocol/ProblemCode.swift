@@ -10,7 +10,7 @@ public enum ProblemCode: CaseIterable, Sendable {
     case serverUnreachable, serverFailing, unusableAnswer, rateLimited
     case clientRefused, requestRefused, loginRequired, loginRefused, ownedElsewhere, notStored
     // The agent.
-    case noAgent, agentSilent, agentLocked, agentNotTrusted, otherVault, ownerOnly, denied, blocked, tooManyRequests,
+    case noAgent, agentSilent, agentLocked, agentNotTrusted, otherVault, ownerOnly, denied, blocked, beingRotated, tooManyRequests,
         tooManyRenewals
     // Everything else.
     case configuration, refused, unavailable, tryAgain, outOfMemory, internalError
@@ -64,6 +64,7 @@ public enum ProblemCode: CaseIterable, Sendable {
         case .ownerOnly: ("owner_only", 403, 77)
         case .denied: ("denied", 403, 77)
         case .blocked: ("blocked", 403, 77)
+        case .beingRotated: ("being_rotated", 503, 75)
         case .tooManyRequests: ("too_many_requests", 429, 75)
         case .tooManyRenewals: ("too_many_renewals", 429, 75)
 

@@ -5,6 +5,8 @@ import OAuth
 public enum CredentialState: String, Codable, Sendable {
     case ready
     case blocked
+    /// Somebody is storing a new key pair at this moment, as a running agent knows.
+    case beingRotated = "being rotated"
     case keyPairRefused = "key pair refused"
     case rotationUnfinished = "rotation unfinished"
     case refreshRefused = "refresh refused"
@@ -15,6 +17,7 @@ extension CredentialView {
     /// How it stands, and since when, where that is known of what is not ready.
     public func state(at now: Date) -> (state: CredentialState, since: Date?) {
         if let blockedSince { return (.blocked, blockedSince) }
+        if let rotatingSince { return (.beingRotated, rotatingSince) }
         return stateOfClient(at: now)
     }
 

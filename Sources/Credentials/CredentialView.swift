@@ -53,6 +53,8 @@ public struct CredentialView: Sendable, Equatable, Codable {
     /// Since when no token is handed out, because somebody has blocked it, and what for.
     public var blockedSince: Date?
     public var blockedReason: String?
+    /// Since when somebody is storing a new key pair; known to a running agent alone.
+    public var rotatingSince: Date?
 
     enum CodingKeys: String, CodingKey {
         case name, provider, settings, tokens, username
@@ -70,6 +72,7 @@ public struct CredentialView: Sendable, Equatable, Codable {
         case refreshUnanswered = "refresh_unanswered"
         case refreshTokenRotates = "refresh_token_rotates"
         case refreshRefusedSince = "refresh_refused_since"
+        case rotatingSince = "rotating_since"
         case blockedSince = "blocked_since"
         case blockedReason = "blocked_reason"
     }

@@ -33,8 +33,13 @@ extension Problem {
             return
         }
         self.init(
-            "there is no token of \(PlainText.quoted(name)): \(kind)", hint: .text("ask \(PlainText.of(keeper)), who keeps it"),
+            "there is no token of \(PlainText.quoted(name)): \(kind)\(Self.since(cause))", hint: .text("ask \(PlainText.of(keeper)), who keeps it"),
             whole.code)
+    }
+
+    private static func since(_ cause: any Error) -> String {
+        guard case .stillRefused(let refusal)? = cause as? TokenError else { return "" }
+        return ", since \(time(refusal.since))"
     }
 
     /// Nil for what passes by itself or is the caller's to change: its words name nothing.

@@ -59,7 +59,7 @@ import Testing
             .login("q r"), .loginAgain("q r"), .rotate("q r"), .resumeRotation("q r"), .renewAgain("q r"),
             .compareSettings("q r"), .takeOver("q r"),
             .fixDiskAndLogin("q r"), .setEndpoint("q r"), .setAPIAddress("q r"), .changeSubject("q r"), .rejectToken("q r"),
-            .askForRule("q r"), .askForScopes("q r", ["a b"]),
+            .askForRule("q r"), .waitForRotation("q r"), .askForScopes("q r", ["a b"]),
         ]
         for hint in hints { #expect(hint.text.contains(" 'q r'") && !hint.text.contains("NAME"), "\(hint)") }
     }

@@ -17,6 +17,7 @@ struct AgentRequests: Sendable {
     /// Ends the agent.
     let shutDown: @Sendable () -> Void
     private let rates = RateLimit()
+    private let rotations = Rotations()
     /// Whom others ask: the agent's own user.
     private let keeper = Account.name(of: geteuid())
 
@@ -181,6 +182,15 @@ struct AgentRequests: Sendable {
             guard try Authorizer(caller, under: open.policy()).mayShow(name) else { throw Problem.denied(name) }
             vault.isUsed()
             return .now(try json(shown(.readable(try open.agent.show(name)), to: caller, open.policy())))
+        case .rotation(let name):
+            try owner(caller)
+            let name = try Self.name(name)
+            do throws(FileError) {
+                try rotations.begin(name, by: caller, at: clock.now())
+            } catch {
+                throw Problem.unwatchable
+            }
+            return .now(ServerResponse(status: 204))
         case .status:
             var status = vault.status
             if Authorizer.mayManage(caller) { status.failures = (try? vault.opened())?.renewals.failures }
@@ -216,7 +226,9 @@ struct AgentRequests: Sendable {
 
     /// As much of a credential as the caller may see.
     private func shown(_ credential: ListedCredential, to caller: Caller, _ policy: Policy) -> ListedCredential {
-        guard !caller.isOwner, let view = credential.view else { return credential }
+        guard var view = credential.view else { return credential }
+        view.rotatingSince = rotations.since(view.name)
+        guard !caller.isOwner else { return .readable(view) }
         return .offered(
             OfferedCredential(
                 view, scopes: Authorizer(caller, under: policy).scopes(of: view.name), keeper: keeper, at: clock.now()))
@@ -318,9 +330,12 @@ struct AgentRequests: Sendable {
     private func refuse(_ error: any Error, _ context: RequestContext) throws -> Outcome {
         if error is AuditError { throw error }
         let name = context.name
-        let problem =
+        let why =
             context.request.caller.isOwner
             ? Problem(describing: error, of: name) : Problem(toOthers: error, of: name, keeper: keeper)
+        // The old key pair is dead, and somebody types the new one: that passes.
+        let since = why.code == .clientRefused ? rotations.since(name) : nil
+        let problem = since.map { Problem.beingRotated(name, $0) } ?? why
         var event = event(context)
         event.fail(problem)
         return try logged(event, context.request, context.open) { throw problem }

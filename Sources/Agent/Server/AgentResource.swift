@@ -1,6 +1,6 @@
 /// What there is to ask for, each with one method.
 enum AgentResource {
-    case token(Substring), list, credential(Substring), status, lock, unlock, shutDown
+    case token(Substring), list, credential(Substring), rotation(Substring), status, lock, unlock, shutDown
 
     init?(_ path: Substring) {
         let segments = path.split(separator: "/", omittingEmptySubsequences: false)
@@ -10,6 +10,7 @@ enum AgentResource {
         case ("tokens", 2): self = .token(rest[1])
         case ("credentials", 1): self = .list
         case ("credentials", 2): self = .credential(rest[1])
+        case ("rotations", 2): self = .rotation(rest[1])
         case ("status", 1): self = .status
         case ("lock", 1): self = .lock
         case ("unlock", 1): self = .unlock
@@ -21,7 +22,7 @@ enum AgentResource {
     var method: String {
         switch self {
         case .token, .list, .credential, .status: "GET"
-        case .lock, .unlock, .shutDown: "POST"
+        case .rotation, .lock, .unlock, .shutDown: "POST"
         }
     }
 }

@@ -1,3 +1,4 @@
+import Agent
 import AgentProtocol
 import Credentials
 import ArgumentParser
@@ -43,6 +44,7 @@ struct Rotate: AsyncParsableCommand {
     }
 
     func run() async throws {
+        await tellAgent()
         let result = try await naming(name) {
             try await Session(vaultOptions).withAgent { agent in
                 let rotation = try await rotation(agent)
@@ -63,6 +65,12 @@ struct Rotate: AsyncParsableCommand {
                 + oldPair(result))
         Terminal.noteBlock(of: result)
         if json { try Terminal.output(Report.json(CredentialReport(result, now: now))) }
+    }
+
+    /// A running agent tells those whom it can't give a token meanwhile. Nothing depends on it.
+    private func tellAgent() async {
+        guard let socket = AgentSocket.toAsk(), let path = try? Session(vaultOptions).absoluteVaultPath() else { return }
+        try? await AgentClient(socket: socket, vault: path).rotates(name)
     }
 
     private func oldPair(_ result: CredentialView) -> String {

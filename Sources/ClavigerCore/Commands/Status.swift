@@ -108,7 +108,7 @@ struct StatusCommand: AsyncParsableCommand {
                             what: "its login ends at \(Report.time(end)) if it is not used: claviger check \(name)"))
                 }
             case .offered(let offered):
-                guard offered.state != .ready, offered.state != .rotationUnfinished else { continue }
+                guard ![.ready, .rotationUnfinished, .beingRotated].contains(offered.state) else { continue }
                 let reason = offered.reason.map { " (\($0))" } ?? ""
                 let state = Report.state(offered.state, blockedSince: offered.since) + reason
                 needs.append(ToDo(credential: name, what: "\(state); \(offered.keeper) can mend it"))
@@ -135,7 +135,7 @@ struct StatusCommand: AsyncParsableCommand {
         let name = Hint.shellWord(name)
         return switch state {
         // What is blocked has its own words.
-        case .ready, .blocked: nil
+        case .ready, .blocked, .beingRotated: nil
         case .keyPairRefused: "the server refuses the key pair; make a new one, and claviger rotate \(name)"
         case .rotationUnfinished: "a new key pair is not proven yet; claviger rotate \(name) --resume"
         case .refreshRefused: "the server refuses to renew the login and does not say why; claviger login \(name)"

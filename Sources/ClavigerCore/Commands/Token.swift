@@ -65,6 +65,11 @@ struct TokenCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("For --format dpop: the nonce that the API's server has given (DPoP-Nonce).", valueName: "nonce"))
     var nonce: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "While the key pair is refused or being rotated, wait so long for a new one: 60s, 5m.", valueName: "time"))
+    var wait: DurationArgument?
+
     @Option(help: ArgumentHelp("What it is for: for the log.", valueName: "text"))
     var reason: String?
 
@@ -99,12 +104,29 @@ struct TokenCommand: AsyncParsableCommand {
         if let method, let url {
             ask.proof = ProofRequest(method: method, url: try SettingInput.address("--url", url), nonce: nonce)
         }
-        let wanted = ask
-        let token = try await naming(name) {
-            try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, wanted) }
-        }
+        let token = try await waited(ask)
         if ask.field == nil, ![.token(.dpop), .token(.json)].contains(format) { Terminal.noteBinding(of: token, name) }
         try Terminal.output(try text(token, ask.field))
+    }
+
+    /// The token, as soon as there is a key pair that the server takes; once a second it is looked for.
+    private func waited(_ ask: TokenQuery) async throws -> CachedToken {
+        let clock = ContinuousClock()
+        let end = clock.now + .seconds(wait?.seconds ?? 0)
+        var isTold = false
+        while true {
+            do {
+                return try await naming(name) {
+                    try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, ask) }
+                }
+            } catch let problem as Problem {
+                let left = end - clock.now
+                guard [.clientRefused, .beingRotated].contains(problem.code), left > .zero else { throw problem }
+                if !isTold { Terminal.note("\(problem.title); waiting for another one") }
+                isTold = true
+                try await clock.sleep(for: min(left, .seconds(1)))
+            }
+        }
     }
 
     private func text(_ token: CachedToken, _ field: TokenField?) throws -> String {

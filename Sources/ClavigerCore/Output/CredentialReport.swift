@@ -45,6 +45,7 @@ struct CredentialReport {
         var rows: [(String, String)] = []
         if let date = summary.blockedSince { rows.append(("blocked since", age(date))) }
         if let reason = summary.blockedReason { rows.append(("blocked for", reason)) }
+        if let date = summary.rotatingSince { rows.append(("being rotated since", age(date))) }
         rows.append(("key pair since", age(summary.keyPairSince)))
         if let date = summary.keyPairExpires { rows.append(("key pair ends", end(date, summary.keyPairEnd(soonAt: now) != nil))) }
         if let date = summary.previousKeyPairSince { rows.append(("previous key pair", "kept, from \(Report.time(date))")) }
@@ -127,7 +128,7 @@ extension CredentialReport: Encodable {
             ("logged_in_since", summary.loggedInSince), ("login_ended", summary.loginEnded),
             ("login_expires", summary.loginExpires), ("refresh_by", summary.refreshBy),
             ("refresh_unanswered", summary.refreshUnanswered), ("refresh_refused_since", summary.refreshRefusedSince),
-            ("blocked_since", summary.blockedSince),
+            ("blocked_since", summary.blockedSince), ("rotating_since", summary.rotatingSince),
         ] {
             try container.encodeIfPresent(date.map(Report.time), forKey: Member(name))
         }
