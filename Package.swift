@@ -206,7 +206,7 @@ let package = Package(
                 "ClavigerCore", "ClavigerSandbox", "OAuth", "Sodium", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            exclude: ["memory_scan.py"], swiftSettings: house),
+            exclude: ["memory_scan.py", "mistakes.txt"], swiftSettings: house),
         .testTarget(
             name: "CrashTests",
             dependencies: [

@@ -10,7 +10,8 @@ public enum ProblemCode: CaseIterable, Sendable {
     case serverUnreachable, serverFailing, unusableAnswer, rateLimited
     case clientRefused, requestRefused, loginRequired, loginRefused, ownedElsewhere, notStored
     // The agent.
-    case noAgent, agentSilent, agentLocked, agentNotTrusted, otherVault, ownerOnly, denied, blocked, beingRotated, tooManyRequests,
+    case noAgent, agentSilent, agentLocked, agentNotTrusted, otherVault, ownerOnly, denied, blocked, beingRotated,
+        tooManyRequests,
         tooManyRenewals
     // Everything else.
     case configuration, refused, unavailable, tryAgain, outOfMemory, internalError

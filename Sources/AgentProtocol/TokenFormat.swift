@@ -1,6 +1,6 @@
 /// The forms in which a token is printed: by the agent for the thin front, and by the core for itself.
 public enum TokenFormat: CaseIterable, Sendable {
-    case raw, json, header, headersJSON, curl, netrc, env, dpop
+    case raw, json, header, headersJSON, curl, netrc, env, dotenv, dpop
 
     /// As it is written on the command line and in a request to the agent.
     public var word: String {
@@ -12,6 +12,7 @@ public enum TokenFormat: CaseIterable, Sendable {
         case .curl: "curl"
         case .netrc: "netrc"
         case .env: "env"
+        case .dotenv: "dotenv"
         case .dpop: "dpop"
         }
     }
@@ -68,6 +69,8 @@ public enum TokenFormat: CaseIterable, Sendable {
         // A token has no space and no control character, so that it is one word of a netrc file.
         case .netrc: return "default login oauth2 password " + token.text
         case .env: return "export " + TokenVariable.name(name) + "=" + ShellQuotes.quoted(token.text)
+        // No reader of such files agrees with another on quotes; a token needs none, for it has neither spaces nor line ends.
+        case .dotenv: return TokenVariable.name(name) + "=" + token.text
         case .json: return Self.document(token, now)
         case .dpop:
             guard let proof = token.proof else {

@@ -18,10 +18,10 @@ enum Main {
             // What stands in the place of bytes that are no UTF-8 would name other files.
             if let name = Locations.unreadableVariable { throw Problem.unreadableVariable(name) }
             guard ProcessState.argumentsAreText else { throw Problem.unreadableArgument }
-            let words = CommandLine.arguments.dropFirst()
-            try MachineVault.enter(words)
+            let words = OldSpellings.today(Array(CommandLine.arguments.dropFirst())) { Terminal.note($0) }
+            try CommonWords(words).obey()
             if words.elementsEqual([RefresherProcess.argument]) { try await RefresherProcess.serve() }
-            var command = try Claviger.parseAsRoot(hoistVaultOptions(Array(words)))
+            var command = try Claviger.parseAsRoot(hoistVaultOptions(words))
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
@@ -53,18 +53,15 @@ enum Main {
         }
         guard code == .validationFailure else { return nil }
         let text = Claviger.message(for: error)
-        let message = text.hasPrefix("Error: ") ? String(text.dropFirst(7)) : text
-        let line = message.split(separator: "\n").joined(separator: " ")
-        let first = line.prefix(1).lowercased() + line.dropFirst()
-        return Problem(
-            first.hasSuffix(".") ? String(first.dropLast()) : first, hint: "claviger COMMAND --help lists the options", .usage)
+        return UsageWords(words: Array(CommandLine.arguments.dropFirst()))
+            .problem(text.hasPrefix("Error: ") ? String(text.dropFirst(7)) : text)
     }
 
     /// `claviger --vault PATH COMMAND` is `claviger COMMAND --vault PATH`: every command declares these options itself.
     private static func hoistVaultOptions(_ arguments: [String]) -> [String] {
         var leading: [String] = []
         var rest = arguments[...]
-        while let first = rest.first, first.hasPrefix("--") {
+        while let first = rest.first, first.hasPrefix("-") {
             if VaultOptions.flags.contains(first) || VaultOptions.names.contains(where: { first.hasPrefix($0 + "=") }) {
                 leading.append(rest.removeFirst())
             } else if VaultOptions.names.contains(first), rest.count > 1 {
@@ -81,9 +78,9 @@ enum Main {
     /// The words that name a command: `key list` are two.
     private static func commandWords(_ arguments: ArraySlice<String>) -> [String] {
         var words = Array(arguments.prefix(1))
-        var command = Claviger.configuration.subcommands.first { $0.configuration.commandName == words.first }
+        var command = Claviger.configuration.subcommands.first { $0.isNamed(words.first ?? "") }
         for word in arguments.dropFirst() {
-            command = command?.configuration.subcommands.first { $0.configuration.commandName == word }
+            command = command?.configuration.subcommands.first { $0.isNamed(word) }
             if command == nil { break }
             words.append(word)
         }
@@ -102,11 +99,12 @@ struct Claviger: AsyncParsableCommand {
             $CLAVIGER_KEY_FILE, $CLAVIGER_PASSPHRASE_FILE, $CLAVIGER_PASSPHRASE_COMMAND, or a prompt on the terminal. \
             See claviger(1).
             """,
-        version: "claviger 0.1.0",
+        version: Version.text,
         subcommands: [
             Init.self, Add.self, List.self, Show.self, StatusCommand.self, Login.self, TokenCommand.self, Check.self, Rotate.self,
             Revoke.self, Block.self, Unblock.self, Edit.self, Rename.self, Remove.self, ProviderCommands.self, AgentCommand.self,
             Unlock.self, Lock.self,
-            Exec.self, Curl.self, Allow.self, Deny.self, PolicyCommand.self, Log.self, KeyCommand.self, Passwd.self,
+            Logout.self, Completion.self, Version.self, Exec.self, Curl.self, Allow.self, Deny.self, PolicyCommand.self, Log.self,
+            KeyCommand.self, Passwd.self,
         ])
 }

@@ -78,7 +78,9 @@ extension Problem {
     private init(vault error: VaultError) {
         switch error {
         case .noVault(let path):
-            self.init("there is no vault at \(path)", hint: "make one with claviger init", .noSuchVault)
+            self.init(
+                "there is no vault at \(path)", hint: "claviger init makes one, with the same --vault if there is one",
+                .noSuchVault)
         case .danglingLink(let path):
             self.init(
                 "\(path) is a link to a vault that is not there", hint: "mount what it leads to, or remove the link", .noSuchVault

@@ -33,7 +33,8 @@ extension Problem {
             return
         }
         self.init(
-            "there is no token of \(PlainText.quoted(name)): \(kind)\(Self.since(cause))", hint: .text("ask \(PlainText.of(keeper)), who keeps it"),
+            "there is no token of \(PlainText.quoted(name)): \(kind)\(Self.since(cause))",
+            hint: .text("ask \(PlainText.of(keeper)), who keeps it"),
             whole.code)
     }
 

@@ -31,7 +31,7 @@ extension Problem {
         case .notManaged:
             self.init(
                 "\(client) has not registered itself with claviger, or its server lets nobody manage it",
-                hint: "make the new secret in the server's console, then claviger rotate", .configuration)
+                hint: "renew it or end it in the server's console; claviger rotate stores a new secret", .configuration)
         case .secretKept:
             self.init(
                 "the server has kept the secret of \(client): nothing has changed",

@@ -31,6 +31,24 @@ public final class AtomicFile: Sendable {
         }
     }
 
+    /// Puts a new file with these bytes in the place of what is at a path.
+    /// - Parameter owner: nil for this process's.
+    public static func replace(
+        _ path: String, with bytes: [UInt8], owner: (uid: UInt32, gid: UInt32)? = nil
+    ) throws(FileError) {
+        // Whoever may write in a folder on the way could else lead this to another.
+        let (folder, pinned) = try Path.pin(folder: Path.folder(of: path))
+        defer { withExtendedLifetime(folder) {} }
+        let place = pinned + "/" + Path.name(of: path)
+        // What a process left that was killed between the two steps holds a secret.
+        removeAbandoned(beside: place)
+        let new = try AtomicFile(beside: place)
+        if let owner { try new.give(to: owner.uid, owner.gid) }
+        try new.write(bytes)
+        try new.finish()
+        try new.place()
+    }
+
     deinit {
         if !hasReplaced.load(ordering: .relaxed) { Path.remove(file.path) }
     }

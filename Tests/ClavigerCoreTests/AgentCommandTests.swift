@@ -128,7 +128,7 @@ struct AgentHome {
     @Test(arguments: ["torq", "torq=", "=/tmp/x", "torq=here", "torq=/tmp/", "torq=/tmp/x,format=made-up"])
     func aSinkThatIsNone(_ sink: String) async throws {
         let home = try await AgentHome()
-        #expect(await home.run("agent", "--sink", sink, as: home.admin).refuses(64, "invalid for '--sink"))
+        #expect(await home.run("agent", "--sink", sink, as: home.admin).refuses(64, "--sink takes NAME="))
     }
 
     @Test func sinksThatCannotBe() async throws {
@@ -291,7 +291,7 @@ struct AgentHome {
         let folder = home.fixture.folder
         try await home.fixture.loggedIn(home.server)
         let keys = try await home.server.newKeys("qa")
-        let qa = ["--provider", "qa", "--token-url", home.server.address + "/qa/oauth2/token/", "--from", "-"]
+        let qa = ["--provider", "qa", "--token-url", home.server.address + "/qa/oauth2/token/", "--from-json", "-"]
         let added = await Program.run(Program.claviger, ["add", "qa"] + qa, environment: home.admin, input: keys.json)
         try #require(added.status == 0, "\(added.errors)")
         try await home.unlock()

@@ -29,7 +29,7 @@ struct CommandFixture {
         let keys = try await server.newKeys("torq")
         let result = await run(
             "add", name, "--provider", "torq", "--token-url", server.address + "/torq/v1/auth/token", "--revocation-url",
-            server.address + "/revoke", "--from", "-", input: keys.json)
+            server.address + "/revoke", "--from-json", "-", input: keys.json)
         try #require(result.status == 0, "\(result.errors)")
         return (keys.id, keys.secret)
     }

@@ -18,7 +18,7 @@ extension CommandFixture {
             [
                 "add", "a", "--grant", grant, "--client-auth", "post", "--token-url", server.address + "/logins/token",
                 "--authorization-url", server.address + "/logins/authorize", "--device-url", server.address + "/logins/device",
-                "--revocation-url", server.address + "/revoke", "--from", "-",
+                "--revocation-url", server.address + "/revoke", "--from-json", "-",
             ] + more, environment: environment, input: json)
     }
 
@@ -154,7 +154,7 @@ extension CommandFixture {
         let keys = try await server.newKeys("logins")
         let added = await fixture.run(
             "add", "a", "--provider", "google", "--token-url", server.address + "/logins/token", "--authorization-url",
-            server.address + "/logins/authorize", "--from", "-", input: keys.json)
+            server.address + "/logins/authorize", "--from-json", "-", input: keys.json)
         #expect(added.status == 0, "\(added.errors)")
         try await server.fail(#"{"body":"{\"access_token\":\"a\",\"expires_in\":3600}"}"#)
         let terminal = login(fixture, "--no-browser")
@@ -287,7 +287,7 @@ extension CommandFixture {
         try await fixture.loggedIn(server)
         let new = try await server.newKeys("logins")
         #expect(await fixture.run("rotate", "a", "--secret-file", "-", input: "made-up-wrong").refuses(77, "invalid_client"))
-        let rotated = await fixture.run("rotate", "a", "--from", "-", input: new.json)
+        let rotated = await fixture.run("rotate", "a", "--from-json", "-", input: new.json)
         #expect(rotated.status == 0, "\(rotated.errors)")
         #expect(await fixture.run("token", "a", "--fresh").status == 0)
         #expect(try await server.reuses() == 0)
@@ -302,7 +302,7 @@ extension CommandFixture {
         try await fixture.loggedIn(server)
         let new = try await server.newKeys("logins")
         try await server.fail(#"{"status":400,"body":"{\"error\":\"invalid_grant\"}"}"#)
-        let rotated = await fixture.run("rotate", "a", "--from", "-", input: new.json)
+        let rotated = await fixture.run("rotate", "a", "--from-json", "-", input: new.json)
         #expect(rotated.status == 0, "\(rotated.errors)")
         #expect(rotated.errors.contains("log in with claviger login a"))
         #expect(try await fixture.show("a")["client_id"] as? String == new.id)

@@ -18,7 +18,7 @@ import Testing
         #expect(try await server.counts().granted == 1)
 
         let new = try await server.newKeys("torq")
-        let rotated = await fixture.run("rotate", "torq", "--from", "-", input: new.json)
+        let rotated = await fixture.run("rotate", "torq", "--from-json", "-", input: new.json)
         #expect(rotated.status == 0, "\(rotated.errors)")
         #expect(try await fixture.show("torq")["client_id"] as? String == new.id)
         let second = String(await fixture.run("token", "torq").output.dropLast())
@@ -46,8 +46,8 @@ import Testing
         let new = try await server.newKeys("qa")
         #expect(await fixture.run("token", "qa", "--fresh").refuses(77, "rotate qa"))
         #expect(await fixture.run("list").output.contains("key pair refused"))
-        #expect(await fixture.run("rotate", "qa", "--from", "-", input: old.json).refuses(64, "in use already"))
-        #expect(await fixture.run("rotate", "qa", "--from", "-", input: new.json).status == 0)
+        #expect(await fixture.run("rotate", "qa", "--from-json", "-", input: old.json).refuses(64, "in use already"))
+        #expect(await fixture.run("rotate", "qa", "--from-json", "-", input: new.json).status == 0)
         #expect(await fixture.run("token", "qa", "--fresh").status == 0)
         #expect(await fixture.run("rotate", "qa", "--rollback").refuses(77, "invalid_client"))
         let revoked = await fixture.run("revoke", "qa", "--json")
@@ -157,14 +157,14 @@ import Testing
         let server = try await PracticeServer()
         let fixture = try await CommandFixture()
         let keys = try await server.newKeys("qa")
-        let added = await fixture.run("add", "found", "--issuer", server.address, "--from", "-", input: keys.json)
+        let added = await fixture.run("add", "found", "--issuer", server.address, "--from-json", "-", input: keys.json)
         #expect(added.status == 0, "\(added.errors)")
         #expect(added.errors.contains("client-credentials with post at \(server.address)/qa/oauth2/token/"))
         #expect(try await fixture.show("found")["revocation_url"] as? String == server.address + "/revoke")
         // The issuer must match to the letter.
-        let slash = await fixture.run("add", "x", "--issuer", server.address + "/", "--from", "-", input: keys.json)
+        let slash = await fixture.run("add", "x", "--issuer", server.address + "/", "--from-json", "-", input: keys.json)
         #expect(slash.refuses(69, "it names the issuer http:"))
-        let nothing = await fixture.run("add", "x", "--issuer", server.address + "/nowhere", "--from", "-", input: keys.json)
+        let nothing = await fixture.run("add", "x", "--issuer", server.address + "/nowhere", "--from-json", "-", input: keys.json)
         #expect(nothing.refuses(69, "there is none at either of the well-known addresses (status 404)"))
     }
 }

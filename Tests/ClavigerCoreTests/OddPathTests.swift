@@ -36,7 +36,7 @@ import Testing
         let server = try await PracticeServer()
         #expect(await shell("\(home); \"$CLAVIGER\" init").status == 0)
         let keys = try await server.newKeys("torq").json
-        let add = "add torq --provider torq --token-url \(server.address)/torq/v1/auth/token --from -"
+        let add = "add torq --provider torq --token-url \(server.address)/torq/v1/auth/token --from-json -"
         #expect(await shell("\(home); printf '%s' '\(keys)' | \"$CLAVIGER\" \(add)").status == 0)
         let passed = await shell("\(home); \"$CLAVIGER\" exec torq -- printf '%s' \(odd) | od -An -tx1 | tr -d ' \\n'")
         #expect(passed.output.hasSuffix("636166e9"), "\(passed)")

@@ -246,7 +246,7 @@ import Testing
             (#"{"client_id":"x","client_secret":"a\nb"}"#, "not one line"),
         ] {
             #expect(
-                await fixture.run("add", "a", "--token-url", "https://example.com", "--from", "-", input: input).refuses(
+                await fixture.run("add", "a", "--token-url", "https://example.com", "--from-json", "-", input: input).refuses(
                     64, words))
         }
     }
@@ -273,7 +273,7 @@ import Testing
         #expect(await fixture.run("nonsense").refuses(64, "nonsense"))
         #expect(await fixture.run("edit", "x").refuses(64, "nothing was given"))
         #expect(await fixture.run("rotate", "x", "--rollback", "--resume").refuses(64, "exclude each other"))
-        #expect(await fixture.run("add", "x", "--from", "-", "--secret-file", "-").refuses(64, "share standard input"))
+        #expect(await fixture.run("add", "x", "--from-json", "-", "--secret-file", "-").refuses(64, "share standard input"))
         #expect(await fixture.run("add", "x", "--header", "no colon", "--provider", "torq").refuses(64, "'name: value'"))
         #expect(await fixture.run("add", "x", "--header", "a: b\r\nc: d", "--provider", "torq").refuses(64, "no header may have"))
         #expect(await fixture.run("add", "x", "--ca-file", fixture.keyFile, "--provider", "torq").refuses(64, "no certificate"))
@@ -402,7 +402,7 @@ import Testing
         _ = try await fixture.addTorq(server)
         let new = try await server.newKeys("torq")
         try await server.fail(#"{"body":"<html>maintenance</html>"}"#)
-        let result = await fixture.run("rotate", "torq", "--from", "-", input: new.json)
+        let result = await fixture.run("rotate", "torq", "--from-json", "-", input: new.json)
         #expect(result.refuses(69, "rotate torq --resume"))
         #expect(await fixture.run("list").output.contains("rotation unfinished"))
         #expect(await fixture.run("rotate", "torq", "--resume").status == 0)

@@ -35,6 +35,6 @@ import Testing
         #expect(try await server.isAccepted(token))
         #expect(await fixture.run("revoke", "--all", "--yes").status == 0)
         #expect(try await server.isAccepted(token) == false)
-        #expect(await fixture.run("revoke", "torq", "--all").refuses(64, "name a credential, or use --all"))
+        #expect(await fixture.run("revoke", "torq", "--all").refuses(64, "name the credentials, or use --all"))
     }
 }

@@ -20,7 +20,8 @@ import Testing
         /// Somebody calls `rotate`, and has not given it the new pair yet.
         func beginRotating() async throws -> pid_t {
             let pid = Program.spawn(
-                "/bin/sh", ["-c", "exec \"$0\" rotate torq --from - < \"$1\"", Program.claviger, pipe], environment: home.admin,
+                "/bin/sh", ["-c", "exec \"$0\" rotate torq --from-json - < \"$1\"", Program.claviger, pipe],
+                environment: home.admin,
                 input: "/dev/null", output: "/dev/null", errors: errors)
             return pid
         }

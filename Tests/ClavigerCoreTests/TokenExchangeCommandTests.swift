@@ -10,7 +10,7 @@ import Testing
             Program.claviger,
             [
                 "add", "narrow", "--grant", "token-exchange", "--client-auth", "post", "--token-url",
-                server.address + "/qa/oauth2/token/", "--from", "-",
+                server.address + "/qa/oauth2/token/", "--from-json", "-",
             ] + more, environment: fixture.environment, input: keys.json)
     }
 

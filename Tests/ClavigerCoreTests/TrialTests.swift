@@ -11,7 +11,7 @@ import Testing
         func add(_ options: String...) async -> ProgramResult {
             await Program.run(
                 Program.claviger,
-                ["add", "erp", "--token-url", server.address + "/qa/oauth2/token/", "--client-auth", "post", "--from", "-"]
+                ["add", "erp", "--token-url", server.address + "/qa/oauth2/token/", "--client-auth", "post", "--from-json", "-"]
                     + options,
                 environment: fixture.environment, input: keys.json)
         }
@@ -43,7 +43,7 @@ import Testing
         func add(_ options: String...) async -> ProgramResult {
             await Program.run(
                 Program.claviger,
-                ["add", "x", "--try", "--token-url", server.address + "/torq/v1/auth/token", "--from", "-"] + options,
+                ["add", "x", "--try", "--token-url", server.address + "/torq/v1/auth/token", "--from-json", "-"] + options,
                 environment: fixture.environment, input: keys.json)
         }
         let post = await add("--client-auth", "post")

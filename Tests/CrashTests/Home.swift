@@ -118,10 +118,10 @@ struct Home {
             let pair = #"{"client_id":"\#(keys.id)","client_secret":"\#(keys.secret)","refresh_token":"\#(token)"}"#
             return [
                 "add", "b", "--grant", "refresh-token", "--client-auth", "post", "--token-url", server.address + "/logins/token",
-                "--from", scratch.write("pair", pair),
+                "--from-json", scratch.write("pair", pair),
             ]
         case .token: return ["token", "a", "--fresh"]
-        case .rotate: return ["rotate", "a", "--from", scratch.write("pair", try await server.newKeys("logins").json)]
+        case .rotate: return ["rotate", "a", "--from-json", scratch.write("pair", try await server.newKeys("logins").json)]
         case .rename: return ["rename", "a", "c"]
         case .remove: return ["remove", "a", "--yes"]
         case .addKey: return ["key", "add", "--new-key-file", folder.file("keys/second")]

@@ -14,7 +14,7 @@ struct AgentAPITests {
             server = try await PracticeServer()
             try await run(["init"])
             let torq = ["--provider", "torq", "--token-url", server.address + "/torq/v1/auth/token"]
-            try await run(["add", "torq", "--from", "-"] + torq, input: try await server.newKeys("torq").json)
+            try await run(["add", "torq", "--from-json", "-"] + torq, input: try await server.newKeys("torq").json)
             try await run(["unlock", "--ttl", "1h"])
         }
 

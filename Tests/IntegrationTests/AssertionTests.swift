@@ -51,7 +51,7 @@ struct AssertionTests {
         let key = try await makeKey(algorithm)
         let server = try await PracticeServer(program: Python.program, arguments: [Python.script("jwt_server.py"), key])
         let added = await run([
-            "add", "a", "--client-auth", "private-key-jwt", "--client-id", "me", "--key-id", "k1", "--token-url",
+            "add", "a", "--client-auth", "private-key-jwt", "--client-id", "me", "--kid", "k1", "--token-url",
             server.address + "/token",
             "--secret-file", key,
         ])
@@ -92,7 +92,7 @@ struct AssertionTests {
             "private_key": String(decoding: bytes(ofFile: key), as: UTF8.self), "token_uri": server.address + "/token",
         ]
         let json = String(decoding: try JSONSerialization.data(withJSONObject: account), as: UTF8.self)
-        let added = await run(["add", "robot", "--scope", "read write", "--from", "-"], input: json)
+        let added = await run(["add", "robot", "--scope", "read write", "--from-json", "-"], input: json)
         #expect(added.status == 0, "\(added.errors)")
         #expect(await run(["token", "robot"]).output == "RS256.k7.robot@project.example.read+write\n")
         try #require(await run(["token", "robot", "--scope", "other"]).output == "RS256.k7.robot@project.example.other\n")
@@ -191,14 +191,14 @@ struct AssertionTests {
             "/usr/bin/openssl", command + ["-in", key, "-out", encrypted, "-passout", "file:" + passphrase])
         try #require(made.status == 0, "\(made.errors)")
         let server = try await describing(
-            key, "--client-auth", "private-key-jwt", "--secret-file", encrypted, "--key-passphrase-file", passphrase)
+            key, "--client-auth", "private-key-jwt", "--secret-file", encrypted, "--private-key-passphrase-file", passphrase)
         defer { withExtendedLifetime(server) {} }
         #expect(try await said().header["alg"] as? String == "RS256")
         let wrong = await run(
-            ["rotate", "a", "--secret-file", encrypted, "--key-passphrase-file", folder.write("wrong", "made-up-wrong")])
+            ["rotate", "a", "--secret-file", encrypted, "--private-key-passphrase-file", folder.write("wrong", "made-up-wrong")])
         #expect(wrong.status == 64 && wrong.errors.contains("the passphrase does not open the private key"), "\(wrong.errors)")
         let alone = await run(["rotate", "a", "--secret-file", encrypted])
-        #expect(alone.status == 64 && alone.errors.contains("use --key-passphrase-file FILE"), "\(alone.errors)")
+        #expect(alone.status == 64 && alone.errors.contains("use --private-key-passphrase-file FILE"), "\(alone.errors)")
         // At a terminal it is asked for.
         let output = folder.file("out")
         let terminal = PseudoTerminal(
@@ -217,7 +217,7 @@ struct AssertionTests {
             "/usr/bin/openssl", ["pkcs8", "-topk8", "-in", key, "-out", encrypted, "-passout", "file:" + passphrase])
         let result = await run([
             "add", "a", "--client-auth", "private-key-jwt", "--client-id", "me", "--token-url", "http://127.0.0.1:1/token",
-            "--secret-file", encrypted, "--key-passphrase-file", passphrase,
+            "--secret-file", encrypted, "--private-key-passphrase-file", passphrase,
         ])
         #expect(result.status == 64 && result.errors.contains("openssl pkey -in FILE"), "\(result.errors)")
     }

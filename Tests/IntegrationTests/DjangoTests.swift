@@ -60,7 +60,7 @@ struct DjangoServer {
         return try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
     }
 
-    /// A key pair in the JSON that `--from` takes.
+    /// A key pair in the JSON that `--from-json` takes.
     func keys(_ path: String) async throws -> (id: String, secret: String, json: String) {
         let made = try await post(path)
         let id = try #require(made["client_id"] as? String)
@@ -107,7 +107,7 @@ struct DjangoTests {
         let added = await home.run(
             [
                 "add", "qa", "--provider", "qa", "--token-url", django.address + "/oauth2/token/", "--revocation-url",
-                django.address + "/oauth2/revoke_token/", "--introspection-url", django.address + "/oauth2/introspect/", "--from",
+                django.address + "/oauth2/revoke_token/", "--introspection-url", django.address + "/oauth2/introspect/", "--from-json",
                 "-",
             ] + trust, input: old.json)
         try #require(added.status == 0, "\(added.errors)")
@@ -166,7 +166,7 @@ struct DjangoTests {
             [
                 "add", "qa", "--grant", "authorization-code", "--token-url", django.address + "/oauth2/token/",
                 "--authorization-url", django.address + "/oauth2/authorize/", "--revocation-url",
-                django.address + "/oauth2/revoke_token/", "--scope", "read", "--from", "-",
+                django.address + "/oauth2/revoke_token/", "--scope", "read", "--from-json", "-",
             ], input: keys.json)
         try #require(added.status == 0, "\(added.errors)")
         let picture = Program.root + "/.build/landing-page.png"
@@ -231,7 +231,7 @@ struct DjangoTests {
         let keys = try await django.keys("/test/application?awkward=5")
         let added = await home.run(
             [
-                "add", "qa", "--client-auth", way, "--token-url", django.address + "/oauth2/token/", "--scope", "read", "--from",
+                "add", "qa", "--client-auth", way, "--token-url", django.address + "/oauth2/token/", "--scope", "read", "--from-json",
                 "-",
             ],
             input: keys.json)

@@ -123,7 +123,7 @@ final class Machine: Sendable {
 
     func add(_ name: String, _ options: String...) async throws {
         let keys = try await server.newKeys("torq")
-        let torq = ["--provider", "torq", "--token-url", server.address + "/torq/v1/auth/token", "--from", "-"]
+        let torq = ["--provider", "torq", "--token-url", server.address + "/torq/v1/auth/token", "--from-json", "-"]
         try await keep(["add", name] + torq + options, input: keys.json)
     }
 }

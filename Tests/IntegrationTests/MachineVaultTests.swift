@@ -24,7 +24,7 @@ extension MachineTests {
             let keys = try await machine.server.newKeys("torq")
             let url = machine.server.address + "/torq/v1/auth/token"
             let added = await machine.administer(
-                "add", "torq", "--system", "--provider", "torq", "--token-url", url, "--from", "-", input: keys.json)
+                "add", "torq", "--system", "--provider", "torq", "--token-url", url, "--from-json", "-", input: keys.json)
             #expect(added.status == 0, "\(added.errors)")
         }
 

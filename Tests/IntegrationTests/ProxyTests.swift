@@ -22,7 +22,7 @@ struct ProxyTests {
             try #require(await run("init").status == 0)
             let added = await run(
                 "add", "api", "--provider", "torq", "--token-url", server.address + "/torq/v1/auth/token", "--api-url",
-                api.address + "/v1", "--ca-file", certificates.authority, "--from", "-",
+                api.address + "/v1", "--ca-file", certificates.authority, "--from-json", "-",
                 input: try await server.newKeys("torq").json)
             try #require(added.status == 0, "\(added.errors)")
         }

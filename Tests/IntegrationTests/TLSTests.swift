@@ -109,7 +109,7 @@ struct ClearTextTests {
         for (host, words) in [
             ("here.localhost", "the name leads to another machine"), ("localhost", "the connection was refused"),
         ] {
-            let add = ["add", host, "--token-url", "http://\(host):8123/token", "--from", keys]
+            let add = ["add", host, "--token-url", "http://\(host):8123/token", "--from-json", keys]
             let python = ["--net", "--mount", Python.program, Python.script("name_elsewhere.py"), "8123", Program.claviger]
             let result = await Program.run("/usr/bin/unshare", python + add, environment: environment)
             #expect(result.output.contains("sent: b''"), "\(result)")

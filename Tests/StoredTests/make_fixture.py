@@ -281,7 +281,7 @@ run(
 )
 run(
     "add", "jwt-bearer", "--grant", "jwt-bearer", "--client-auth", "none", *plain, "made-up-client-jwt", "--secret-file",
-    key_file, "--key-id", "made-up-kid", "--scope", "read",
+    key_file, "--kid", "made-up-kid", "--scope", "read",
 )
 actor = secret("actor", "made-up-token-of-a-platform")
 run(
@@ -320,7 +320,7 @@ run(
     "add", "everything", "--provider", "everything", "--set", "tenant=made-up", "--client-id",
     "made-up-client", "--secret-file", some, "--refresh-token-file", secret("everything", "made-up-refresh-of-everything"),
     "--audience", "https://audience.example.com", "--resource", "https://resource.example.com", "--params-in", "json",
-    "--ca-file", ca_file, "--key-id", "made-up-kid", "--subject", "cc-basic", "--actor-file", actor,
+    "--ca-file", ca_file, "--kid", "made-up-kid", "--subject", "cc-basic", "--actor-file", actor,
     "--header-file", "X-Api-Key: " + secret("header", "made-up-header"), "--param-file", "api_key=" + secret("param", "made-up-param"),
 )
 run("rotate", "everything", "--client-id", "made-up-client-2", "--secret-file", "-", given="made-up-secret-2")

@@ -94,7 +94,12 @@ public enum Program {
         let envp = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { (argv + envp).forEach { free($0) } }
         var child = pid_t()
-        let status = posix_spawn(&child, path, &actions, &attributes, argv, envp)
+        var status = posix_spawn(&child, path, &actions, &attributes, argv, envp)
+        // Another test that starts a program at this moment may hold the file open that this one has just copied.
+        while status == ETXTBSY {
+            usleep(1_000)
+            status = posix_spawn(&child, path, &actions, &attributes, argv, envp)
+        }
         precondition(status == 0, "\(path): \(String(cString: strerror(status)))")
         return child
     }

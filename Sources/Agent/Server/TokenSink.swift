@@ -37,17 +37,7 @@ public struct TokenSink: Sendable {
     func write(_ bytes: [UInt8]) throws(VaultError) {
         guard obstacle == nil else { throw .notARegularFile(path: path, kind: obstacle ?? "") }
         do throws(FileError) {
-            // Whoever may write in a folder on the way could else lead this to another.
-            let (folder, pinned) = try Path.pin(folder: Path.folder(of: path))
-            defer { withExtendedLifetime(folder) {} }
-            let place = pinned + "/" + Path.name(of: path)
-            // What an agent left that was killed between the two steps holds a token.
-            AtomicFile.removeAbandoned(beside: place)
-            let new = try AtomicFile(beside: place)
-            if let owner { try new.give(to: owner.uid, owner.gid) }
-            try new.write(bytes)
-            try new.finish()
-            try new.place()
+            try AtomicFile.replace(path, with: bytes, owner: owner)
         } catch {
             throw VaultError(FileError(operation: error.operation, path: path, code: error.code))
         }

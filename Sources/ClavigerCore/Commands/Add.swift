@@ -62,12 +62,12 @@ struct Add: AsyncParsableCommand {
         try SecretInput.refuseSharedInput(
             keyPair.files + [refreshTokenFile, registration.initialAccessTokenFile] + settings.secretFiles)
         try refuseMixture()
-        let document = try keyPair.from.map(KeyDocument.init)
+        let document = try keyPair.fromJSON.map(KeyDocument.init)
         let secretFields = try self.settings.secretFields()
         let found = try await newSettings(provider, document)
         let settings = found.settings
         if tries { return try await runTrial(settings, secretFields, provider, document) }
-        try await naming(name) {
+        try await storingNothing {
             try await Session(vaultOptions).withAgent { agent in
                 // A taken name is better known before the secret is typed.
                 if (try? await agent.show(name)) != nil { throw VaultError.nameTaken(name) }
@@ -81,6 +81,31 @@ struct Add: AsyncParsableCommand {
                     refreshToken: try refreshToken(settings, document))
                 try report(try await add(new, to: agent, found.methods))
             }
+        }
+    }
+
+    /// Of what is not stored, nothing can be shown, edited or rotated: an error says that, and what to look at.
+    private func storingNothing(_ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch {
+            // Without a name, no hint proposes a command on it.
+            var problem = Problem(describing: error)
+            switch problem.code {
+            case .clientRefused:
+                problem.hint = .text(
+                    "nothing was stored; look at the id and the secret: are they whole, and of this service? "
+                        + (settings.clientAuth == nil ? "--client-auth chooses how they are sent" : "was --client-auth right?"))
+            case .requestRefused:
+                problem.hint = .text(
+                    "nothing was stored; compare --grant, --scope and --token-url with the server's documentation; --try shows the "
+                        + "request and the answer")
+            case .serverUnreachable, .serverFailing, .unusableAnswer, .rateLimited:
+                problem.hint = .text(
+                    "nothing was stored" + (problem.hint.map { "; \($0.text)" } ?? "") + "; --no-verify stores it unproven")
+            default: break
+            }
+            throw problem
         }
     }
 
@@ -192,6 +217,12 @@ struct Add: AsyncParsableCommand {
         }
         if self.settings.clientAuth != nil { found.methods = [] }
         try self.settings.apply(to: &found.settings)
+        if self.settings.redirectURI == nil, found.settings.grant == .authorizationCode,
+            let uri = try document?.loopbackRedirectURI()
+        {
+            found.settings.redirectURI = uri
+            Terminal.note("logins come back to \(Terminal.plain(uri)), which is registered for the client")
+        }
         chooseAudience(of: &found.settings)
         return found
     }

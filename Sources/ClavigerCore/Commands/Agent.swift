@@ -14,7 +14,7 @@ struct AgentCommand: AsyncParsableCommand {
             unless --foreground is given or systemd has handed it a socket. It starts unlocked where a key file or a \
             passphrase source is named, else locked: claviger unlock opens it. See claviger-agent(1).
             """,
-        subcommands: [Run.self, Stop.self], defaultSubcommand: Run.self)
+        subcommands: [Run.self, Stop.self, Status.self, Unlock.self, Lock.self], defaultSubcommand: Run.self)
 
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -25,9 +25,6 @@ struct AgentCommand: AsyncParsableCommand {
 
         @Flag(help: "Print what a shell needs to find the agent: eval \"$(claviger agent --shell)\".")
         var shell = false
-
-        @Option(help: ArgumentHelp("Where to listen.", valueName: "path"), completion: .file())
-        var socket: String?
 
         @Flag(help: .private)
         var detached = false
@@ -41,7 +38,7 @@ struct AgentCommand: AsyncParsableCommand {
 
         func run() async throws {
             if MachineVault.serves(Session(vaultOptions)) { throw Problem.machineVaultIsKept }
-            let socket = try AgentLauncher.socket(socket)
+            let socket = try AgentLauncher.socket()
             // What is wrong with a sink is better said here than in the background.
             _ = try keeping.settings()
             if foreground || detached || AgentLauncher.inheritedSocket != nil {
@@ -65,13 +62,34 @@ struct AgentCommand: AsyncParsableCommand {
             commandName: "stop", abstract: "Lock the agent's vault and end the agent.")
 
         @OptionGroup var finishing: FinishingOptions
-        @OptionGroup var machine: MachineOption
+        @OptionGroup var common: CommonOptions
 
         func run() async throws {
             try await FinishingRefreshers.lock(waits: finishing.wait) {
                 try await Session.ownAgent().shutDown()
                 Terminal.note("the agent has ended")
             }
+        }
+    }
+
+    struct Status: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "status", abstract: "Say whether the agent runs, and whether it is unlocked.")
+
+        @Flag(help: "Print JSON.")
+        var json = false
+
+        @OptionGroup var common: CommonOptions
+
+        func run() async throws {
+            let status = try await Session.agent().status()
+            if json { return try Terminal.output(Report.json(status)) }
+            let lock = status.locked ? "locked" : "unlocked" + (status.locksAt.map { ", locks at \(Report.time($0))" } ?? "")
+            try Terminal.output(
+                Report.table([
+                    ["agent", lock], ["vault", Terminal.plain(status.vault)], ["process", "\(status.pid)"],
+                    ["since", Report.time(status.since)],
+                ]))
         }
     }
 }

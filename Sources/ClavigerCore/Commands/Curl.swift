@@ -27,6 +27,9 @@ struct Curl: AsyncParsableCommand {
     @Argument(parsing: .captureForPassthrough, help: "Further arguments of curl's.")
     var arguments: [String] = []
 
+    @Option(help: ArgumentHelp("The least remaining lifetime: 90, 10m, 1h.", valueName: "time"))
+    var minTTL: LifetimeArgument?
+
     @Option(help: ArgumentHelp("What it is for: for the log.", valueName: "text"))
     var reason: String?
 
@@ -36,7 +39,9 @@ struct Curl: AsyncParsableCommand {
         let address = String(url.prefix { $0 != "#" })
         let target = try SettingInput.address("curl", address)
         let token = try await naming(name) {
-            try await Session(vaultOptions).withTokenAgent(reason: reason) { try await $0.token(name, TokenQuery()) }
+            try await Session(vaultOptions).withTokenAgent(reason: reason) {
+                try await $0.token(name, TokenQuery(minimumLifetime: minTTL?.seconds))
+            }
         }
         if token.isBound {
             let status = try await naming(name) {

@@ -31,8 +31,8 @@ struct Exec: AsyncParsableCommand {
         help: ArgumentHelp("Another variable for a credential; may be repeated.", valueName: "variable=name"))
     var variables: [String] = []
 
-    @Option(help: ArgumentHelp("The least remaining lifetime in seconds.", valueName: "seconds"))
-    var minTTL: Int?
+    @Option(help: ArgumentHelp("The least remaining lifetime: 90, 10m, 1h.", valueName: "time"))
+    var minTTL: LifetimeArgument?
 
     @Option(help: ArgumentHelp("What it is for: for the log.", valueName: "text"))
     var reason: String?
@@ -55,7 +55,6 @@ struct Exec: AsyncParsableCommand {
     private var names: [String] { words.dropLast(command.count) }
 
     func validate() throws {
-        if let minTTL, minTTL < 0 { throw ValidationError("--min-ttl takes a number of seconds, not less than 0") }
         if !proxy, !proxyUser.isEmpty { throw ValidationError("--proxy-user is about --proxy") }
         if names.isEmpty, variables.isEmpty { throw ValidationError("no credential was named") }
         if command.isEmpty { throw ValidationError("no command was given: write it behind --") }
@@ -66,14 +65,14 @@ struct Exec: AsyncParsableCommand {
         let users = try SubjectInput.uids(proxyUser)
         if let proxyFor {
             try await ProxyLauncher(descriptors: proxyFor, users: users).serve(
-                wanted, minimumLifetime: minTTL, reason: reason, session: Session(vaultOptions))
+                wanted, minimumLifetime: minTTL?.seconds, reason: reason, session: Session(vaultOptions))
             return
         }
         if proxy { unsafe try ProxyLauncher.run(argv) }
         let tokens = try await Session(vaultOptions).withTokenAgent(reason: reason) { agent in
             var tokens: [String: String] = [:]
             for (variable, name) in wanted {
-                let ask = TokenQuery(minimumLifetime: minTTL)
+                let ask = TokenQuery(minimumLifetime: minTTL?.seconds)
                 let token = try await naming(name) { try await agent.token(name, ask) }
                 Terminal.noteBinding(of: token, name)
                 tokens[variable] = token.token.revealed()

@@ -11,7 +11,7 @@ struct KeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "key",
         abstract: "List, add and remove the passphrases and key files that open the vault.",
-        subcommands: [ListKeys.self, AddKey.self, RemoveKey.self])
+        subcommands: [ListKeys.self, AddKey.self, RemoveKey.self, Passwd.self])
 
     struct ListKeys: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "list", abstract: "List what opens the vault.")

@@ -3,7 +3,9 @@ import Credentials
 import FoundationEssentials
 
 struct List: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "List the credentials and their states.")
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List the credentials and their states.",
+        aliases: ["ls"])
 
     @Flag(help: "Print JSON.")
     var json = false

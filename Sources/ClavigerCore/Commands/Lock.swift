@@ -9,7 +9,7 @@ struct Lock: AsyncParsableCommand {
             "A refresh that a command has begun without the agent is finished and stored, and its token is not handed out.")
 
     @OptionGroup var finishing: FinishingOptions
-    @OptionGroup var machine: MachineOption
+    @OptionGroup var common: CommonOptions
 
     func run() async throws {
         try await FinishingRefreshers.lock(waits: finishing.wait) {

@@ -33,8 +33,8 @@ struct Login: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The loopback port to come back to, or 0 for any free one.", valueName: "port"))
     var port: Int?
 
-    @Option(help: ArgumentHelp("How long to wait for the browser, in seconds.", valueName: "seconds"))
-    var timeout = 300
+    @Option(help: ArgumentHelp("How long to wait for the browser; 5m without this.", valueName: "time"))
+    var timeout: DurationArgument?
 
     @Option(
         help: ArgumentHelp("A file that holds a refresh token from elsewhere; - for standard input.", valueName: "file|-"),
@@ -45,7 +45,6 @@ struct Login: AsyncParsableCommand {
 
     func validate() throws {
         if let port, !(0...65535).contains(port) { throw ValidationError("--port takes a number from 0 to 65535") }
-        if timeout < 1 { throw ValidationError("--timeout takes a number of seconds from 1") }
     }
 
     func run() async throws {
@@ -95,7 +94,7 @@ struct Login: AsyncParsableCommand {
         guard !paste, let redirect else { return try await pasted(agent, credential) }
         return try await BrowserLogin(
             agent: agent, credential: credential, redirect: redirect, opensBrowser: !noBrowser,
-            takesPasted: Session.environment["SSH_CONNECTION"] != nil && Terminal.isThere, timeout: timeout
+            takesPasted: Session.environment["SSH_CONNECTION"] != nil && Terminal.isThere, timeout: Int(timeout?.seconds ?? 300)
         ).run()
     }
 
@@ -104,9 +103,9 @@ struct Login: AsyncParsableCommand {
         guard Terminal.isThere else { throw Problem.noTerminalForCode }
         let uri = credential.settings.redirectURI ?? "http://127.0.0.1"
         let request = try await agent.authorizationRequest(name, redirectURI: uri)
-        Terminal.note("open this address, and log in:")
-        Terminal.note("  " + request.url)
-        Terminal.note("the browser may then say that it can't open a page: its address is what is wanted")
+        Terminal.tell("open this address, and log in:")
+        Terminal.tell("  " + request.url)
+        Terminal.tell("the browser may then say that it can't open a page: its address is what is wanted")
         let answer = try Terminal.promptSecret("that address, or the code in it, not shown: ", otherwise: .noTerminalForCode)
         return try await agent.logIn(name, with: request.grant(code: request.code(fromPasted: answer.revealed())))
     }

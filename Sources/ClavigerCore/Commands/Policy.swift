@@ -7,7 +7,8 @@ import Vault
 
 struct PolicyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "policy", abstract: "Show who may have tokens of which credential.", subcommands: [List.self, Explain.self],
+        commandName: "policy", abstract: "Show who may have tokens of which credential.",
+        subcommands: [List.self, Explain.self, Allow.self, Deny.self],
         defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {

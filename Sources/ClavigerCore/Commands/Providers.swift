@@ -24,6 +24,8 @@ struct Providers: ParsableCommand {
     @Flag(help: "Print JSON, in the form of a provider file.")
     var json = false
 
+    @OptionGroup var common: CommonOptions
+
     func run() throws {
         if let name {
             let provider = try ProviderFiles.named(name)

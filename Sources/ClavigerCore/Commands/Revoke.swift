@@ -13,8 +13,8 @@ struct Revoke: AsyncParsableCommand {
             hands out no more, claviger remove takes it out of the vault.
             """)
 
-    @Argument(help: "The credential.")
-    var name: String?
+    @Argument(help: "The credentials.")
+    var names: [String] = []
 
     @Flag(help: "Revoke the tokens of every credential: for the day on which something leaked.")
     var all = false
@@ -28,15 +28,15 @@ struct Revoke: AsyncParsableCommand {
     @OptionGroup var vaultOptions: VaultOptions
 
     func validate() throws {
-        if (name == nil) != all { throw ValidationError("name a credential, or use --all") }
+        if names.isEmpty != all { throw ValidationError("name the credentials, or use --all") }
     }
 
     func run() async throws {
-        guard let name else { return try await revokeAll() }
+        guard names.count == 1, let name = names.first else { return try await revokeMany() }
         let outcome = try await naming(name) {
             try await Session(vaultOptions).withAgent { agent in
                 let credential = try await agent.credential(name)
-                return await Self.revoke(name, credential, agent, try? ProviderFiles.catalogue())
+                return await RevocationOutcome.revoking(name, credential, agent, try? ProviderFiles.catalogue())
             }
         }
         if json { try Terminal.output(Report.json(outcome)) } else { Terminal.note(outcome.words) }
@@ -44,13 +44,13 @@ struct Revoke: AsyncParsableCommand {
     }
 
     /// All at once; what could not be revoked is reported, and stays stored for another try.
-    private func revokeAll() async throws {
+    private func revokeMany() async throws {
         let outcomes = try await Session(vaultOptions).withAgent { agent in
-            let all = try await agent.list()
-            try confirm(all.count)
-            let (catalogue, byName) = (try? ProviderFiles.catalogue(), Dictionary(all.map { ($0.name, $0) }) { $1 })
-            return await Concurrently.run(all.map(\.name), "revoked") { name in
-                await Self.revoke(name, byName[name], agent, catalogue)
+            let known = try await agent.list()
+            if all { try confirm(known.count) }
+            let (catalogue, byName) = (try? ProviderFiles.catalogue(), Dictionary(known.map { ($0.name, $0) }) { $1 })
+            return await Concurrently.run(all ? known.map(\.name) : names, "revoked") { name in
+                await RevocationOutcome.revoking(name, byName[name], agent, catalogue)
             }.map(\.result)
         }
         if json {
@@ -64,20 +64,6 @@ struct Revoke: AsyncParsableCommand {
             "\(living) of \(outcomes.count) NOT REVOKED",
             hint: "claviger block NAME hands out no new tokens until the key pair is made anew, and claviger rotate stores it",
             .checkFailed)
-    }
-
-    private static func revoke(
-        _ name: String, _ credential: ListedCredential?, _ agent: any CredentialManager, _ catalogue: Catalogue?
-    ) async -> RevocationOutcome {
-        let result: Result<RevocationReport, Problem>
-        do {
-            result = .success(try await agent.revoke(name))
-        } catch {
-            result = .failure(Problem(describing: error, of: name))
-        }
-        let provider = credential?.view?.provider.flatMap { catalogue?[$0] }
-        return RevocationOutcome(
-            name: name, result: result, keysPage: provider?.keysPage, isBlocked: credential?.isBlocked ?? false)
     }
 
     private func confirm(_ count: Int) throws {

@@ -45,7 +45,7 @@ struct Rotate: AsyncParsableCommand {
 
     func run() async throws {
         await tellAgent()
-        let result = try await naming(name) {
+        let result = try await sayingWhatIsInUse {
             try await Session(vaultOptions).withAgent { agent in
                 let rotation = try await rotation(agent)
                 let before = try? await agent.show(name).settings.clientAuthentication
@@ -65,6 +65,24 @@ struct Rotate: AsyncParsableCommand {
                 + oldPair(result))
         Terminal.noteBlock(of: result)
         if json { try Terminal.output(Report.json(CredentialReport(result, now: now))) }
+    }
+
+    /// After an error, people must know which of the two pairs is in use.
+    private func sayingWhatIsInUse(_ body: () async throws -> CredentialView) async throws -> CredentialView {
+        do {
+            return try await body()
+        } catch {
+            var problem = Problem(describing: error, of: name)
+            guard [.clientRefused, .requestRefused].contains(problem.code), !viaRegistration else { throw problem }
+            let view = try? await Session(vaultOptions).withTokenAgent { try await $0.credential(name) }
+            guard let view = view?.view, view.stagedKeyPairSince == nil else { throw problem }
+            let ended = view.provider.flatMap { try? ProviderFiles.named($0) }?.newSecretRevokesOld == true
+            problem.hint = .text(
+                "nothing has changed: the pair from before is in use"
+                    + (ended ? ", and the provider may have ended it when it made the new one" : "")
+                    + "; look whether the new one is whole, and of this client")
+            throw problem
+        }
     }
 
     /// A running agent tells those whom it can't give a token meanwhile. Nothing depends on it.
@@ -90,7 +108,7 @@ struct Rotate: AsyncParsableCommand {
         let client = try keyPair.client(
             .init(
                 name: name, settings: current.settings, clientID: clientID ?? current.clientID, username: current.username,
-                asksForID: clientID == nil, page: page, document: keyPair.from.map(KeyDocument.init)))
+                asksForID: clientID == nil, page: page, document: keyPair.fromJSON.map(KeyDocument.init)))
         return .to(client)
     }
 }

@@ -3,10 +3,10 @@ import Credentials
 import FoundationEssentials
 
 struct Show: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "show", abstract: "Show one credential without its secrets.")
+    static let configuration = CommandConfiguration(commandName: "show", abstract: "Show credentials without their secrets.")
 
-    @Argument(help: "The credential.")
-    var name: String
+    @Argument(help: "The credentials.")
+    var names: [String]
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -14,15 +14,23 @@ struct Show: AsyncParsableCommand {
     @OptionGroup var vaultOptions: VaultOptions
 
     func run() async throws {
-        let credential = try await naming(name) {
-            try await Session(vaultOptions).withTokenAgent { try await $0.credential(name) }
+        let (session, now) = (Session(vaultOptions), Date.now)
+        var isFirst = true
+        try await Block.each(names) { name in
+            let credential = try await naming(name) { try await session.withTokenAgent { try await $0.credential(name) } }
+            // One is an object of its own, as it always was; several are lines of JSON that a reader takes one by one.
+            if json { return try Terminal.output(Report.json(ListedReport(credential, now: now))) }
+            let text = Self.text(credential, now)
+            try Terminal.output(isFirst ? text : "\n" + text)
+            isFirst = false
         }
-        if json { return try Terminal.output(Report.json(ListedReport(credential, now: .now))) }
+    }
+
+    private static func text(_ credential: ListedCredential, _ now: Date) -> String {
         switch credential {
-        case .readable(let view): try Terminal.output(CredentialReport(view, now: .now).text)
-        case .offered(let offered): try Terminal.output(OfferedReport(offered: offered, now: .now).text)
-        case .unreadable(let name, let reason):
-            try Terminal.output(Report.table([["name", Terminal.plain(name)], ["state", reason.rawValue]]))
+        case .readable(let view): CredentialReport(view, now: now).text
+        case .offered(let offered): OfferedReport(offered: offered, now: now).text
+        case .unreadable(let name, let reason): Report.table([["name", Terminal.plain(name)], ["state", reason.rawValue]])
         }
     }
 }

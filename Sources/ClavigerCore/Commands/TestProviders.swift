@@ -13,6 +13,8 @@ struct TestProviders: ParsableCommand {
     @Argument(help: "A provider file, or a folder with such files.", completion: .file(extensions: ["json"]))
     var path: String
 
+    @OptionGroup var common: CommonOptions
+
     func run() throws {
         guard let names = ProviderFiles.files(in: path) else {
             return try Terminal.output(ProviderReport.text(checked(path)))

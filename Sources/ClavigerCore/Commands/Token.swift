@@ -16,8 +16,8 @@ struct TokenCommand: AsyncParsableCommand {
     @Argument(help: "The credential.")
     var name: String
 
-    @Option(help: ArgumentHelp("The least remaining lifetime in seconds.", valueName: "seconds"))
-    var minTTL: Int?
+    @Option(help: ArgumentHelp("The least remaining lifetime: 90, 10m, 1h.", valueName: "time"))
+    var minTTL: LifetimeArgument?
 
     @Flag(help: "Acquire a new token in any case.")
     var fresh = false
@@ -45,10 +45,19 @@ struct TokenCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            raw; json with type and expiry; header and headers-json for HTTP clients; curl: for curl --config -; netrc; env; \
+            raw; json with type and expiry; header and headers-json for HTTP clients; curl: for curl --config -; netrc; env; dotenv; \
             dpop: the headers of one request, with a proof; id-token: what OpenID Connect sends with it.
             """)
     var format = TokenOutput.token(.raw)
+
+    @Flag(help: "The same as --format json.")
+    var json = false
+
+    @Option(
+        name: [.customShort("o"), .customLong("output")],
+        help: ArgumentHelp("Write to this file, for its owner alone and in one step, instead.", valueName: "file"),
+        completion: .file())
+    var output: String?
 
     @Option(
         help: ArgumentHelp(
@@ -76,7 +85,6 @@ struct TokenCommand: AsyncParsableCommand {
     @OptionGroup var vaultOptions: VaultOptions
 
     func validate() throws {
-        if let minTTL, minTTL < 0 { throw ValidationError("--min-ttl takes a number of seconds, not less than 0") }
         if fresh, rejected || rejectedTokenFile != nil {
             throw ValidationError("--fresh and --rejected can't both be given: --rejected implies a new token")
         }
@@ -90,13 +98,17 @@ struct TokenCommand: AsyncParsableCommand {
         }
         if let method, !ProofRequest.isMethod(method) { throw ValidationError("--method takes an HTTP method") }
         if let nonce, !ProofRequest.isNonce(nonce) { throw ValidationError("--nonce has characters that no nonce may have") }
+        if json, format != .token(.raw), format != .token(.json) {
+            throw ValidationError("--json and --format can't both be given")
+        }
+        if json, field != nil { throw ValidationError("--json and --field can't both be given") }
         if field != nil, format != .token(.raw) { throw ValidationError("--field and --format can't both be given") }
     }
 
     func run() async throws {
         var ask = TokenQuery(
             access: RequestedAccess(scopes: try scope.flatMap(SettingInput.scopes), audiences: audience),
-            mode: rejected || rejectedTokenFile != nil ? .rejected : fresh ? .fresh : .cached, minimumLifetime: minTTL)
+            mode: rejected || rejectedTokenFile != nil ? .rejected : fresh ? .fresh : .cached, minimumLifetime: minTTL?.seconds)
         if ask.mode == .rejected { ask.rejectedToken = try rejectedToken() }
         ask.takesOver = takeOver
         ask.resends = resend
@@ -105,8 +117,10 @@ struct TokenCommand: AsyncParsableCommand {
             ask.proof = ProofRequest(method: method, url: try SettingInput.address("--url", url), nonce: nonce)
         }
         let token = try await waited(ask)
-        if ask.field == nil, ![.token(.dpop), .token(.json)].contains(format) { Terminal.noteBinding(of: token, name) }
-        try Terminal.output(try text(token, ask.field))
+        if ask.field == nil, !json, ![.token(.dpop), .token(.json)].contains(format) { Terminal.noteBinding(of: token, name) }
+        let text = try text(token, ask.field)
+        if let output { return try OutputFile.write(text + "\n", to: output) }
+        try Terminal.output(text)
     }
 
     /// The token, as soon as there is a key pair that the server takes; once a second it is looked for.
@@ -130,7 +144,7 @@ struct TokenCommand: AsyncParsableCommand {
     }
 
     private func text(_ token: CachedToken, _ field: TokenField?) throws -> String {
-        guard let field else { return try format.text(token, of: name) }
+        guard let field else { return try (json ? .token(.json) : format).text(token, of: name) }
         return Terminal.plain(try field.text(in: token.extras))
     }
 

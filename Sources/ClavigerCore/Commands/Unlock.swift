@@ -15,7 +15,7 @@ struct Unlock: AsyncParsableCommand {
     func run() async throws {
         let session = Session(vaultOptions)
         if MachineVault.serves(session) { throw Problem.machineVaultIsKept }
-        let (socket, path) = (try AgentLauncher.socket(nil), try session.absoluteVaultPath())
+        let (socket, path) = (try AgentLauncher.socket(), try session.absoluteVaultPath())
         let client = AgentClient(socket: AgentSocket(path: socket), vault: path)
         do {
             _ = try await client.status()

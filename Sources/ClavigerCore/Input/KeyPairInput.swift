@@ -50,7 +50,8 @@ extension SecretOptions {
     private func privateKey(_ known: KnownOfPair) throws -> Secret {
         if let secretFile { return try decrypted(try SecretInput.privateKey(secretFile), of: secretFile) }
         guard let key = known.document?.privateKey else {
-            throw Problem("no private key was given", hint: "use --secret-file FILE with the key in PEM, or --from FILE", .usage)
+            throw Problem(
+                "no private key was given", hint: "use --secret-file FILE with the key in PEM, or --from-json FILE", .usage)
         }
         return try decrypted(key, of: "the JSON")
     }
@@ -60,7 +61,7 @@ extension SecretOptions {
         let place = Terminal.plain(place == "-" ? "standard input" : place)
         guard EncryptedPrivateKey.isEncrypted(key) else { return key }
         let passphrase =
-            try keyPassphraseFile.map { try SecretInput.file($0, what: "passphrase") }
+            try privateKeyPassphraseFile.map { try SecretInput.file($0, what: "passphrase") }
             ?? Terminal.promptSecret(
                 "passphrase of the private key in \(place), not shown: ", otherwise: .noTerminalForKeyPassphrase)
         do throws(EncryptedPrivateKey.Refusal) {
@@ -72,8 +73,7 @@ extension SecretOptions {
 
     private func clientID(_ known: KnownOfPair) throws -> String {
         var id = known.document?.clientID ?? known.clientID
-        let isOptional = known.settings.clientAuthentication == .none && known.settings.grant == .password
-        if isOptional { return id ?? "" }
+        if known.settings.clientIDIsOptional { return id ?? "" }
         if id == nil || (known.asksForID && isEmpty && Terminal.isThere) {
             let fallback = id.map { " [\(Terminal.plain($0))]" } ?? ""
             let answer = try Terminal.promptLine(
@@ -81,8 +81,10 @@ extension SecretOptions {
                 otherwise: .noTerminalForClientID)
             if !answer.isEmpty { id = answer }
         }
+        if let oddity = id.flatMap({ SecretLine.oddity(of: Array($0.utf8)) }) { Terminal.note("the client id \(oddity)") }
+        if let id, id != id.trimmed { Terminal.note("the client id begins or ends with a space, which is kept") }
         guard let id, !id.isEmpty, HeaderRules.isValue(id) else {
-            throw Problem("a client id is needed", hint: "use --client-id ID, or --from FILE", .usage)
+            throw Problem("a client id is needed", hint: "use --client-id ID, or --from-json FILE", .usage)
         }
         return id
     }
@@ -103,5 +105,19 @@ extension SecretOptions {
         let question = "\(what) of \(Terminal.plain(known.name))\(known.origin), not shown: "
         return try Terminal.promptSecret(
             question, madeElsewhere: what == "password" ? nil : what, otherwise: .noTerminalForSecret(what))
+    }
+}
+
+extension ClientSettings {
+    /// Whether a user's name and password are enough.
+    var clientIDIsOptional: Bool { clientAuthentication == .none && grant == .password }
+}
+
+extension String {
+    fileprivate var trimmed: Substring {
+        var rest = self[...]
+        while rest.first == " " { rest.removeFirst() }
+        while rest.last == " " { rest.removeLast() }
+        return rest
     }
 }

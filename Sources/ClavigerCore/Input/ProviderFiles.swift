@@ -39,7 +39,15 @@ enum ProviderFiles {
     /// - Throws: a problem that lists the names there are.
     static func named(_ name: String) throws -> Provider {
         let catalogue = try catalogue()
-        guard let provider = catalogue[name] else {
+        let names = catalogue.providers.map(\.name)
+        // Nobody has two that differ in capitals alone.
+        let known = catalogue[name] ?? names.first { $0.lowercased() == name.lowercased() }.flatMap { catalogue[$0] }
+        guard let provider = known else {
+            if let close = CloseWords.among(names, to: name) {
+                throw Problem(
+                    "there is no provider \(Problem.quoted(name))",
+                    hint: "did you mean \(close)? claviger providers lists them; for any other server use --token-url", .usage)
+            }
             throw Problem(
                 "there is no provider \(Problem.quoted(name))",
                 hint:

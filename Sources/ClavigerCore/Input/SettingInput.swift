@@ -31,6 +31,10 @@ enum SettingInput {
         guard !scopes.isEmpty, scopes.allSatisfy(ScopeNames.isName) else {
             throw Problem("a scope is empty or has characters that none may have", .usage)
         }
+        for scope in scopes where scope.contains(",") {
+            Terminal.note(
+                "the scope \(Problem.quoted(scope)) has a comma in it, which is kept: for several scopes, repeat --scope")
+        }
         return scopes
     }
 

@@ -54,7 +54,7 @@ struct BrowserLogin {
                 taken = try visit.take(pasted: answer.revealed())
             } catch {
                 let problem = Problem(describing: error, of: credential.name)
-                Terminal.note("\(problem.title)" + (problem.hint.map { "; \($0.text)" } ?? ""))
+                Terminal.tell("\(problem.title)" + (problem.hint.map { "; \($0.text)" } ?? ""))
                 continue
             }
             guard let taken else { return nil }
@@ -143,11 +143,11 @@ struct BrowserLogin {
 
     private func show(_ request: AuthorizationRequest) {
         if opensBrowser, Browser.open(request.url) {
-            Terminal.note("log in with the browser that was opened; if none was, open this address:")
+            Terminal.tell("log in with the browser that was opened; if none was, open this address:")
         } else {
-            Terminal.note("open this address, and log in:")
+            Terminal.tell("open this address, and log in:")
         }
-        Terminal.note("  " + request.url)
+        Terminal.tell("  " + request.url)
     }
 }
 

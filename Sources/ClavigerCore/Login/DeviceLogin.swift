@@ -12,9 +12,9 @@ struct DeviceLogin {
 
     func run() async throws -> CredentialView {
         let codes = try await agent.deviceCodes(name)
-        Terminal.note("open \(Terminal.plain(codes.verificationURI)) on any device, and type:")
-        Terminal.note("  " + Terminal.plain(codes.userCode))
-        if let complete = codes.completeURI { Terminal.note("or open \(Terminal.plain(complete))") }
+        Terminal.tell("open \(Terminal.plain(codes.verificationURI)) on any device, and type:")
+        Terminal.tell("  " + Terminal.plain(codes.userCode))
+        if let complete = codes.completeURI { Terminal.tell("or open \(Terminal.plain(complete))") }
         if drawsCode, let picture = QRCode(codes.completeURI ?? codes.verificationURI) {
             _ = Terminal.draw(picture.drawing, columns: picture.columns)
         }

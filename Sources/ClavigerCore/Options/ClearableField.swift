@@ -7,7 +7,8 @@ struct ClearableField: ExpressibleByArgument {
     private static let all = SettingField.all.filter { $0.clear != nil }
 
     init?(argument: String) {
-        guard let field = Self.all.first(where: { $0.option == argument }) else { return nil }
+        let name = argument == "key-id" ? "kid" : argument
+        guard let field = Self.all.first(where: { $0.option == name }) else { return nil }
         self.field = field
     }
 

@@ -12,3 +12,17 @@ struct DurationArgument: ExpressibleByArgument {
         seconds = Double(number) * (unit ?? 1)
     }
 }
+
+/// The same where none at all is one, too: for a token's remaining lifetime.
+struct LifetimeArgument: ExpressibleByArgument {
+    let seconds: Int
+
+    init?(argument: String) {
+        guard argument != "0" else {
+            seconds = 0
+            return
+        }
+        guard let duration = DurationArgument(argument: argument) else { return nil }
+        seconds = Int(duration.seconds)
+    }
+}

@@ -2,13 +2,21 @@ public import ArgumentParser
 public import OAuth
 
 extension GrantType: ExpressibleByArgument {
-    public init?(argument: String) { self.init(rawValue: argument.replacing("-", with: "_")) }
+    /// Also the extension grants' URIs, as servers' metadata names them.
+    public init?(argument: String) {
+        let word = argument.split(separator: ":").last.map(String.init) ?? argument
+        self.init(rawValue: word.replacing("-", with: "_"))
+    }
     public var defaultValueDescription: String { option }
     public static var allValueStrings: [String] { allCases.map(\.option) }
 }
 
 extension ClientAuthentication: ExpressibleByArgument {
-    public init?(argument: String) { self.init(rawValue: argument.replacing("-", with: "_")) }
+    /// Also the names of RFC 7591 section 2.
+    public init?(argument: String) {
+        guard let known = Self(rawValue: argument.replacing("-", with: "_")) ?? Self(registered: argument) else { return nil }
+        self = known
+    }
     public var defaultValueDescription: String { option }
     public static var allValueStrings: [String] { allCases.map(\.option) }
 }

@@ -3,13 +3,16 @@ import ArgumentParser
 /// Where a key pair comes from: for `add` and `rotate`.
 struct SecretOptions: ParsableArguments {
     @Option(
+        name: .customLong("from-json"),
         help: ArgumentHelp(
             "JSON with client_id, client_secret, refresh_token, username, password; - for standard input.", valueName: "file|-"),
         completion: .file())
-    var from: String?
+    var fromJSON: String?
 
     @Option(
-        help: ArgumentHelp("A file that holds the client secret; - for standard input.", valueName: "file|-"),
+        name: [.customLong("secret-file"), .customLong("private-key-file")],
+        help: ArgumentHelp(
+            "A file that holds the client secret, or the private key in PEM; - for standard input.", valueName: "file|-"),
         completion: .file())
     var secretFile: String?
 
@@ -18,7 +21,7 @@ struct SecretOptions: ParsableArguments {
             "A file that holds the passphrase of the private key; - for standard input. Else it is asked for.",
             valueName: "file|-"),
         completion: .file())
-    var keyPassphraseFile: String?
+    var privateKeyPassphraseFile: String?
 
     @Option(help: ArgumentHelp("The user of the password grant, or for whom jwt-bearer wants a token.", valueName: "name"))
     var username: String?
@@ -33,12 +36,13 @@ struct SecretOptions: ParsableArguments {
 
     func validate() throws {
         if files.count(where: { $0 == "-" }) > 1 {
-            throw ValidationError("--from, --secret-file, --key-passphrase-file and --password-file can't share standard input")
+            throw ValidationError(
+                "--from-json, --secret-file, --private-key-passphrase-file and --password-file can't share standard input")
         }
     }
 
     /// The files that secrets are read from.
-    var files: [String?] { [from, secretFile, keyPassphraseFile, passwordFile] }
+    var files: [String?] { [fromJSON, secretFile, privateKeyPassphraseFile, passwordFile] }
 
-    var isEmpty: Bool { [from, secretFile, keyPassphraseFile, username, passwordFile].allSatisfy { $0 == nil } }
+    var isEmpty: Bool { [fromJSON, secretFile, privateKeyPassphraseFile, username, passwordFile].allSatisfy { $0 == nil } }
 }

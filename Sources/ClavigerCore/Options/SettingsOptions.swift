@@ -117,7 +117,9 @@ struct SettingsOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Where a device asks for a code (RFC 8628).", valueName: "url"))
     var deviceURL: String?
 
-    @Option(help: ArgumentHelp("The id (kid) of the private key that assertions are signed with.", valueName: "id"))
+    @Option(
+        name: .customLong("kid"),
+        help: ArgumentHelp("The id (kid) of the private key that assertions are signed with.", valueName: "id"))
     var keyID: String?
 
     @Flag(name: .customLong("dpop"), help: "Bind tokens to a key that is made for the credential (RFC 9449).")

@@ -11,16 +11,8 @@ struct VaultOptions: ParsableArguments {
     @Flag(help: "Use the vault although a newer state of it was seen here, as after restoring a backup.")
     var acceptOlderVault = false
 
-    @OptionGroup var machine: MachineOption
+    @OptionGroup var common: CommonOptions
 
-    static let names = ["--vault", "--key-file"]
-    static let flags = ["--accept-older-vault", MachineOption.name]
-}
-
-/// `--system`, which is obeyed before the arguments are read: see `MachineVault`.
-struct MachineOption: ParsableArguments {
-    @Flag(help: "The vault and the agent of this machine, instead of your own.")
-    var system = false
-
-    static let name = "--system"
+    static let names = ["--vault", "--key-file", "--socket"]
+    static let flags = ["--accept-older-vault"] + CommonWords.flags
 }

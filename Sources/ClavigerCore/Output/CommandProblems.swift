@@ -46,11 +46,12 @@ extension Problem {
         "$CLAVIGER_PASSPHRASE_COMMAND failed", hint: "run the command by hand to see why", .configuration)
     static let passphrasesDiffer = Problem("the two passphrases are not the same", hint: "try again", .usage)
     static let noTerminalForUser = Problem(
-        "no user name was given, and there is no terminal to ask for it", hint: "use --username NAME, or --from FILE", .usage)
+        "no user name was given, and there is no terminal to ask for it", hint: "use --username NAME, or --from-json FILE", .usage
+    )
     static let noTerminalForCode = Problem(
         "a login needs somebody at a terminal", hint: "run claviger login there", .usage)
     static let noTerminalForClientID = Problem(
-        "no client id was given, and there is no terminal to ask for it", hint: "use --client-id ID, or --from FILE", .usage)
+        "no client id was given, and there is no terminal to ask for it", hint: "use --client-id ID, or --from-json FILE", .usage)
     static let noTerminalToConfirm = Problem(
         "this needs a yes, and there is no terminal to ask for it", hint: "use --yes", .usage)
     static let nothingChanged = Problem("nothing was changed", .tryAgain)
@@ -76,7 +77,7 @@ extension Problem {
 
     static let noTerminalForKeyPassphrase = Problem(
         "the private key is encrypted, and there is no terminal to ask for its passphrase",
-        hint: "use --key-passphrase-file FILE", .usage)
+        hint: "use --private-key-passphrase-file FILE", .usage)
 
     /// - Parameter place: of the key.
     static func encryptedKey(_ place: String, _ refusal: EncryptedPrivateKey.Refusal) -> Problem {
@@ -141,9 +142,19 @@ extension Problem {
 
     // MARK: Options
 
+    private static func hint(_ refusal: EndpointURL.Refusal) -> Hint {
+        switch refusal {
+        case .notAnAddress: "a whole one begins with https://"
+        case .scheme, .plainHTTP: "use https (http only to this machine)"
+        case .credentials: "--client-id and --username have a place of their own, and secrets are read from files"
+        case .fragment: "leave out what stands behind #"
+        }
+    }
+
     static func address(_ option: String, _ refusal: EndpointURL.Refusal) -> Problem {
         return Problem(
-            "the address of \(option) \(PlainText.of(refusal.words))", hint: "use https (http only to this machine)", .usage)
+            "the address of \(option) \(PlainText.of(refusal.words))",
+            hint: hint(refusal), .usage)
     }
 }
 

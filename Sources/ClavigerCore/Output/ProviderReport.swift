@@ -8,7 +8,8 @@ enum ProviderReport {
         let settings = try provider.settings(
             Dictionary(provider.variables.map { ($0.name, $0.fallback ?? $0.name.uppercased()) }) { $1 })
         let client = ClientCredentials(
-            id: "CLIENT-ID", secret: try Secret(utf8: "CLIENT-SECRET"), username: "USER", password: try Secret(utf8: "PASSWORD"))
+            id: settings.clientIDIsOptional ? "" : "CLIENT-ID", secret: try Secret(utf8: "CLIENT-SECRET"), username: "USER",
+            password: try Secret(utf8: "PASSWORD"))
         let grant: AuthorizationGrant =
             switch settings.grant {
             case .clientCredentials: .clientCredentials

@@ -1,6 +1,7 @@
 import AgentProtocol
 import Credentials
 import FoundationEssentials
+import OAuth
 
 /// What became of one credential's tokens, in words and in the form of `--json`.
 struct RevocationOutcome {
@@ -9,6 +10,21 @@ struct RevocationOutcome {
     /// Where the provider lets people make the key pair anew, in words; nil where nobody knows.
     let keysPage: String?
     let isBlocked: Bool
+
+    /// Revokes what there is.
+    static func revoking(
+        _ name: String, _ credential: ListedCredential?, _ agent: any CredentialManager, _ catalogue: Catalogue?
+    ) async -> RevocationOutcome {
+        let result: Result<RevocationReport, Problem>
+        do {
+            result = .success(try await agent.revoke(name))
+        } catch {
+            result = .failure(Problem(describing: error, of: name))
+        }
+        let provider = credential?.view?.provider.flatMap { catalogue?[$0] }
+        return RevocationOutcome(
+            name: name, result: result, keysPage: provider?.keysPage, isBlocked: credential?.isBlocked ?? false)
+    }
 
     /// Whether something can still be used by whoever has a copy.
     var livesOn: Bool {

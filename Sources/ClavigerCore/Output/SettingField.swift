@@ -42,7 +42,7 @@ struct SettingField: Sendable {
         optional("introspection_url", "introspection-url", "introspection url", \.introspectionURL) { .text($0.description) },
         optional("api_url", "api-url", "api url", \.apiURL) { .text($0.description) },
         optional("issuer", "issuer", "issuer", \.issuer, clears: false) { .text($0) },
-        optional("key_id", "key-id", "key id", \.keyID) { .text($0) },
+        optional("key_id", "kid", "key id", \.keyID) { .text($0) },
         optional("assertion", "assertion", "assertions", \.assertion) { .members(JSONValue($0)) },
         optional("dpop", "dpop", "bound to a key", \.dpop) { .flag($0) },
         optional("subject", "subject", "exchanges", \.subject, clears: false) { .exchanged($0) },

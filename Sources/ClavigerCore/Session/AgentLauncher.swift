@@ -18,8 +18,8 @@ struct AgentLauncher {
     var yields = false
 
     /// Where to listen.
-    static func socket(_ wanted: String?) throws -> String {
-        guard let path = wanted ?? Locations.socket else { throw Problem.noHome }
+    static func socket() throws -> String {
+        guard let path = Locations.socket else { throw Problem.noHome }
         guard path.hasPrefix("/") else { throw Problem("the agent's socket needs an absolute path", .usage) }
         guard path.utf8.count <= AgentSocket.maximumPath else {
             throw Problem(

@@ -9,9 +9,7 @@ enum MachineVault {
     /// becomes the vault's user, so that nothing there is ever root's; for a command of the caller's it stays root, and asks
     /// the agent only.
     /// - Throws: a problem where the machine has no such vault.
-    static func enter(_ words: some Sequence<String>) throws {
-        let words = Array(words.prefix { $0 != "--" })
-        guard words.contains(MachineOption.name) else { return }
+    static func enter(_ words: [String]) throws {
         guard !words.contains(where: { $0 == "--vault" || $0.hasPrefix("--vault=") }) else {
             throw Problem("--system and --vault exclude each other", .usage)
         }

@@ -26,7 +26,7 @@ struct Session {
 
     /// The agent that a command may lock and end: the caller's own, and that of the machine only where it is named.
     static func ownAgent() throws -> AgentClient {
-        guard let socket = AgentSocket.toAsk() else { throw AgentSocket.Failure.nobody }
+        guard let socket = AgentSocket.toAsk() else { throw Problem("no agent runs: there is nothing to end", .noAgent) }
         guard socket.path == Locations.socket else { throw Problem.noAgentOfYours }
         return AgentClient(socket: socket)
     }
@@ -92,7 +92,7 @@ struct Session {
     static func withTransport<R>(_ body: (any HTTPTransport) async throws -> R) async throws -> R {
         let transport = HTTPClientTransport(proxies: ProxySettings(environment: environment))
         do {
-            let result = try await body(transport)
+            let result = try await body(VerboseTransport.isWanted ? VerboseTransport(inner: transport) : transport)
             await transport.close()
             return result
         } catch {

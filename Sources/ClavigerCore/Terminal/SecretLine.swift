@@ -23,7 +23,16 @@ enum SecretLine {
         if unseen.contains(where: { mark in bytes.indices.contains { bytes[$0...].starts(with: mark) } }) {
             remark("the \(what) has a character within that can't be seen, which is kept")
         }
+        if let oddity = oddity(of: bytes) { remark("the \(what) \(oddity)") }
         return try secret(&bytes, what: what, from: place)
+    }
+
+    /// What makes a text look as if more than what is meant was pasted; nil for none.
+    static func oddity(of bytes: [UInt8]) -> String? {
+        guard let first = bytes.first, let last = bytes.last, bytes.count > 1 else { return nil }
+        if first == last, [0x22, 0x27, 0x60].contains(first) { return "stands between quotation marks, which are kept" }
+        if first == UInt8(ascii: "{"), last == UInt8(ascii: "}") { return "looks like JSON, which --from-json FILE reads" }
+        return nil
     }
 
     /// The byte order mark that some editors write is no part of a text: nobody types it.

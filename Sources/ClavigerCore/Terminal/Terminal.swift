@@ -15,8 +15,20 @@ enum Terminal {
         try write(Array((text + "\n").utf8), to: STDOUT_FILENO)
     }
 
+    /// Whether only results and errors are printed.
+    static var isQuiet: Bool {
+        get { quiet.load(ordering: .relaxed) }
+        set { quiet.store(newValue, ordering: .relaxed) }
+    }
+    private static let quiet = Atomic(false)
+
     /// Something worth knowing that is no result.
     static func note(_ text: String) {
+        if !isQuiet { tell(text) }
+    }
+
+    /// What somebody has to do now.
+    static func tell(_ text: String) {
         try? write(Array("claviger: \(text)\n".utf8), to: STDERR_FILENO)
     }
 
