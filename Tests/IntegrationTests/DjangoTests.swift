@@ -107,7 +107,8 @@ struct DjangoTests {
         let added = await home.run(
             [
                 "add", "qa", "--provider", "qa", "--token-url", django.address + "/oauth2/token/", "--revocation-url",
-                django.address + "/oauth2/revoke_token/", "--introspection-url", django.address + "/oauth2/introspect/", "--from-json",
+                django.address + "/oauth2/revoke_token/", "--introspection-url", django.address + "/oauth2/introspect/",
+                "--from-json",
                 "-",
             ] + trust, input: old.json)
         try #require(added.status == 0, "\(added.errors)")
@@ -231,7 +232,8 @@ struct DjangoTests {
         let keys = try await django.keys("/test/application?awkward=5")
         let added = await home.run(
             [
-                "add", "qa", "--client-auth", way, "--token-url", django.address + "/oauth2/token/", "--scope", "read", "--from-json",
+                "add", "qa", "--client-auth", way, "--token-url", django.address + "/oauth2/token/", "--scope", "read",
+                "--from-json",
                 "-",
             ],
             input: keys.json)

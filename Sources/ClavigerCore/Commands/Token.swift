@@ -119,7 +119,7 @@ struct TokenCommand: AsyncParsableCommand {
         let token = try await waited(ask)
         if ask.field == nil, !json, ![.token(.dpop), .token(.json)].contains(format) { Terminal.noteBinding(of: token, name) }
         let text = try text(token, ask.field)
-        if let output { return try OutputFile.write(text + "\n", to: output) }
+        if let output { return try OutputFile.write(Array((text + "\n").utf8), to: output) }
         try Terminal.output(text)
     }
 

@@ -73,7 +73,8 @@ struct UsageWords {
     }
 
     private static let times: Set = [
-        "--min-ttl", "--wait", "--timeout", "--ttl", "--idle", "--max-ttl", "--token-lifetime", "--login-idle", "--login-lifetime",
+        "--min-ttl", "--wait", "--timeout", "--ttl", "--idle", "--max-ttl", "--token-lifetime", "--login-idle",
+        "--login-lifetime",
     ]
     private static let kinds = [
         "--params-in": ParameterPlacement.allCases.map(\.rawValue).joined(separator: ", "),
