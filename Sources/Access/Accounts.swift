@@ -59,15 +59,17 @@ public final class Accounts: Sendable {
     /// - Parameters:
     ///   - isNew: whether there may be some that were never looked up.
     ///   - then: called when it is done, or was not begun.
-    public func look(for subjects: [Subject], isNew: Bool, at now: Date, then: @escaping @Sendable () -> Void = {}) {
-        let subjects = Set(subjects.filter { !$0.isBareNumber })
+    public func look(
+        for subjects: @autoclosure () -> [Subject], isNew: Bool, at now: Date, then: @escaping @Sendable () -> Void = {}
+    ) {
         let begins = state.withLock { state in
-            guard !state.isLooking, !subjects.isEmpty else { return false }
+            guard !state.isLooking else { return false }
             guard isNew || abs(now.timeIntervalSince(state.looked ?? .distantPast)) >= Self.interval else { return false }
             (state.isLooking, state.looked) = (true, now)
             return true
         }
         guard begins else { return then() }
+        let subjects = Set(subjects().filter { !$0.isBareNumber })
         queue.async {
             for subject in subjects { self.look(subject) }
             self.state.withLock { $0.isLooking = false }

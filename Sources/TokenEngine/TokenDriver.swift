@@ -19,6 +19,7 @@ public final class TokenDriver: Sendable {
     private struct Flight: Hashable {
         let name: String
         let ask: TokenQuery
+        var isForCheck = false
     }
 
     /// How long another process may hold a credential's claim before we give up, in seconds: longer than a server has for an
@@ -65,10 +66,12 @@ public final class TokenDriver: Sendable {
         try stored.refuseIfBlocked()
         let decision = CacheDecision(ask: ask, seen: stored.state.token(for: ask.access))
         if let token = try served(decision, stored) { return token }
-        let token = try await acquireOnce(name, decision)
-        // It may have been blocked meanwhile. What was acquired is stored, and handed out to nobody.
-        try await store.credential(name).refuseIfBlocked()
-        return token
+        return try await flights.run(Flight(name: name, ask: ask)) {
+            let token = try await self.acquire(name, decision)
+            // It may have been blocked meanwhile. What was acquired is stored, and handed out to nobody.
+            try await self.store.credential(name).refuseIfBlocked()
+            return token
+        }
     }
 
     /// The same, also for a blocked credential: for the proof that a login works, whose token nobody is given.
@@ -76,7 +79,7 @@ public final class TokenDriver: Sendable {
         let stored = try await store.credential(name)
         let decision = CacheDecision(ask: ask, seen: stored.state.token(for: ask.access))
         if let token = try served(decision, stored) { return token }
-        return try await acquireOnce(name, decision)
+        return try await flights.run(Flight(name: name, ask: ask, isForCheck: true)) { try await self.acquire(name, decision) }
     }
 
     /// - Returns: nil where a token must be acquired.
@@ -86,10 +89,6 @@ public final class TokenDriver: Sendable {
         case .fail(let failure) where !decision.ask.resends: throw failure
         case .acquire, .reject, .fail: return nil
         }
-    }
-
-    private func acquireOnce(_ name: String, _ decision: CacheDecision) async throws -> CachedToken {
-        try await flights.run(Flight(name: name, ask: decision.ask)) { try await self.acquire(name, decision) }
     }
 
     /// Whether a caller gets the stored token, or is refused, without anything being sent.

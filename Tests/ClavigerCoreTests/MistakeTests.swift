@@ -28,7 +28,6 @@ import Testing
         let table = try Self.table()
         #expect(table.count >= 130)
         let fixture = try await CommandFixture()
-        let home = fixture.folder.path
         for (name, text) in [("file", "made-up"), ("empty", ""), ("lines", "a\nb\n"), ("object", #"{"client_id": "a"}"#)] {
             try Data(text.utf8).write(to: URL(fileURLWithPath: fixture.folder.file(name)))
             chmod(fixture.folder.file(name), 0o600)

@@ -70,7 +70,7 @@ import Testing
     }
 
     @Test func `a GET has all of it in its query`() throws {
-        let request = try Self.request(#""client_authentication":"post","method":"GET","placement":"json""#)
+        let request = try Self.request(#""client_authentication":"post","method":"GET","params_in":"json""#)
         #expect(Self.words(request) == "GET /t?grant_type=client_credentials&client_id=id&client_secret=made-up ")
         #expect(request.head.headerFields[.contentType] == nil)
     }

@@ -105,7 +105,7 @@ final class AgentVault: Sendable {
             var policy = known.withLock { $0 }
             let isNew = policy.generation != generation
             if isNew { policy.rules = try RuleStore(vault: vault, log: log).read() }
-            accounts.look(for: policy.rules.rules.lazy.map(\.subject), isNew: isNew, at: clock.now())
+            accounts.look(for: policy.rules.rules.map(\.subject), isNew: isNew, at: clock.now())
             if !isNew, policy.version == version { return policy.current }
             (policy.generation, policy.version) = (generation, version)
             policy.current = policy.rules.current(by: accounts)

@@ -92,17 +92,18 @@ struct Add: AsyncParsableCommand {
             // Without a name, no hint proposes a command on it.
             var problem = Problem(describing: error)
             switch problem.code {
-            case .clientRefused:
+            case .clientRefused where problem.hint == nil:
                 problem.hint = .text(
                     "nothing was stored; look at the id and the secret: are they whole, and of this service? "
                         + (settings.clientAuth == nil ? "--client-auth chooses how they are sent" : "was --client-auth right?"))
-            case .requestRefused:
+            case .requestRefused where problem.hint == nil:
                 problem.hint = .text(
                     "nothing was stored; compare --grant, --scope and --token-url with the server's documentation; --try shows the "
                         + "request and the answer")
+            case .requestRefused: problem.hint = problem.hint.map { .text("\($0.text); nothing was stored") }
             case .serverUnreachable, .serverFailing, .unusableAnswer, .rateLimited:
                 problem.hint = .text(
-                    "nothing was stored" + (problem.hint.map { "; \($0.text)" } ?? "") + "; --no-verify stores it unproven")
+                    (problem.hint.map { "\($0.text); " } ?? "") + "nothing was stored (--no-verify stores it unproven)")
             default: break
             }
             throw problem

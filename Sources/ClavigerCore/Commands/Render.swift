@@ -54,7 +54,9 @@ struct Render: AsyncParsableCommand {
     /// - Returns: what was written, and when it should be written again.
     private func fill(_ before: [UInt8]?) async throws -> (bytes: [UInt8], renewal: Date?) {
         let template = try template()
-        let values = try await Session(vaultOptions).withTokenAgent(reason: reason) { try await TemplateValues(template, from: $0) }
+        let values = try await Session(vaultOptions).withTokenAgent(reason: reason) {
+            try await TemplateValues(template, from: $0)
+        }
         var bytes = template.filled { values.values[$0] ?? "" }
         if let output {
             if bytes != before || !Path.exists(output) { try OutputFile.write(bytes, to: output) }
@@ -72,7 +74,8 @@ struct Render: AsyncParsableCommand {
         } catch {
             let place = "\(file == "-" ? "standard input" : Terminal.plain(file)):\(error.place.line):\(error.place.column)"
             throw Problem(
-                "\(place): \(error.reason)", hint: #"a place is {{ NAME.access_token }}; two braces that are meant are {{ "{{" }}"#,
+                "\(place): \(error.reason)",
+                hint: #"a place is {{ NAME.access_token }}; two braces that are meant are {{ "{{" }}"#,
                 .damaged)
         }
     }

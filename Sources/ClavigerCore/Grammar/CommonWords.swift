@@ -32,7 +32,7 @@ struct CommonWords {
     /// - Throws: a problem for what can't be together.
     func obey() throws {
         Terminal.isQuiet = isQuiet
-        if isVerbose { ChildProcess.setVariable(VerboseTransport.variable, "1") }
+        if isVerbose { ChildProcess.setVariable(ExchangeWords.variable, "1") }
         if let socket {
             if isSystem { throw Problem("--system and --socket exclude each other", .usage) }
             guard Locations.isAbsolute(socket) else { throw Problem("--socket takes an absolute path", .usage) }

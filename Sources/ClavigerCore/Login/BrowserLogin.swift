@@ -2,6 +2,7 @@ import AgentProtocol
 import Credentials
 import Dispatch
 import FoundationEssentials
+import Glibc
 import HTTP
 import Linux
 import OAuth
@@ -84,10 +85,12 @@ struct BrowserLogin {
                 } catch  where error is CancellationError || !isFirst && !HTTPServer.isTaken(error) {
                     // A machine without IPv6 still has the other. A port that another process has there would get the code.
                 } catch {
+                    let code = (error as? FileError)?.code ?? 0
                     throw Problem(
-                        "cannot listen on port \(wanted) of this machine",
-                        hint: "end what uses it, or choose another with --port",
-                        .unavailable)
+                        "cannot listen on port \(wanted) of this machine: \(PlainText.reason(errno: code))",
+                        hint: code == EACCES
+                            ? "only root may listen below 1024: choose another with --port, and register that address"
+                            : "end what uses it, or choose another with --port", .unavailable)
                 }
                 return nil
             }

@@ -63,8 +63,11 @@ extension Problem {
             .usage)
     }
 
-    static func noAPIAddress(_ name: String) -> Problem {
-        Problem("the credential \(quoted(name)) has no address of an API", hint: .setAPIAddress(name), .configuration)
+    /// - Parameter isKept: whether it is the caller's to change.
+    static func noAPIAddress(_ name: String, isKept: Bool) -> Problem {
+        Problem(
+            "the credential \(quoted(name)) has no address of an API",
+            hint: isKept ? .setAPIAddress(name) : .text("ask \(MachineVault.keeper), who keeps it, to set one"), .configuration)
     }
 
     static func quoted(_ name: String) -> String { PlainText.quoted(name) }

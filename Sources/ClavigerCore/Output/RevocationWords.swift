@@ -10,6 +10,8 @@ struct RevocationOutcome {
     /// Where the provider lets people make the key pair anew, in words; nil where nobody knows.
     let keysPage: String?
     let isBlocked: Bool
+    /// Whether it is known where the server revokes tokens.
+    let hasAddress: Bool
 
     /// Revokes what there is.
     static func revoking(
@@ -23,7 +25,8 @@ struct RevocationOutcome {
         }
         let provider = credential?.view?.provider.flatMap { catalogue?[$0] }
         return RevocationOutcome(
-            name: name, result: result, keysPage: provider?.keysPage, isBlocked: credential?.isBlocked ?? false)
+            name: name, result: result, keysPage: provider?.keysPage, isBlocked: credential?.isBlocked ?? false,
+            hasAddress: credential?.view?.settings.revocationURL != nil)
     }
 
     /// Whether something can still be used by whoever has a copy.
@@ -69,7 +72,8 @@ struct RevocationOutcome {
                 keysPage.map { "make its key pair anew in \(Terminal.plain($0)), then " } ?? "make its key pair anew, then "
             let block = isBlocked ? "" : "; until then, claviger block \(Hint.shellWord(name)) hands out no new tokens"
             return Problem(
-                "\(Problem.quoted(name)) is NOT REVOKED: the server has no way to",
+                "\(Problem.quoted(name)) is NOT REVOKED: "
+                    + (hasAddress ? "the server has no way to" : "no address to revoke it is set (--revocation-url)"),
                 hint: .text("\(page)claviger rotate \(Hint.shellWord(name))\(block)"), .checkFailed)
         }
     }
@@ -87,7 +91,7 @@ struct RevocationOutcome {
         }
         tell(\.revoked) { "revoked \($0) at the server" }
         tell(\.kept) { "the server did not revoke \($0), kept for another try" }
-        tell(\.forgotten) { "forgot \($0), which the server has no way to revoke" }
+        tell(\.forgotten) { "forgot \($0), which could not be revoked" }
         if !report.livingTokens.isEmpty { parts.append("whoever has a copy can use \(ends(report.livingTokens))") }
         return parts.joined(separator: "; ")
     }

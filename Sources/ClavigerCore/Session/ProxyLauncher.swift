@@ -114,7 +114,7 @@ struct ProxyLauncher {
         var all: [ListedCredential] = []
         for name in names.sorted() {
             let credential = try await naming(name) { try await agent.credential(name) }
-            guard credential.apiURL != nil else { throw Problem.noAPIAddress(name) }
+            guard credential.apiURL != nil else { throw Problem.noAPIAddress(name, isKept: credential.view != nil) }
             all.append(credential)
         }
         return all

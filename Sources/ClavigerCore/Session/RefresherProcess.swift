@@ -17,7 +17,7 @@ enum RefresherProcess {
     /// What the network and the libraries read: where proxies and trusted certificates are, how names are looked up.
     private static let variables = [
         "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
-        "RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES", "TZ", "LANG", "LC_ALL", "CLAVIGER_HOST_ID", VerboseTransport.variable,
+        "RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES", "TZ", "LANG", "LC_ALL", "CLAVIGER_HOST_ID", ExchangeWords.variable,
     ]
 
     // MARK: The command's side
@@ -31,7 +31,7 @@ enum RefresherProcess {
         environment["GLIBC_TUNABLES"] = AgentLauncher.scrubbing
         var refresher = ChildProcess("/proc/self/exe", [argument], environment: environment)
         refresher.name = "claviger"
-        refresher.streams = [.null, .null, VerboseTransport.isWanted ? .inherited : .null, .file(theirs)]
+        refresher.streams = [.null, .null, ExchangeWords.areWanted ? .inherited : .null, .file(theirs)]
         refresher.startsSession = true
         refresher.folder = "/"
         try refresher.startDetached()

@@ -1,5 +1,6 @@
 import AgentProtocol
 import Credentials
+import OAuth
 import Sodium
 import Vault
 
@@ -43,6 +44,9 @@ extension Session {
     /// The same, with the key that has opened it.
     func unlockWithKey() throws -> (vault: UnlockedVault, key: UnlockKey) {
         if MachineVault.serves(self) { throw Problem.machineVaultIsKept }
+        if !hasStoredKey, Terminal.isThere, Self.agentIsOpen {
+            Terminal.note("a running agent hands out tokens and changes nothing: this needs the vault's own key")
+        }
         let path = try vaultPath()
         let locked = try LockedVault(path: path, memory: options.acceptOlderVault ? nil : Self.memory())
         let (opened, key) = try trying { key in
@@ -56,6 +60,14 @@ extension Session {
         // Remembering starts anew from the state that is accepted now.
         if options.acceptOlderVault { Self.memory().map { opened.remember(in: $0) } }
         return (opened, key)
+    }
+
+    /// Whether an agent runs that has a vault open.
+    private static var agentIsOpen: Bool {
+        guard let answer = try? AgentSocket.toAsk()?.send(.status().with(vault: nil, reason: nil, accept: .json)),
+            let status = JSONValue(answer: answer.body)
+        else { return false }
+        return status.object?["locked"] == .bool(false)
     }
 
     var keyFilePath: String? { options.keyFile ?? Locations.variable("CLAVIGER_KEY_FILE") }

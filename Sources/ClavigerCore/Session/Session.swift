@@ -90,9 +90,10 @@ struct Session {
 
     /// Runs `body` with the network.
     static func withTransport<R>(_ body: (any HTTPTransport) async throws -> R) async throws -> R {
-        let transport = HTTPClientTransport(proxies: ProxySettings(environment: environment))
+        let transport = HTTPClientTransport(
+            proxies: ProxySettings(environment: environment), report: ExchangeWords.areWanted ? ExchangeWords.tell : nil)
         do {
-            let result = try await body(VerboseTransport.isWanted ? VerboseTransport(inner: transport) : transport)
+            let result = try await body(transport)
             await transport.close()
             return result
         } catch {

@@ -24,11 +24,23 @@ public final class HTTPClientTransport: HTTPTransport {
         public init() {}
     }
 
+    /// What became of one request.
+    public struct Exchange: Sendable {
+        public let method: String
+        /// Without its query, in which some services want secrets.
+        public let address: String
+        public let end: Result<Int, TransportFailure>
+        public let time: Duration
+    }
+
     private let limits: Limits
     private let clients: ClientPool
+    private let report: (@Sendable (Exchange) -> Void)?
 
-    public init(limits: Limits = Limits(), proxies: ProxySettings) {
+    /// - Parameter report: is told of each request when it has ended.
+    public init(limits: Limits = Limits(), proxies: ProxySettings, report: (@Sendable (Exchange) -> Void)? = nil) {
         self.limits = limits
+        self.report = report
         clients = ClientPool(.init(connect: limits.connect, read: limits.read, idle: limits.idle), proxies: proxies)
     }
 
@@ -40,6 +52,27 @@ public final class HTTPClientTransport: HTTPTransport {
     /// - Throws: `noConnection`, `certificate` or `configuration` if nothing was sent; `answerLost` if the server may have
     ///   acted on the request.
     public func send(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
+        guard let report else { return try await exchange(request) }
+        let (clock, head) = (ContinuousClock(), request.head)
+        let start = clock.now
+        let path = (head.path ?? "/").prefix { $0 != "?" }
+        func tell(_ end: Result<Int, TransportFailure>) {
+            report(
+                Exchange(
+                    method: head.method.rawValue, address: "\(head.scheme ?? "https")://\(head.authority ?? "")\(path)", end: end,
+                    time: clock.now - start))
+        }
+        do throws(TransportFailure) {
+            let answer = try await exchange(request)
+            tell(.success(answer.status))
+            return answer
+        } catch {
+            tell(.failure(error))
+            throw error
+        }
+    }
+
+    private func exchange(_ request: EndpointRequest) async throws(TransportFailure) -> EndpointAnswer {
         let address = "\(request.head.scheme ?? "https")://\(request.head.authority ?? "")\(request.head.path ?? "/")"
         guard let url = try? EndpointURL(address) else { throw .configuration(reason: "the address can't be used") }
         let client = try clients.client(for: url)

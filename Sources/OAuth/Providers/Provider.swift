@@ -115,21 +115,38 @@ public struct Provider: Equatable, Sendable {
 extension Provider: Codable {
     public init(from decoder: any Decoder) throws {
         facts = try Facts(from: decoder)
-        template = try [String: JSONValue](from: decoder)
+        template = Self.renamed(try [String: JSONValue](from: decoder), "params_in", to: "placement")
         for key in Facts.CodingKeys.allCases { template[key.rawValue] = nil }
     }
 
     public func encode(to encoder: any Encoder) throws {
         try facts.encode(to: encoder)
-        try template.encode(to: encoder)
+        try Self.renamed(template, "placement", to: "params_in").encode(to: encoder)
+    }
+
+    /// Where parameters go is `params_in` in a provider file, as it is everywhere else for people, and was `placement` before; the
+    /// vault has it under that name.
+    private static func renamed(_ members: [String: JSONValue], _ old: String, to new: String) -> [String: JSONValue] {
+        var members = members
+        if let value = members.removeValue(forKey: old) { members[new] = value }
+        if let refresh = members["refresh"]?.object, refresh[old] != nil {
+            members["refresh"] = .object(renamed(refresh, old, to: new))
+        }
+        return members
     }
 
     /// Reads a provider, and whether each of its members is one.
     /// - Throws: `CatalogueError`.
     init(json: [UInt8]) throws(CatalogueError) {
         guard let object = JSONValue(parsing: json)?.object else { throw CatalogueError("it is no JSON object", at: []) }
+        for (part, path) in [(object, []), (object["refresh"]?.object ?? [:], ["refresh"])] {
+            if part["params_in"] != nil, part["placement"] != nil {
+                throw CatalogueError("the members \"params_in\" and \"placement\" are the same", at: path + ["placement"])
+            }
+        }
         try Self.refuseUnknown(object, Set(Facts.CodingKeys.allCases.map(\.rawValue)).union(Self.settings), at: [])
-        try Self.refuseUnknown(object["refresh"]?.object, Set(RefreshFormat.CodingKeys.allCases.map(\.rawValue)), at: ["refresh"])
+        try Self.refuseUnknown(
+            object["refresh"]?.object, Set(RefreshFormat.CodingKeys.allCases.map(\.rawValue) + ["params_in"]), at: ["refresh"])
         try Self.refuseUnknown(object["answer"]?.object, Set(AnswerFormat.CodingKeys.allCases.map(\.rawValue)), at: ["answer"])
         try Self.refuseUnknown(
             object["assertion"]?.object, Set(AssertionSettings.CodingKeys.allCases.map(\.rawValue)), at: ["assertion"])
@@ -151,7 +168,7 @@ extension Provider: Codable {
 
     /// The members of `ClientSettings` that a provider may have.
     private static var settings: Set<String> {
-        Set(ClientSettings.CodingKeys.allCases.map(\.rawValue)).subtracting(["grant"])
+        Set(ClientSettings.CodingKeys.allCases.map(\.rawValue) + ["params_in"]).subtracting(["grant"])
     }
 
     private static func refuseUnknown(
