@@ -221,7 +221,8 @@ let package = Package(
             name: "IntegrationTests", dependencies: ["ClavigerCore", "ClavigerSandbox", "TestSupport"],
             exclude: [
                 "requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py", "jwt_server.py",
-                "mtls_server.py", "dpop_server.py", "api_server.py", "api_client.py", "without_netlink.py", "authlib_server.py", "qr_reader.py",
+                "mtls_server.py", "dpop_server.py", "api_server.py", "api_client.py", "without_netlink.py", "authlib_server.py",
+                "qr_reader.py",
                 "openapi_check.py",
                 "Servers",
             ],

@@ -101,11 +101,9 @@ struct Claviger: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Init.self, Add.self, List.self, Show.self, StatusCommand.self, Login.self, TokenCommand.self, Check.self, Rotate.self,
-            Revoke.self, Block.self, Unblock.self, Edit.self, Rename.self, Remove.self, ProviderCommands.self, AgentCommand.self,
-            Unlock.self, Lock.self,
-            Logout.self, Completion.self, Version.self, Exec.self, Curl.self, Render.self, Allow.self, Deny.self,
-            PolicyCommand.self, Log.self,
-            KeyCommand.self, Passwd.self,
+            Init.self, Add.self, List.self, Show.self, StatusCommand.self, Login.self, Logout.self, TokenCommand.self, Exec.self,
+            Curl.self, Render.self, Check.self, Rotate.self, Revoke.self, Block.self, Unblock.self, Edit.self, Rename.self,
+            Remove.self, ProviderCommands.self, AgentCommand.self, Unlock.self, Lock.self, Allow.self, Deny.self,
+            PolicyCommand.self, Log.self, KeyCommand.self, Passwd.self, Completion.self, Version.self,
         ])
 }

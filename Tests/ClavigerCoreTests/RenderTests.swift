@@ -77,6 +77,17 @@ import Testing
         #expect(await fixture.command.run("render", "--check", input: "none").errors.contains("no place for a token"))
     }
 
+    @Test func `a file with tokens of a blocked credential goes`() async throws {
+        let fixture = try await Fixture()
+        let path = try fixture.file("t", "{{ torq.access_token }}")
+        let out = fixture.command.folder.file("out")
+        #expect(await fixture.command.run("render", path, "-o", out).status == 0)
+        #expect(await fixture.command.run("block", "torq").status == 0)
+        let watching = await fixture.command.run("render", path, "-o", out, "--watch")
+        #expect(watching.status == 77 && watching.errors.contains("has been blocked") && watching.errors.contains("removed "))
+        #expect(access(out, F_OK) != 0)
+    }
+
     @Test func `a watched file follows its tokens`() async throws {
         let home = try await AgentHome()
         let folder = home.fixture.folder

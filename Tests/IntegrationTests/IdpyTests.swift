@@ -128,6 +128,30 @@ struct IdpyTests {
         record("refresh-token", auth)
     }
 
+    /// It can be read what is registered, and not changed: then a person does that. Clients with a secret it fails to register
+    /// (a KeyError of its own), and says so with a word that is not one of RFC 7591's.
+    @Test func `a client registers itself, and logs in`() async throws {
+        let auth = "private-key-jwt"
+        let idpy = try await IdpyServer()
+        let added = await idpy.run([
+            "add", "a", "--register", "--issuer", idpy.server.address, "--grant", "authorization-code", "--client-auth", auth,
+            "--scope", "openid offline_access", "--authorization-param", "prompt=consent", "--redirect-uri",
+            try await idpy.server.request("GET", "/redirect").body,
+            "--assertion-audience", "{endpoint}",
+        ])
+        try #require(added.status == 0, "\(added.errors)")
+        try await idpy.logIn("a")
+        _ = try await idpy.token("a", "--fresh")
+        let rotated = await idpy.run(["rotate", "a", "--via-registration"])
+        #expect(rotated.status == 78 && rotated.errors.contains("does not offer that"), "\(rotated.errors)")
+        _ = try await idpy.token("a", "--fresh")
+        let secret = await idpy.run([
+            "add", "b", "--register", "--issuer", idpy.server.address, "--client-auth", "basic", "--grant", "client-credentials",
+        ])
+        #expect(secret.status == 77 && secret.errors.contains("refuses the registration (status 400)"), "\(secret.errors)")
+        #expect(await idpy.run(["list"]).output.split(separator: "\n").count == 2)
+    }
+
     /// idpyoidc compares the secret in the body itself, and so has only clients that send it there.
     @Test func `a user and a password`() async throws {
         let idpy = try await IdpyServer()

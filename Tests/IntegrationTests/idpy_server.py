@@ -146,6 +146,10 @@ def configuration(address, folder):
                 grant_types_helpers=helpers,
                 revoke_refresh_on_issue=True,
             ),
+            "registration": endpoint("registration", "oidc.registration.Registration", client_authn_method=None),
+            "registration_read": endpoint(
+                "registration_api", "oidc.read_registration.RegistrationRead", client_authn_method=["bearer_header"]
+            ),
             "token_revocation": endpoint(
                 "revocation", "oauth2.token_revocation.TokenRevocation", client_authn_method=[*methods, "public"]
             ),
@@ -197,7 +201,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        self.answer(dict(parse_qsl(body)))
+        self.answer(body if self.path == "/registration" else dict(parse_qsl(body)))
 
     def send(self, status, body="", kind="application/json", headers=()):
         data = body.encode()
@@ -286,6 +290,8 @@ ROUTES = {
     "/.well-known/openid-configuration": "provider_config",
     "/authorization": "authorization",
     "/token": "token",
+    "/registration": "registration",
+    "/registration_api": "registration_read",
     "/revocation": "token_revocation",
     "/introspection": "introspection",
 }

@@ -92,13 +92,13 @@ struct Render: AsyncParsableCommand {
                 pause = min(pause, max(1, renewal?.timeIntervalSinceNow ?? pause))
             } catch {
                 let problem = Problem(describing: error)
-                // At the start, a person is there to read it.
-                if written == nil { throw problem }
-                if failures == 0 { Terminal.note(Terminal.plain(problem.title)) }
                 if problem.code == .blocked, let output, Path.exists(output) {
                     Path.remove(output)
                     Terminal.note("removed \(Terminal.plain(output))")
                 }
+                // At the start, a person is there to read it.
+                if written == nil { throw problem }
+                if failures == 0 { Terminal.note(Terminal.plain(problem.title)) }
                 failures += 1
                 pause = min(pause, Double(1 << min(failures, 6)))
             }
