@@ -55,15 +55,18 @@ public final class Accounts: Sendable {
         subject.isBareNumber ? .current : state.withLock { $0.standings[subject] } ?? .current
     }
 
-    /// Looks some up in the background, if that is due.
+    /// Looks some up in the background, if that is due: only then are the subjects gone through.
     /// - Parameters:
-    ///   - isNew: whether there may be some that were never looked up.
+    ///   - isNew: whether there may be some that were never looked up. During a look-up, the next call begins another one.
     ///   - then: called when it is done, or was not begun.
     public func look(
         for subjects: @autoclosure () -> [Subject], isNew: Bool, at now: Date, then: @escaping @Sendable () -> Void = {}
     ) {
         let begins = state.withLock { state in
-            guard !state.isLooking else { return false }
+            if state.isLooking {
+                if isNew { state.looked = nil }
+                return false
+            }
             guard isNew || abs(now.timeIntervalSince(state.looked ?? .distantPast)) >= Self.interval else { return false }
             (state.isLooking, state.looked) = (true, now)
             return true

@@ -98,6 +98,33 @@ import Testing
         #expect(accounts.standing(of: alice) == .gone)
     }
 
+    @Test func `who comes during a look-up is looked up after it, and not a minute later`() async {
+        let release = DispatchSemaphore(value: 0)
+        let directory = directory
+        let accounts = Accounts { subject in
+            if subject.name == "alice" { release.wait() }
+            return directory.find(subject)
+        }
+        let (done, end) = AsyncStream<Void>.makeStream()
+        accounts.look(for: [alice], isNew: true, at: start) { end.finish() }
+        await look(accounts, [devs], isNew: true, at: start)
+        #expect(directory.asked == 0)
+        release.signal()
+        for await _ in done {}
+        await look(accounts, [devs], isNew: false, at: start)
+        #expect(directory.asked == 2 && accounts.standing(of: devs) == .gone)
+    }
+
+    @Test func `between look-ups nobody goes through the rules`() async {
+        let accounts = Accounts(find: directory.find)
+        await look(accounts, [alice], isNew: true, at: start)
+        func subjects() -> [Subject] {
+            Issue.record("they were gone through")
+            return []
+        }
+        accounts.look(for: subjects(), isNew: false, at: start.addingTimeInterval(59))
+    }
+
     @Test func `users and groups of this machine are found by name`() {
         #expect(Account.user(named: "root") == .number(0) && Account.group(named: "root") == .number(0))
         #expect(Account.user(named: "made-up-nobody") == .nobody && Account.group(named: "made-up-nobody") == .nobody)

@@ -762,6 +762,37 @@ func offThePool<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         #expect(await status == (staysAllowed ? 200 : 403))
     }
 
+    @Test func `whom rules are for is looked up again for other rules, and not for each new token`() async throws {
+        let fixture = try await AgentFixture()
+        try allow("a", of: fixture)
+        let asked = Mutex<[String]>([])
+        let accounts = Accounts { subject in
+            asked.withLock { $0.append(subject.name) }
+            return .number(subject.number)
+        }
+        let asker = try Asker(fixture, accounts: accounts)
+        /// How often the name was looked up, when what was begun is done.
+        func lookUps(_ marker: String) async throws -> Int {
+            try #require(
+                try await eventually {
+                    accounts.look(for: [.user(id: 1, name: marker)], isNew: true, at: fixture.clock.now())
+                    return asked.withLock { $0.contains(marker) }
+                })
+            return asked.withLock { asked in asked.count { $0 == "made-up" } }
+        }
+        #expect(await asker.ask(stranger) == 200)
+        let before = try await lookUps("one")
+        #expect(before > 0)
+        for _ in 0..<3 {
+            _ = try await CredentialService(vault: fixture.vault, transport: fixture.server).token("a", TokenQuery(mode: .fresh))
+            #expect(await asker.ask(stranger) == 200)
+        }
+        #expect(try await lookUps("two") == before)
+        try allow("b", of: fixture)
+        #expect(await asker.ask(stranger) == 200)
+        #expect(try await lookUps("three") > before)
+    }
+
     @Test func `a token that comes after lock is stored and not handed out`() async throws {
         let fixture = try await AgentFixture(server: GrantingServer(delay: .milliseconds(2000)))
         async let answer = fixture.ask("GET", "/v1/tokens/a")

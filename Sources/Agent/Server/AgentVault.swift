@@ -103,10 +103,15 @@ final class AgentVault: Sendable {
             let generation = try vault.newestGeneration()
             let version = accounts.version
             var policy = known.withLock { $0 }
-            let isNew = policy.generation != generation
-            if isNew { policy.rules = try RuleStore(vault: vault, log: log).read() }
+            var isNew = false
+            if policy.generation != generation {
+                let rules = try RuleStore(vault: vault, log: log).read()
+                // Most generations are new tokens: the users of rules that stayed are not looked up again for those.
+                isNew = rules != policy.rules
+                policy.rules = rules
+            }
             accounts.look(for: policy.rules.rules.map(\.subject), isNew: isNew, at: clock.now())
-            if !isNew, policy.version == version { return policy.current }
+            if policy.generation == generation, policy.version == version { return policy.current }
             (policy.generation, policy.version) = (generation, version)
             policy.current = policy.rules.current(by: accounts)
             let next = policy
