@@ -144,9 +144,11 @@ public struct CredentialService: CredentialManager {
     public func authorizationRequest(_ name: String, redirectURI: String) async throws -> AuthorizationRequest {
         let configuration = try store.credential(name).configuration
         let client = configuration.keyPair.client
-        guard let request = try configuration.settings.authorizationRequest(clientID: client.id, redirectURI: redirectURI) else {
-            throw TokenError.noSuchEndpoint
-        }
+        let thumbprint = try configuration.dpopKey.map(DPoPKey.thumbprint)
+        guard
+            let request = try configuration.settings.authorizationRequest(
+                clientID: client.id, redirectURI: redirectURI, keyThumbprint: thumbprint)
+        else { throw TokenError.noSuchEndpoint }
         guard configuration.settings.pushedAuthorizationURL != nil else { return request }
         return try await endpoints.push(request, of: configuration)
     }

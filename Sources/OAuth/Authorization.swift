@@ -19,10 +19,14 @@ public struct AuthorizationRequest: Sendable {
 }
 
 extension ClientSettings {
-    /// - Parameter redirectURI: where the server sends the browser afterwards.
+    /// - Parameters:
+    ///   - redirectURI: where the server sends the browser afterwards.
+    ///   - keyThumbprint: of the key that the tokens are to be bound to (RFC 9449 section 10); nil for none.
     /// - Returns: nil where the settings name no authorization endpoint.
     /// - Throws: `lockedMemoryExhausted`.
-    public func authorizationRequest(clientID: String, redirectURI: String) throws(SodiumError) -> AuthorizationRequest? {
+    public func authorizationRequest(
+        clientID: String, redirectURI: String, keyThumbprint: String? = nil
+    ) throws(SodiumError) -> AuthorizationRequest? {
         guard let authorizationURL else { return nil }
         let state = Base64URL.encode(Random.bytes(24))
         let verifier = Base64URL.encode(Random.bytes(32))
@@ -37,6 +41,7 @@ extension ClientSettings {
         if !scopes.isEmpty { parameters.append(Parameter("scope", joined(scopes))) }
         let nonce = scopes.contains("openid") && self.nonce != false ? Base64URL.encode(Random.bytes(24)) : nil
         if let nonce { parameters.append(Parameter("nonce", nonce)) }
+        if let keyThumbprint { parameters.append(Parameter("dpop_jkt", keyThumbprint)) }
         parameters += audiences.map { Parameter("audience", $0) } + resources.map { Parameter("resource", $0) }
         // What the address says itself is not said twice.
         let there = Set(FormEncoding.decode(authorizationURL.query ?? "").map(\.name))

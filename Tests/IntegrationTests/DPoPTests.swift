@@ -201,4 +201,21 @@ struct DPoPTests {
         let result = await Program.run(Program.claviger, ["token", "a"] + words, environment: fixture.environment)
         #expect(result.status == 64, "\(result.errors)")
     }
+
+    /// RFC 9449 section 10: a code is of no use without the key that the login's request names.
+    @Test func `a login's request names the key that its tokens are bound to`() async throws {
+        let fixture = try await Fixture()
+        try await fixture.add(
+            "--grant", "authorization-code", "--client-auth", "none", "--authorization-url",
+            fixture.server.address + "/authorize",
+            "--redirect-uri", "https://127.0.0.1")
+        let terminal = PseudoTerminal(
+            Program.claviger, ["login", "a", "--paste"], environment: fixture.environment, output: fixture.folder.file("out"))
+        let shown = try await terminal.expect("is what is wanted")
+        let thumbprint = try #require(shown.firstMatch(of: /dpop_jkt=([A-Za-z0-9_-]{43})/), "\(shown)").output.1
+        let state = try #require(shown.firstMatch(of: /state=([^& ]+)/)).output.1
+        terminal.type("https://127.0.0.1/?code=made-up&state=\(state)\n")
+        _ = await terminal.wait()
+        #expect(try await fixture.state()["keys"] as? [String] == [String(thumbprint)])
+    }
 }

@@ -14,6 +14,20 @@ public enum DPoPKey {
         try ClientKey.make().key
     }
 
+    /// What names the key in a login's request (`dpop_jkt`, section 10): a code that is stolen is then of no use without the key.
+    /// - Returns: the JWK thumbprint (RFC 7638).
+    /// - Throws: `TokenError.badKey` if this is no such key.
+    public static func thumbprint(of key: Secret) throws(TokenError) -> String {
+        do {
+            let jwk = try ClientKey.publicKey(of: try ES256PrivateKey(pem: key.revealed()))
+            // The members that are needed, in the order of the alphabet (section 3).
+            let text = ["crv", "kty", "x", "y"].map { "\"\($0)\":\"\(jwk[$0] ?? "")\"" }.joined(separator: ",")
+            return Base64URL.encode(SHA256.hash(Array("{\(text)}".utf8)))
+        } catch {
+            throw .badKey
+        }
+    }
+
     /// A proof for one request.
     /// - Parameter token: the access token that goes with it; nil at the token endpoint.
     /// - Throws: `TokenError.badKey` if this is no such key.
