@@ -168,4 +168,26 @@ import Testing
         #expect(await run(plain + [pair, secret] + many).refuses(64, "--param-file can be given 16 times at most"))
         #expect(await fixture.run("list").errors.contains("the vault is empty"))
     }
+
+    /// A provider file says which values are secret, and everybody who adds a credential has one of their own.
+    @Test func `what a provider names is asked for`() async throws {
+        let file =
+            #"{"name":"mine","title":"Mine","grants":["client_credentials"],"token_url":"\#(server.address)/","client_authentication":"post","secret_parameters":["api_key"],"secret_headers":["X-Api-Key"]}"#
+        let folder = fixture.folder.file(".config/claviger/providers")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try Data(file.utf8).write(to: URL(fileURLWithPath: folder + "/mine.json"))
+        let secret = fixture.folder.write("secret", "made-up")
+        let words = ["add", "m", "--provider", "mine", "--client-id", "me", "--secret-file", secret]
+        let alone = await Program.run(Program.claviger, words, environment: fixture.environment)
+        #expect(alone.refuses(64, "no value of the parameter “api_key” was given"), "\(alone.errors)")
+        #expect(alone.errors.contains("--param-file api_key=FILE"))
+        let terminal = PseudoTerminal(
+            Program.claviger, words, environment: fixture.environment, output: fixture.folder.file("out"))
+        _ = try await terminal.expect("value of the parameter “api_key” for m, not shown: ")
+        terminal.type("canary-param-1\n")
+        _ = try await terminal.expect("value of the header “X-Api-Key” for m, not shown: ")
+        terminal.type("canary-header-2\n")
+        #expect(await terminal.wait() == 0)
+        #expect(await fixture.run("token", "m").output == "t-21\n")
+    }
 }

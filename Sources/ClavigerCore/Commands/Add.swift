@@ -66,11 +66,15 @@ struct Add: AsyncParsableCommand {
         let secretFields = try self.settings.secretFields()
         let found = try await newSettings(provider, document)
         let settings = found.settings
-        if tries { return try await runTrial(settings, secretFields, provider, document) }
+        if tries {
+            let fields = try secretFields.askingForOthers(of: settings, for: name)
+            return try await runTrial(settings, fields, provider, document)
+        }
         try await storingNothing {
             try await Session(vaultOptions).withAgent { agent in
                 // A taken name is better known before the secret is typed.
                 if (try? await agent.show(name)) != nil { throw VaultError.nameTaken(name) }
+                let secretFields = try secretFields.askingForOthers(of: settings, for: name)
                 if registration.register { return try await register(found, secretFields, provider, agent) }
                 let client = try keyPair.client(
                     .init(

@@ -82,3 +82,28 @@ extension SettingsOptions {
         if secretNames?.isEmpty == true { secretNames = nil }
     }
 }
+
+extension SecretFields {
+    /// With what a provider's settings name besides, and nobody has given: it is asked for.
+    /// - Parameter credential: the name of the one that it is for.
+    /// - Throws: a problem that names the option, where there is no terminal.
+    func askingForOthers(of settings: ClientSettings, for credential: String) throws -> SecretFields {
+        var all = self
+        all.parameters += try Self.asked(settings.secretParameters, parameters, "parameter", "--param-file %=FILE", credential)
+        all.headers += try Self.asked(settings.secretHeaders, headers, "header", "--header-file '%: FILE'", credential)
+        return all
+    }
+
+    private static func asked(
+        _ names: [String]?, _ given: [SecretField], _ kind: String, _ option: String, _ credential: String
+    ) throws -> [SecretField] {
+        try (names ?? []).filter { name in !given.contains { $0.name.utf8.elementsEqual(name.utf8) } }.map { name in
+            let what = "value of the \(kind) \(PlainText.quoted(name))"
+            let missing = Problem(
+                "no \(what) was given, and there is no terminal to ask for it",
+                hint: .text("use \(option.replacing("%", with: Terminal.plain(name)))"), .usage)
+            let question = "\(what) for \(Terminal.plain(credential)), not shown: "
+            return SecretField(name, try Terminal.promptSecret(question, madeElsewhere: what, otherwise: missing))
+        }
+    }
+}

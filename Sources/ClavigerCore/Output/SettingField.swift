@@ -41,7 +41,7 @@ struct SettingField: Sendable {
         optional("revocation_url", "revocation-url", "revocation url", \.revocationURL) { .text($0.description) },
         optional("introspection_url", "introspection-url", "introspection url", \.introspectionURL) { .text($0.description) },
         optional("api_url", "api-url", "api url", \.apiURL) { .text($0.description) },
-        optional("issuer", "issuer", "issuer", \.issuer, clears: false) { .text($0) },
+        optional("issuer", "issuer", "issuer", \.issuer) { .text($0) },
         optional("key_id", "kid", "key id", \.keyID) { .text($0) },
         optional("assertion", "assertion", "assertions", \.assertion) { .members(JSONValue($0)) },
         optional("dpop", "dpop", "bound to a key", \.dpop) { .flag($0) },
@@ -57,7 +57,9 @@ struct SettingField: Sendable {
             .list($0, separator: ", ")
         },
         optional("secret_headers", "header-file", "secret headers", \.secretHeaders) { .list($0, separator: ", ") },
-        required("placement", "params-in", "parameters in", "params_in", usual: .text("body")) { .text($0.placement.rawValue) },
+        SettingField(
+            key: "placement", option: "params-in", label: "parameters in", member: "params_in", usual: .text("body"),
+            read: { .text($0.placement.rawValue) }, clear: { $0.placement = .body }),
         SettingField(
             key: "certificate_authority", option: "ca-file", label: "own certificates", member: "own_ca", usual: .flag(false),
             read: { .flag($0.certificateAuthority != nil) }, clear: { $0.certificateAuthority = nil }),
