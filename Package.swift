@@ -220,11 +220,10 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests", dependencies: ["ClavigerCore", "ClavigerSandbox", "TestSupport"],
             exclude: [
-                "requirements.txt", "django_server.py", "browser.py", "certificates.py", "connect_proxy.py", "jwt_server.py",
-                "mtls_server.py", "dpop_server.py", "api_server.py", "api_client.py", "without_netlink.py", "authlib_server.py",
-                "qr_reader.py",
-                "openapi_check.py",
-                "Servers",
+                "requirements.txt", "Servers", "api_client.py", "api_server.py", "authlib_server.py", "browser.py",
+                "certificates.py", "connect_proxy.py", "django_server.py", "dpop_server.py", "hostile_neighbour.py",
+                "idpy_server.py", "jwt_server.py", "mtls_server.py", "name_elsewhere.py", "openapi_cases.py",
+                "openapi_check.py", "qr_reader.py", "registration_server.py", "wire_server.py", "without_netlink.py",
             ],
             swiftSettings: house),
     ]

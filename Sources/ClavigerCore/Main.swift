@@ -18,8 +18,9 @@ enum Main {
             // What stands in the place of bytes that are no UTF-8 would name other files.
             if let name = Locations.unreadableVariable { throw Problem.unreadableVariable(name) }
             guard ProcessState.argumentsAreText else { throw Problem.unreadableArgument }
-            let words = OldSpellings.today(Array(CommandLine.arguments.dropFirst())) { Terminal.note($0) }
-            try CommonWords(words).obey()
+            let given = Array(CommandLine.arguments.dropFirst())
+            try CommonWords(given).obey()
+            let words = OldSpellings.today(given) { Terminal.note($0) }
             if words.elementsEqual([RefresherProcess.argument]) { try await RefresherProcess.serve() }
             var command = try Claviger.parseAsRoot(hoistVaultOptions(words))
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -47,7 +47,7 @@ import Testing
 
     @Test(arguments: [
         (grants + ",\n  \"tokenurl\": 1", "3:3", "\"tokenurl\" is unknown"),
-        (grants + ",\n  \"placement\": \"json\", \"params_in\": \"json\"", "3:3", "are the same"),
+        (grants + ",\n  \"placement\": \"json\", \"params_in\": \"body\"", "3:3", "are the same"),
         (grants + ",\n \"answer\": {\n  \"success\": \"x\"}", "4:3", "must be a condition"),
         (grants + ",\n \"scopes\": [\"a\", 7]", "3:18", "scopes.1"),
         (#""grants": ["client_credentials", "authorization_code"]"#, "2:34", "needs the member \"authorization_url\""),

@@ -121,7 +121,11 @@ extension Provider: Codable {
 
     public func encode(to encoder: any Encoder) throws {
         try facts.encode(to: encoder)
-        try Self.renamed(template, "placement", to: "params_in").encode(to: encoder)
+        // Under both names, for those who read the one from before.
+        try Self.renamed(template, "placement", to: "params_in").merging(template) { new, old in
+            guard let new = new.object, let old = old.object else { return new }
+            return .object(new.merging(old) { $1 })
+        }.encode(to: encoder)
     }
 
     /// Where parameters go is `params_in` in a provider file, as it is everywhere else for people, and was `placement` before; the
@@ -140,7 +144,7 @@ extension Provider: Codable {
     init(json: [UInt8]) throws(CatalogueError) {
         guard let object = JSONValue(parsing: json)?.object else { throw CatalogueError("it is no JSON object", at: []) }
         for (part, path) in [(object, []), (object["refresh"]?.object ?? [:], ["refresh"])] {
-            if part["params_in"] != nil, part["placement"] != nil {
+            if let new = part["params_in"], let old = part["placement"], new != old {
                 throw CatalogueError("the members \"params_in\" and \"placement\" are the same", at: path + ["placement"])
             }
         }
