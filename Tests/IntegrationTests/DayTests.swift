@@ -98,16 +98,18 @@ extension MachineTests {
 
             // The pair is regenerated, its tokens die with it, and a pipe brings the new one.
             var before = try await refusals(machine)
+            let command =
+                "/usr/bin/curl -s -X POST \(address)/admin/keys/qa | \(machine.home.file("claviger")) rotate qa --from-json -"
             var pulls = try await pulling(machine, "qa") {
                 try await Task.sleep(for: .milliseconds(300))
-                let keys = try await machine.server.newKeys("qa")
                 try await machine.server.request("POST", "/admin/expire")
-                try await machine.keep(["rotate", "qa", "--from-json", "-"], input: keys.json)
+                let rotated = await machine.run(as: machine.keeper, ["/bin/sh", "-c", command], machine.keys)
+                #expect(rotated.status == 0, "\(rotated.errors)")
+                try await machine.server.request("POST", "/admin/expire")
                 try await Task.sleep(for: .milliseconds(500))
             }
-            let late = pulls.suffix(4)
-            #expect(pulls.count > 6 && late.allSatisfy(\.isGood), "\(late)")
-            for failed in pulls where !failed.isGood { #expect([75, 77].contains(failed.status), "\(failed.errors)") }
+            #expect(pulls.count > 6)
+            for pull in pulls { #expect(pull.isGood, "\(pull)") }
             #expect(try await refusals(machine) - before < 10)
 
             // By hand: it takes a person a while, and everybody is told what is going on.
@@ -129,14 +131,14 @@ extension MachineTests {
                 #expect(try await eventually { await machine.develop("list").output.contains("being rotated") })
                 let keys = try await machine.server.newKeys("qa")
                 try await machine.server.request("POST", "/admin/expire")
-                try await Task.sleep(for: .seconds(3))
+                try await Task.sleep(for: .seconds(6))
                 try writer.write(contentsOf: Data(keys.json.utf8))
                 try writer.close()
                 #expect(await Program.wait(rotating) == 0)
                 try await Task.sleep(for: .milliseconds(500))
             }
             let failed = pulls.filter { !$0.isGood }
-            #expect(failed.count > 5 && pulls.suffix(4).allSatisfy(\.isGood))
+            #expect(failed.count > 2 && pulls.suffix(4).allSatisfy(\.isGood))
             for pull in failed {
                 #expect(pull.status == 75, "\(pull.errors)")
                 #expect(pull.errors.contains("is being rotated, since 20") || pull.errors.contains("try again"), "\(pull.errors)")

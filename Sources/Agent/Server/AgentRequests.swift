@@ -280,7 +280,7 @@ struct AgentRequests: Sendable {
                     if request.isPlainText, ask.field == nil, (try? context.open.agent.show(name))?.settings.dpop == true {
                         return .now(problem(Problem.boundToken, request.http))
                     }
-                    let token = try await context.open.acquire(name, ask, at: clock.now())
+                    let token = try await acquire(name, ask, context)
                     // Meanwhile the vault may have been locked, or a rule have changed.
                     try context.open.refuseIfClosed()
                     let now = try permitted(context)
@@ -292,6 +292,24 @@ struct AgentRequests: Sendable {
             }
         } catch {
             return try refuse(error, context)
+        }
+    }
+
+    /// A token that is not in the cache. One that is refused because the key pair is being replaced at this moment is asked for once
+    /// more with the new one.
+    private func acquire(_ name: String, _ ask: TokenQuery, _ context: RequestContext) async throws -> ServedToken {
+        do {
+            return try await context.open.acquire(name, ask, at: clock.now())
+        } catch let error as TokenError {
+            let refused: Double
+            switch error {
+            case .keyPairRefused: refused = 0
+            case .stillRefused(let refusal) where refusal.cause == .client: refused = clock.now().timeIntervalSince(refusal.since)
+            default: throw error
+            }
+            guard await rotations.pass(name, refused: refused) else { throw error }
+            try context.open.refuseIfClosed()
+            return try await context.open.acquire(name, ask, at: clock.now())
         }
     }
 
