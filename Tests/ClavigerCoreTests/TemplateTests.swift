@@ -50,7 +50,7 @@ import Testing
     @Test func `no text confuses it`() {
         var random = SystemRandom(seed: 7)
         let pieces = ["{{", "}}", "{", "}", "\"", ".", " ", "a", "$.integrations.", "##", "\n", "é", "access_token"]
-        for _ in 0..<20_000 {
+        for _ in 0..<2_000 {
             let text = (0..<Int.random(in: 0..<12, using: &random)).map { _ in pieces.randomElement(using: &random)! }.joined()
             guard let template = try? Template(Array(text.utf8)) else { continue }
             for case .value(let reference, let place) in template.pieces {

@@ -3,7 +3,7 @@ import Foundation
 /// How much of a test is run.
 public enum Torture {
     /// How often each case is run: `make torture` runs it a hundred times.
-    public static let rounds = number("CLAVIGER_TEST_ROUNDS", 5)
+    public static let rounds = number("CLAVIGER_TEST_ROUNDS", 4)
 
     /// Whether this is `make torture`, which may take its time.
     public static let isLong = ProcessInfo.processInfo.environment["CLAVIGER_TORTURE_RECORD"] != nil
